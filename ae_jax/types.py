@@ -1,0 +1,87 @@
+"""The few types that every room shares.
+
+Symbols: `x` is data, `z` a code, `f` the encoder, `g` the decoder, `x~` the
+reconstruction `g(f(x))`.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+
+Array = jax.Array
+Scalar = Array | float  # traced or not
+Key = jax.Array  # a typed key, from jax.random.key
+Params = Any  # a nested dict of arrays
+Terms = dict[str, Array]
+
+
+class UsageError(ValueError):
+  """A mistake in what the user asked for, told in one line.
+
+  The message names the value that was given and what is allowed. It is raised
+  before anything is traced; the programs print it without a traceback.
+  """
+
+
+class Gaussian(NamedTuple):
+  """A diagonal Gaussian `N(mean, diag(exp(log_variance)))`.
+
+  Attributes:
+    mean: `[..., latent]`.
+    log_variance: `[..., latent]`, natural logarithm of sigma^2.
+  """
+
+  mean: Array
+  log_variance: Array
+
+
+Code = Array | Gaussian
+
+
+class Autoencoder(NamedTuple):
+  """An autoencoder as pure functions; leading batch dimensions are free.
+
+  The decoder stands for `p(x|z)`; `distance` is its `-log p(x|z)` in nats, up
+  to a constant, and `mean` its expectation. Objectives use nothing else.
+
+  Attributes:
+    init: key -> params.
+    encode: (params, x `[..., *features]`) -> z `[..., latent]`, or a
+      `Gaussian` of that shape for an objective that needs one.
+    decode: (params, z) -> `[..., *features]`: means or logits, which
+      `distance` and `mean` understand.
+    distance: (x `[batch, *features]`, decoded) -> d(x, x~) `[batch]`.
+    mean: decoded -> x~, in the units of x.
+    latent_mask: `[latent]` of 0/1; all ones outside a masked sweep. `encode`
+      gives 0 where it is 0 (and log-variance 0); `decode` ignores those units.
+  """
+
+  init: Callable[[Key], Params]
+  encode: Callable[[Params, Array], Any]
+  decode: Callable[[Params, Array], Array]
+  distance: Callable[[Array, Array], Array]
+  mean: Callable[[Array], Array]
+  latent_mask: Array
+
+
+# A loss as one pure function, (model, params, key, batch, *, ...) -> (loss,
+# terms): a scalar and a dict of scalars. Its keyword-only arguments are its
+# hyper-parameters. One whose default is a float is traced: all its values share
+# one compiled program. Any other (a string, an int, a bool) is static: each of
+# its values gets a program of its own.
+Objective = Callable[..., tuple[Array, Terms]]
+
+
+def needs_code(kind: str) -> Callable[[Callable], Callable]:
+  """Marks an objective that needs one kind of code, as in `networks.Spec`.
+
+  Without the mark an objective takes any point code, "linear" by default. An
+  objective whose `encode` is to give a `Gaussian` is marked "gaussian".
+  """
+
+  def mark(objective: Callable) -> Callable:
+    objective.code = kind  # type: ignore[attr-defined]
+    return objective
+
+  return mark
