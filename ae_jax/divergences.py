@@ -1,0 +1,164 @@
+"""Entropy, cross-entropy and Kullback-Leibler divergence, in nats.
+
+Discrete distributions and Gaussians run along the last axis; leading axes are
+free. `0 log 0 = 0` throughout, and what is impossible under the model
+(p > 0 where q = 0) costs `inf`.
+"""
+
+import math
+
+import jax.numpy as jnp
+from jax.scipy.linalg import solve_triangular
+from jax.scipy.special import entr, rel_entr, xlog1py, xlogy
+
+from ae_jax.types import Array, Gaussian
+
+LOG_2PI = math.log(2 * math.pi)
+
+
+def entropy(p: Array) -> Array:
+  """Entropy of a discrete distribution, `H(p) = -sum_i p_i log p_i`, in nats.
+
+  Args:
+    p: probabilities `[..., n]`.
+
+  Returns:
+    `[...]`, between 0 and log n.
+
+  References:
+    Shannon, "A Mathematical Theory of Communication", 1948, section 6.
+  """
+  return jnp.sum(entr(p), axis=-1)
+
+
+def cross_entropy(p: Array, q: Array) -> Array:
+  """Cross-entropy `H(p, q) = -sum_i p_i log q_i = KL(p || q) + H(p)`, in nats.
+
+  Args:
+    p: probabilities `[..., n]` of the truth.
+    q: probabilities `[..., n]` of the model.
+
+  Returns:
+    `[...]`; `inf` where some p_i > 0 has q_i = 0.
+  """
+  return -jnp.sum(xlogy(p, q), axis=-1)
+
+
+def kl(p: Array, q: Array) -> Array:
+  """Divergence `KL(p || q) = sum_i p_i log(p_i / q_i)`, in nats.
+
+  Args:
+    p: probabilities `[..., n]` of the truth.
+    q: probabilities `[..., n]` of the model.
+
+  Returns:
+    `[...]`, at least 0; `inf` where some p_i > 0 has q_i = 0.
+
+  References:
+    Kullback and Leibler, "On Information and Sufficiency", 1951, eq. 2.4.
+  """
+  return jnp.sum(rel_entr(p, q), axis=-1)
+
+
+def bernoulli_cross_entropy(a: Array, b: Array) -> Array:
+  """Cross-entropy of two Bernoullis, `-a log b - (1 - a) log(1 - b)`, in nats.
+
+  From logits, `reconstruction.bernoulli_cross_entropy` is the accurate form.
+
+  Args:
+    a: probability of a one under the truth, any shape.
+    b: probability of a one under the model, the shape of `a`.
+
+  Returns:
+    Elementwise, the shape of `a`; `inf` where the model rules out the truth.
+  """
+  return -xlogy(a, b) - xlog1py(1 - a, -b)
+
+
+def gaussian_log_density(x: Array, mean: Array, covariance: Array) -> Array:
+  """Log-density of a Gaussian with full covariance S, in nats.
+
+  `log N(x; m, S) = -1/2 [(x-m)^T S^-1 (x-m) + log det S + d log 2 pi]`
+
+  Args:
+    x: `[..., d]`.
+    mean: `[d]`.
+    covariance: `[d, d]`, symmetric and positive definite (NaN if it is not).
+
+  Returns:
+    `[...]`.
+  """
+  factor = jnp.linalg.cholesky(covariance)
+  centred = (x - jnp.expand_dims(mean, tuple(range(x.ndim - 1)))).reshape(
+    -1, x.shape[-1]
+  )
+  # S = L L^T, so the Mahalanobis term is |L^-1 (x - m)|^2.
+  whitened = solve_triangular(factor, centred.T, lower=True)
+  half_log_det = jnp.sum(jnp.log(jnp.diagonal(factor)))
+  mahalanobis = jnp.sum(whitened**2, axis=0).reshape(x.shape[:-1])
+  return -0.5 * (mahalanobis + x.shape[-1] * LOG_2PI) - half_log_det
+
+
+def diagonal_gaussian_log_density(x: Array, p: Gaussian) -> Array:
+  """Log-density of a diagonal Gaussian, in nats.
+
+  `-1/2 sum_i [(x_i - m_i)^2 / s_i^2 + log s_i^2 + log 2 pi]`
+
+  Args:
+    x: `[..., d]`.
+    p: mean and log-variance, each `[..., d]`.
+
+  Returns:
+    `[...]`.
+  """
+  mahalanobis = (x - p.mean) ** 2 * jnp.exp(-p.log_variance)
+  return -0.5 * jnp.sum(mahalanobis + p.log_variance + LOG_2PI, axis=-1)
+
+
+def univariate_gaussian_kl(q: Gaussian, p: Gaussian) -> Array:
+  """Divergence of two univariate Gaussians, elementwise, in nats.
+
+  `KL(q || p) = 1/2 [s_q^2/s_p^2 + (m_q - m_p)^2/s_p^2 - 1 - log s_q^2/s_p^2]`
+
+  Args:
+    q: mean and log-variance, any shape.
+    p: mean and log-variance, the shape of `q`.
+
+  Returns:
+    Elementwise, at least 0.
+  """
+  log_ratio = q.log_variance - p.log_variance
+  shift = (q.mean - p.mean) ** 2 * jnp.exp(-p.log_variance)
+  return 0.5 * (jnp.expm1(log_ratio) - log_ratio + shift)
+
+
+def gaussian_kl(q: Gaussian, p: Gaussian) -> Array:
+  """Divergence `KL(q || p)` of two diagonal Gaussians, in nats.
+
+  Args:
+    q: mean and log-variance, each `[..., d]`.
+    p: mean and log-variance, each `[..., d]`.
+
+  Returns:
+    `[...]`: the univariate divergences summed over d.
+  """
+  return jnp.sum(univariate_gaussian_kl(q, p), axis=-1)
+
+
+def kl_from_standard_normal(q: Gaussian) -> Array:
+  """Divergence of a diagonal Gaussian from N(0, I), in nats.
+
+  `KL(q || N(0, I)) = 1/2 (|sigma|^2 + |mean|^2 - d - sum_i log sigma_i^2)`
+
+  Args:
+    q: mean and log-variance, each `[..., d]`.
+
+  Returns:
+    `[...]`, at least 0.
+
+  References:
+    Kingma and Welling, "Auto-Encoding Variational Bayes", 2014, appendix B.
+  """
+  # (sigma^2 - 1 - log sigma^2) as one term: exact near sigma = 1.
+  excess = jnp.expm1(q.log_variance) - q.log_variance
+  return 0.5 * jnp.sum(excess + q.mean**2, axis=-1)
