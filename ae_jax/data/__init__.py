@@ -1,0 +1,78 @@
+"""Names and files -> arrays in memory."""
+
+import os
+import pathlib
+
+from ae_jax.data import files
+from ae_jax.data.arrays import from_arrays
+from ae_jax.data.dataset import Dataset, to_float
+from ae_jax.types import UsageError
+
+__all__ = ["Dataset", "from_arrays", "load", "to_float"]
+
+
+def load(
+  *,
+  name: str = "digits",
+  path: str | os.PathLike[str] | None = None,
+  labels_path: str | os.PathLike[str] | None = None,
+  test_path: str | os.PathLike[str] | None = None,
+  test_labels_path: str | os.PathLike[str] | None = None,
+  download_dir: str | os.PathLike[str] | None = None,
+  data_dir: str | os.PathLike[str] | None = None,
+  test_fraction: float = 0.2,
+  seed: int = 0,
+  standardize: bool = False,
+) -> Dataset:
+  """Loads a user's own files, or else a dataset of TFDS.
+
+  Args:
+    name: `digits`, or `name[/config][:version]` as in TFDS's catalogue;
+      ignored if `path` is given.
+    path: `.npy`, or `.npz` with `x` and optional `y`; or `x_train`, `x_test`
+      and optional `y_train`, `y_test`; or one array of any name.
+    labels_path: `.npy` with the labels of `path`.
+    test_path: `.npy` or `.npz` with the test set.
+    test_labels_path: `.npy` with the labels of `test_path`.
+    download_dir: a TFDS download cache that holds the dataset's files already;
+      None downloads them.
+    data_dir: where TFDS datasets are prepared, once; None means
+      `TFDS_DATA_DIR`, or else `~/tensorflow_datasets`.
+    test_fraction: how much of the train set to hold out where there is no
+      test set; strictly between 0 and 1.
+    seed: which examples are held out.
+    standardize: gives `(x - mean) / std` per feature, see `from_arrays`.
+
+  Returns:
+    The dataset in memory.
+
+  Raises:
+    UsageError: at anything that cannot be loaded, in one line.
+  """
+  if path is not None:
+    arrays = files.read(
+      path,
+      labels_path=labels_path,
+      test_path=test_path,
+      test_labels_path=test_labels_path,
+    )
+    name = pathlib.Path(path).stem
+  elif labels_path or test_path or test_labels_path:
+    raise UsageError(
+      "data.labels_path, data.test_path and data.test_labels_path need "
+      "data.path"
+    )
+  else:
+    # Here, because TensorFlow Datasets takes a while to import.
+    from ae_jax.data import tfds_source
+
+    arrays = tfds_source.read(
+      name, download_dir=download_dir, data_dir=data_dir
+    )
+  return from_arrays(
+    **arrays,
+    name=name,
+    test_fraction=test_fraction,
+    seed=seed,
+    standardize=standardize,
+  )

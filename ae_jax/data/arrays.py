@@ -1,0 +1,146 @@
+"""Arrays -> `Dataset`: checked, converted, split and standardised."""
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ae_jax.data.dataset import Dataset, to_float
+from ae_jax.types import UsageError
+
+
+def from_arrays(
+  train: ArrayLike,
+  test: ArrayLike | None = None,
+  train_labels: ArrayLike | None = None,
+  test_labels: ArrayLike | None = None,
+  *,
+  name: str = "arrays",
+  test_fraction: float = 0.2,
+  seed: int = 0,
+  standardize: bool = False,
+) -> Dataset:
+  """Makes a dataset of one's own arrays.
+
+  uint8 stays uint8. Booleans, other integers and floats become float32 and
+  keep their values: nothing is rescaled unless `standardize` asks for it.
+
+  Args:
+    train: `[n, *features]`; features may be of any shape, `[n]` included.
+    test: `[m, *features]`; without it, `round(test_fraction * n)` examples
+      drawn from `train` are held out, at least one on each side.
+    train_labels: `[n]`.
+    test_labels: `[m]`; needs `test`.
+    name: the dataset's name.
+    test_fraction: strictly between 0 and 1.
+    seed: which examples are held out.
+    standardize: gives `(x - mean) / std` for each feature, with the train
+      set's statistics, as float32; a constant feature keeps std 1, and bytes
+      are mapped to [0, 1] first.
+
+  Returns:
+    The dataset, in row-major arrays of native byte order.
+
+  Raises:
+    UsageError: at anything that is not a train and a test set of finite
+      numbers and labels of the same length.
+  """
+  if not 0 < test_fraction < 1:
+    raise UsageError(f"test_fraction={test_fraction}: give 0 < fraction < 1")
+  if seed < 0:
+    raise UsageError(f"seed={seed}: give an integer of 0 or more")
+  x = _examples(train, "the data")
+  y = _labels(train_labels, len(x), "the labels")
+  if test is not None:
+    x_test = _examples(test, "the test data")
+    y_test = _labels(test_labels, len(x_test), "the test labels")
+    if x_test.shape[1:] != x.shape[1:]:
+      raise UsageError(
+        f"the test data has features of shape {x_test.shape[1:]}, the train "
+        f"data of {x.shape[1:]}: they must be the same"
+      )
+    if x_test.dtype != x.dtype:
+      raise UsageError(
+        f"the test data is {x_test.dtype}, the train data {x.dtype} (anything "
+        "but uint8 counts as float32): they must be the same"
+      )
+  elif test_labels is not None:
+    raise UsageError("there are test labels, but no test data")
+  elif len(x) < 2:
+    raise UsageError("the data needs at least two examples to be split, has 1")
+  else:
+    order = np.random.default_rng(seed).permutation(len(x))
+    num_test = min(max(round(test_fraction * len(x)), 1), len(x) - 1)
+    held_out, kept = order[:num_test], order[num_test:]
+    x_test, x = x[held_out], x[kept]
+    y_test, y = (None, None) if y is None else (y[held_out], y[kept])
+  if standardize:
+    x, x_test = _standardize(to_float(x), to_float(x_test))
+  return Dataset(name, x, x_test, y, y_test)
+
+
+def _examples(values: ArrayLike, what: str) -> np.ndarray:
+  """Returns `[n, *features]` as uint8 or finite float32."""
+  x = _array(values, what)
+  if x.dtype.kind not in "buif":
+    raise UsageError(
+      f"{what} is of type {x.dtype}: give uint8, bool, integers or floats"
+    )
+  if x.ndim == 0 or x.size == 0:
+    raise UsageError(
+      f"{what} has shape {x.shape}: give [n, ...] with at least one example "
+      "and one feature"
+    )
+  if x.dtype == np.uint8:
+    return np.ascontiguousarray(x)
+  with np.errstate(over="ignore"):  # an overflow is reported as infinite below
+    x = np.ascontiguousarray(x, dtype=np.float32)
+  _check_finite(x, what)
+  return x
+
+
+def _labels(
+  values: ArrayLike | None, num_examples: int, what: str
+) -> np.ndarray | None:
+  """Returns `[num_examples]`, or None for None."""
+  if values is None:
+    return None
+  y = _array(values, what)
+  if y.shape != (num_examples,):
+    raise UsageError(
+      f"{what} must have one entry per example, shape ({num_examples},): got "
+      f"{y.shape}"
+    )
+  return y
+
+
+def _array(values: ArrayLike, what: str) -> np.ndarray:
+  try:
+    array = np.asarray(values)
+  except ValueError as error:  # nested lists of unequal lengths
+    raise UsageError(f"{what} is no array: {error}") from error
+  if array.dtype.hasobject:
+    raise UsageError(f"{what} holds Python objects: give an array of numbers")
+  return array
+
+
+def _check_finite(x: np.ndarray, what: str) -> None:
+  bad = ~np.isfinite(x)
+  if bad.any():
+    first = tuple(int(i) for i in np.unravel_index(bad.argmax(), x.shape))
+    raise UsageError(
+      f"{what} holds {bad.sum()} values that are NaN or infinite as float32, "
+      f"the first at index {first}"
+    )
+
+
+def _standardize(
+  x: np.ndarray, x_test: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+  """Returns `(x - mean) / std` of both, with the statistics of the first."""
+  mean = x.mean(axis=0, dtype=np.float64)
+  # Not std == 0: the mean of equal numbers is off by a rounding error.
+  constant = x.max(axis=0) == x.min(axis=0)
+  std = np.where(constant, 1, x.std(axis=0, dtype=np.float64))
+  with np.errstate(over="ignore"):
+    x, x_test = (((v - mean) / std).astype(np.float32) for v in (x, x_test))
+  _check_finite(x_test, "the standardized test data")
+  return x, x_test

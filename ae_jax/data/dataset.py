@@ -1,0 +1,44 @@
+"""What the whole house trains on: arrays in memory, and their unit interval."""
+
+from typing import NamedTuple, TypeVar
+
+import jax
+import numpy as np
+
+ArrayT = TypeVar("ArrayT", np.ndarray, jax.Array)
+
+
+class Dataset(NamedTuple):
+  """A train and a test set in memory.
+
+  Attributes:
+    name: what to call it in tables.
+    train: `[n, *features]`, uint8 (bytes, which `to_float` maps to [0, 1]) or
+      float32 (values as they are).
+    test: `[m, *features]`, of the same type.
+    train_labels: `[n]`, or None where there are none.
+    test_labels: `[m]`, or None where there are none.
+  """
+
+  name: str
+  train: np.ndarray
+  test: np.ndarray
+  train_labels: np.ndarray | None
+  test_labels: np.ndarray | None
+
+
+def to_float(x: ArrayT) -> ArrayT:
+  """Maps bytes to [0, 1], `x / 255`; leaves float32 as it is.
+
+  Images stay bytes, a quarter of the memory, until a step calls this under
+  `jit`.
+
+  Args:
+    x: uint8 or float32, of any shape.
+
+  Returns:
+    float32 of the same shape.
+  """
+  if x.dtype == np.uint8:
+    return x.astype(np.float32) / np.float32(255)
+  return x

@@ -1,0 +1,126 @@
+"""A user's own `.npy` and `.npz` files -> arrays; nothing is unpickled."""
+
+import os
+import pathlib
+import zipfile
+import zlib
+
+import numpy as np
+
+from ae_jax.types import UsageError
+
+_ROLES = {
+  "x": "train",
+  "y": "train_labels",
+  "x_train": "train",
+  "y_train": "train_labels",
+  "x_test": "test",
+  "y_test": "test_labels",
+}
+_KERAS = {"x_train", "y_train", "x_test", "y_test"}
+
+
+def read(
+  path: str | os.PathLike[str],
+  *,
+  labels_path: str | os.PathLike[str] | None = None,
+  test_path: str | os.PathLike[str] | None = None,
+  test_labels_path: str | os.PathLike[str] | None = None,
+) -> dict[str, np.ndarray]:
+  """Reads the arrays that `from_arrays` takes, as far as the files hold them.
+
+  A `.npz` file holds `x` and perhaps `y`; or `x_train`, `x_test` and perhaps
+  `y_train`, `y_test`; or one array of any name.
+
+  Args:
+    path: `.npy` or `.npz`.
+    labels_path: the labels of `path`, one array.
+    test_path: `.npy` or `.npz`, without a test set of its own.
+    test_labels_path: the labels of `test_path`, one array.
+
+  Returns:
+    `train`, and what there is of `test`, `train_labels`, `test_labels`.
+
+  Raises:
+    UsageError: at a file that cannot be read, at other keys, and at an array
+      that is given twice.
+  """
+  arrays = _read_data("data.path", path)
+  if labels_path is not None:
+    labels = _read_one("data.labels_path", labels_path)
+    _add(arrays, "train_labels", labels, "data.labels_path")
+  if test_path is not None:
+    test = _read_data("data.test_path", test_path)
+    if "test" in test:
+      raise UsageError(
+        f"data.test_path={test_path} holds a train and a test set: give one "
+        "with x and optional y, or with one array"
+      )
+    for role, values in test.items():
+      _add(arrays, role.replace("train", "test"), values, "data.test_path")
+  if test_labels_path is not None:
+    labels = _read_one("data.test_labels_path", test_labels_path)
+    _add(arrays, "test_labels", labels, "data.test_labels_path")
+  return arrays
+
+
+def _add(
+  arrays: dict[str, np.ndarray], role: str, values: np.ndarray, option: str
+) -> None:
+  if role in arrays:
+    raise UsageError(
+      f"{option} gives {role.replace('_', ' ')} that another file holds "
+      "already: give them once"
+    )
+  arrays[role] = values
+
+
+def _read_data(
+  option: str, path: str | os.PathLike[str]
+) -> dict[str, np.ndarray]:
+  """Returns the arrays of a file by their role."""
+  arrays = _read_file(option, path)
+  keys = arrays.keys()
+  if len(keys) == 1:
+    return {"train": next(iter(arrays.values()))}
+  if keys == {"x", "y"} or {"x_train", "x_test"} <= keys <= _KERAS:
+    return {_ROLES[key]: values for key, values in arrays.items()}
+  raise UsageError(
+    f"{option}={path} holds the arrays {sorted(keys)}: give x and optional y; "
+    "or x_train, x_test and optional y_train, y_test; or one of any name"
+  )
+
+
+def _read_one(option: str, path: str | os.PathLike[str]) -> np.ndarray:
+  """Returns the only array of a file."""
+  arrays = _read_file(option, path)
+  if len(arrays) != 1:
+    raise UsageError(
+      f"{option}={path} holds the arrays {sorted(arrays)}: give one array"
+    )
+  return next(iter(arrays.values()))
+
+
+def _read_file(
+  option: str, path: str | os.PathLike[str]
+) -> dict[str, np.ndarray]:
+  """Returns all arrays of a `.npz` file, or the one of a `.npy` file."""
+  try:
+    with pathlib.Path(path).expanduser().open("rb") as file:
+      is_numpy = file.read(6).startswith((b"\x93NUMPY", b"PK"))
+      file.seek(0)
+      if is_numpy:
+        loaded = np.load(file, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+          return {"x": loaded}
+        return {key: loaded[key] for key in loaded.files}
+  except (OSError, MemoryError) as error:
+    reason = getattr(error, "strerror", None) or error
+    raise UsageError(f"cannot read {option}={path}: {reason}") from error
+  except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    reason = str(error).partition("\n")[0]
+    raise UsageError(
+      f"cannot read {option}={path}, which is damaged or holds Python "
+      f"objects: {reason}"
+    ) from error
+  raise UsageError(f"{option}={path} is neither a .npy nor a .npz file")

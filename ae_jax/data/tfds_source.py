@@ -1,0 +1,225 @@
+"""A TFDS name -> arrays in memory, cached as `.npy` beside the dataset."""
+
+import contextlib
+import difflib
+import importlib
+import math
+import os
+import pathlib
+import re
+import uuid
+
+import numpy as np
+import psutil  # type: ignore[import-untyped]
+import tensorflow_datasets as tfds
+import tqdm
+from tensorflow_datasets.core import read_only_builder, registered
+
+from ae_jax.data import digits, mnist, tfds_prepare
+from ae_jax.types import UsageError
+
+_OWN: dict[str, type[tfds.core.DatasetBuilder]] = {
+  "digits": digits.Digits,
+  "fashion_mnist": mnist.FashionMNIST,
+  "kmnist": mnist.KMNIST,
+  "mnist": mnist.MNIST,
+}
+_NAME = re.compile(r"(\w+)(?:/([\w.-]+))?(?::([\d.*]+))?")
+_BLOCK = 1000  # examples decoded at once
+
+
+def read(
+  name: str,
+  *,
+  download_dir: str | os.PathLike[str] | None = None,
+  data_dir: str | os.PathLike[str] | None = None,
+) -> dict[str, np.ndarray]:
+  """Reads the arrays that `from_arrays` takes, as far as a dataset has them.
+
+  x is the feature `image`, or else the only feature that is an image or a
+  tensor of bytes or floats of a fixed shape; y is `label`, if an integer.
+
+  Args:
+    name: `name[/config][:version]` as in TFDS's catalogue, or `digits`.
+    download_dir: a TFDS download cache that holds the dataset's files already;
+      None downloads them.
+    data_dir: where datasets are prepared; None means `TFDS_DATA_DIR`, or else
+      `~/tensorflow_datasets`.
+
+  Returns:
+    `train`; `test` (the split `test`, else `validation`) if there is one; and
+    `train_labels`, `test_labels` if there are labels.
+
+  Raises:
+    UsageError: at an unknown name, a dataset that cannot be prepared here, one
+      without such a feature, and one too large for memory.
+  """
+  if data_dir is None:
+    data_dir = os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
+  root = pathlib.Path(data_dir).expanduser().absolute()
+  cache = pathlib.Path(download_dir).expanduser() if download_dir else None
+  builder = _builder(name, root)
+  x, y = _features(name, builder.info.features)
+  tfds_prepare.prepare(builder, cache)
+  builder = _builder(name, root)  # one that knows the prepared splits
+  splits = _splits(name, builder.info.splits)
+  _check_memory(name, builder.info, list(splits.values()), x)
+  arrays = {}
+  for role, split in splits.items():
+    arrays[role], labels = _read_split(builder, split, x, y)
+    if labels is not None:
+      arrays[f"{role}_labels"] = labels
+  return arrays
+
+
+@tfds_prepare.quiet()
+def _builder(name: str, root: pathlib.Path) -> tfds.core.DatasetBuilder:
+  """Finds a builder: our own, TFDS's, or one that was prepared in `root`."""
+  match = _NAME.fullmatch(name)
+  if match is None:
+    raise UsageError(f"data.name={name!r}: give name[/config][:version]")
+  dataset, config, version = match.groups()
+  names = sorted({*_OWN, *_tfds_names()})
+  try:
+    if dataset not in names:
+      return read_only_builder.builder_from_files(
+        dataset, data_dir=root, config=config, version=version
+      )
+    builder_cls = _OWN.get(dataset) or tfds.builder_cls(dataset)
+    configs = [choice.name for choice in builder_cls.BUILDER_CONFIGS]
+    if config is None or config in configs:
+      return builder_cls(data_dir=root, config=config, version=version)
+  except registered.DatasetNotFoundError as error:
+    close = difflib.get_close_matches(dataset.lower(), names)
+    hint = f"did you mean {' or '.join(close)}? " if close else ""
+    raise UsageError(
+      f"data.name={name!r} is unknown: {hint}(names are at "
+      "tensorflow.org/datasets/catalog; your own file goes to data.path)"
+    ) from error
+  except Exception as error:  # no such version, a missing library, ...
+    raise UsageError(tfds_prepare.explain(name, error)) from error
+  raise UsageError(f"data.name={name!r}: {dataset} has the configs {configs}")
+
+
+def _tfds_names() -> list[str]:
+  # TFDS's list ends at its first room whose library is missing (h5py, for
+  # robots); these come after it.
+  for room in "structured", "time_series", "video":
+    with contextlib.suppress(ImportError):
+      importlib.import_module(f"tensorflow_datasets.{room}")
+  return tfds.list_builders(with_community_datasets=False)
+
+
+def _features(
+  name: str, features: tfds.features.FeatureConnector
+) -> tuple[str, str | None]:
+  """Returns which feature is x, and which is y if there is one."""
+  if not isinstance(features, tfds.features.FeaturesDict):
+    raise UsageError(f"{name} consists of sequences, not of fixed arrays")
+  x = "image"
+  if x not in features:
+    fits = [key for key in features if _is_x(features[key])]
+    if len(fits) != 1:
+      raise UsageError(
+        f"{name} has no feature 'image', and of {sorted(features)} not one but "
+        f"{len(fits)} are images or tensors of uint8 or floats of fixed shape"
+      )
+    (x,) = fits
+  if not _is_x(features[x]):
+    raise UsageError(
+      f"{name} has images as {' '.join(repr(features[x]).split())}: only one "
+      "fixed shape, of uint8 or floats, can be read"
+    )
+  y = "label"
+  return x, y if y in features and _is_y(features[y]) else None
+
+
+def _is_x(feature: tfds.features.FeatureConnector) -> bool:
+  if not isinstance(feature, tfds.features.Image | tfds.features.Tensor):
+    return False
+  dtype = np.dtype(feature.np_dtype)
+  fixed = len(feature.shape) > 0 and None not in feature.shape
+  return fixed and (dtype == np.uint8 or dtype.kind == "f")
+
+
+def _is_y(feature: tfds.features.FeatureConnector) -> bool:
+  scalar = isinstance(feature, tfds.features.Tensor) and feature.shape == ()
+  return scalar and np.dtype(feature.np_dtype).kind in "iu"
+
+
+def _splits(name: str, splits: tfds.core.splits.SplitDict) -> dict[str, str]:
+  """Returns the splits to read, by their role."""
+  if "train" not in splits:
+    raise UsageError(f"{name} has no split 'train', only {sorted(splits)}")
+  for test in "test", "validation":
+    if test in splits:
+      return {"train": "train", "test": test}
+  return {"train": "train"}
+
+
+def _check_memory(
+  name: str, info: tfds.core.DatasetInfo, splits: list[str], x: str
+) -> None:
+  feature = info.features[x]
+  num_examples = sum(info.splits[split].num_examples for split in splits)
+  itemsize = np.dtype(feature.np_dtype).itemsize
+  needed = num_examples * math.prod(feature.shape) * itemsize
+  available = psutil.virtual_memory().available
+  if needed > available:
+    raise UsageError(
+      f"{name} takes {needed / 2**30:.1f} GiB of memory, and "
+      f"{available / 2**30:.1f} GiB are free: choose a smaller dataset"
+    )
+
+
+@tfds_prepare.quiet()
+def _read_split(
+  builder: tfds.core.DatasetBuilder, split: str, x: str, y: str | None
+) -> tuple[np.ndarray, np.ndarray | None]:
+  """Reads x and y of one split from the cache, or else fills the cache."""
+  keys = [x] if y is None else [x, y]
+  folder = pathlib.Path(builder.data_dir)
+  paths = {key: folder / f"ae_jax-{split}-{key}.npy" for key in keys}
+  try:
+    arrays = {key: np.load(paths[key], allow_pickle=False) for key in keys}
+  except (OSError, ValueError, EOFError):  # absent or damaged
+    arrays = _decode(builder, split, keys)
+    for key in keys:
+      _save(paths[key], arrays[key])
+  return arrays[x], None if y is None else arrays[y]
+
+
+def _decode(
+  builder: tfds.core.DatasetBuilder, split: str, keys: list[str]
+) -> dict[str, np.ndarray]:
+  try:
+    source = builder.as_data_source(split)
+  except NotImplementedError as error:
+    raise UsageError(
+      f"{builder.name} was prepared in {builder.data_dir} as "
+      f"{builder.info.file_format.value}, which needs TensorFlow to be read: "
+      "choose another data.data_dir"
+    ) from error
+  features = builder.info.features
+  arrays = {
+    key: np.empty((len(source), *features[key].shape), features[key].np_dtype)
+    for key in keys
+  }
+  blocks = range(0, len(source), _BLOCK)
+  for start in tqdm.tqdm(blocks, f"reading {builder.name} {split}", delay=2):
+    block = range(start, min(start + _BLOCK, len(source)))
+    for i, row in zip(block, source.__getitems__(block), strict=True):
+      for key in keys:
+        arrays[key][i] = row[key]
+  return arrays
+
+
+def _save(path: pathlib.Path, array: np.ndarray) -> None:
+  temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
+  with contextlib.suppress(OSError):  # a folder that may only be read, say
+    try:
+      with temporary.open("wb") as file:
+        np.save(file, array, allow_pickle=False)
+      os.replace(temporary, path)
+    finally:
+      temporary.unlink(missing_ok=True)
