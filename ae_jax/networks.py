@@ -1,0 +1,272 @@
+"""Encoders and decoders from a static spec: MLP and convolutional.
+
+The only file that imports flax. Networks are Linen modules behind the pure
+functions of an `Autoencoder`; parameters are plain dicts.
+
+A latent size may be traced: the code is padded to `spec.latent_size` and a
+0/1 mask keeps the first units. The padding is the true network of that size,
+its initialisation included: random draws are stable along the leading axis, so
+what has a latent axis is drawn with that axis first, scaled by the true size,
+and zeroed beyond it. Gradients and Adam moments of the padding stay exactly 0.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from ae_jax import reconstruction
+from ae_jax.types import (
+  Array,
+  Autoencoder,
+  Gaussian,
+  Key,
+  Params,
+  Scalar,
+  UsageError,
+)
+
+ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
+  "linear": lambda x: x,
+  "relu": jax.nn.relu,
+  "leaky_relu": jax.nn.leaky_relu,
+  "elu": jax.nn.elu,
+  "gelu": jax.nn.gelu,
+  "silu": jax.nn.silu,
+  "softplus": jax.nn.softplus,
+  "sigmoid": jax.nn.sigmoid,
+  "tanh": jnp.tanh,
+}
+NETWORKS = ("mlp", "conv")
+CODES = (*ACTIVATIONS, "gaussian")
+OUTPUTS = ("linear", "sigmoid", "bernoulli")
+
+
+@dataclasses.dataclass(frozen=True)
+class Spec:
+  """The static shape of an autoencoder; the decoder mirrors the encoder.
+
+  Attributes:
+    features: shape of one example: `(d,)`, `(height, width, channels)`, ...
+    latent_size: number of code units, masked ones included; may exceed the
+      number of features.
+    network: "mlp", or "conv" (3x3, stride 2 a layer; images only).
+    widths: units (mlp) or channels (conv) of each hidden layer of the
+      encoder; `()` is a linear map.
+    activation: of the hidden layers, a name in `ACTIVATIONS`.
+    code: activation of the code, a name in `ACTIVATIONS`, or "gaussian" for an
+      encoder that gives the mean and log-variance of q(z|x).
+    output: what the decoder gives. "linear": means of N(x~, I); "sigmoid": the
+      same, squeezed into (0, 1); "bernoulli": logits, with the cross-entropy
+      as distance.
+
+  Raises:
+    UsageError: a field has a value that is not allowed.
+  """
+
+  features: tuple[int, ...]
+  latent_size: int
+  network: str = "mlp"
+  widths: tuple[int, ...] = (64,)
+  activation: str = "relu"
+  code: str = "linear"
+  output: str = "linear"
+
+  def __post_init__(self) -> None:
+    for field, allowed in {
+      "network": NETWORKS,
+      "activation": tuple(ACTIVATIONS),
+      "code": CODES,
+      "output": OUTPUTS,
+    }.items():
+      value = getattr(self, field)
+      if value not in allowed:
+        raise UsageError(f"{field} is {value!r}; allowed: {', '.join(allowed)}")
+    if any(size < 1 for size in (self.latent_size, *self.widths)):
+      raise UsageError(
+        f"latent_size {self.latent_size} and widths {self.widths} must be at"
+        " least 1"
+      )
+    images = len(self.features) in (2, 3)
+    if self.network == "conv" and not (images and self.widths):
+      raise UsageError(
+        "network 'conv' needs images [height, width(, channels)] and at least"
+        f" one width; got features {self.features} and widths {self.widths}"
+      )
+
+
+def autoencoder(spec: Spec, latent_size: Scalar | None = None) -> Autoencoder:
+  """Builds the pure functions of an autoencoder.
+
+  Args:
+    spec: the static shape.
+    latent_size: how many of the `spec.latent_size` units are there; may be
+      traced. Default: all of them.
+
+  Returns:
+    The bundle of functions, closed over the mask.
+  """
+  size = spec.latent_size if latent_size is None else latent_size
+  mask = (jnp.arange(spec.latent_size) < size).astype(jnp.float32)
+  encoder = _Encoder(spec, _latent_columns(mask))
+  decoder = _Decoder(spec, _latent_rows(mask, size))
+
+  def init(key: Key) -> Params:
+    encoder_key, decoder_key = jax.random.split(key)
+    x = jnp.zeros((1, *spec.features))
+    z = jnp.zeros((1, spec.latent_size))
+    return {
+      "encoder": encoder.init(encoder_key, x)["params"],
+      "decoder": decoder.init(decoder_key, z)["params"],
+    }
+
+  def encode(params: Params, x: Array) -> Array | Gaussian:
+    batch = x.shape[: x.ndim - len(spec.features)]
+    heads = encoder.apply(
+      {"params": params["encoder"]}, x.reshape(-1, *spec.features)
+    )
+    return jax.tree.map(
+      lambda head: (head * mask[None]).reshape(*batch, -1), heads
+    )
+
+  def decode(params: Params, z: Array) -> Array:
+    flat = z.reshape(-1, spec.latent_size) * mask[None]
+    decoded = decoder.apply({"params": params["decoder"]}, flat)
+    return decoded.reshape(*z.shape[:-1], *spec.features)
+
+  bernoulli = spec.output == "bernoulli"
+  return Autoencoder(
+    init=init,
+    encode=encode,
+    decode=decode,
+    distance=(
+      reconstruction.bernoulli_cross_entropy
+      if bernoulli
+      else reconstruction.half_squared_error
+    ),
+    mean=jax.nn.sigmoid if bernoulli else ACTIVATIONS["linear"],
+    latent_mask=mask,
+  )
+
+
+def unpad(params: Params, latent_size: int) -> Params:
+  """Cuts masked parameters down to the true network of `latent_size` units."""
+  heads = {
+    name: {
+      "kernel": p["kernel"][:, :latent_size],
+      "bias": p["bias"][:latent_size],
+    }
+    for name, p in params["encoder"].items()
+    if name in _HEADS
+  }
+  first = params["decoder"]["latent"]
+  return {
+    "encoder": params["encoder"] | heads,
+    "decoder": params["decoder"]
+    | {"latent": first | {"kernel": first["kernel"][:latent_size]}},
+  }
+
+
+_HEADS = ("code", "mean", "log_variance")
+_lecun_normal = jax.nn.initializers.lecun_normal()
+_lecun_normal_transposed = jax.nn.initializers.lecun_normal(
+  in_axis=-1, out_axis=-2
+)
+
+
+def _latent_columns(mask: Array) -> Callable[..., Array]:
+  """Initialises a kernel `[fan_in, latent]`, drawn with latent leading."""
+
+  def init(key: Key, shape: tuple[int, int], dtype: Any) -> Array:
+    draw = _lecun_normal_transposed(key, shape[::-1], dtype)
+    return draw.T * mask[None]
+
+  return init
+
+
+def _latent_rows(mask: Array, latent_size: Scalar) -> Callable[..., Array]:
+  """Initialises a kernel `[latent, fan_out]` whose fan-in is `latent_size`."""
+
+  def init(key: Key, shape: tuple[int, int], dtype: Any) -> Array:
+    scale = jnp.sqrt(shape[0] / jnp.asarray(latent_size, dtype))
+    return _lecun_normal(key, shape, dtype) * scale * mask[:, None]
+
+  return init
+
+
+class _Encoder(nn.Module):
+  """`[n, *features]` -> code `[n, latent]`, or a Gaussian of that shape."""
+
+  spec: Spec
+  head_init: Callable[..., Array]
+
+  @nn.compact
+  def __call__(self, x: Array) -> Array | Gaussian:
+    spec = self.spec
+    activation = ACTIVATIONS[spec.activation]
+    if spec.network == "mlp":
+      x = x.reshape(len(x), -1)
+    elif x.ndim == 3:  # images of one channel
+      x = x[..., None]
+    for i, width in enumerate(spec.widths):
+      layer = (
+        nn.Dense(width, name=f"hidden_{i}")
+        if spec.network == "mlp"
+        else nn.Conv(width, (3, 3), strides=2, name=f"hidden_{i}")
+      )
+      x = activation(layer(x))
+    x = x.reshape(len(x), -1)
+
+    def head(name: str) -> Array:
+      return nn.Dense(spec.latent_size, kernel_init=self.head_init, name=name)(
+        x
+      )
+
+    if spec.code == "gaussian":
+      return Gaussian(head("mean"), head("log_variance"))
+    return ACTIVATIONS[spec.code](head("code"))
+
+
+class _Decoder(nn.Module):
+  """Code `[n, latent]` -> `[n, *features]` (mlp: flattened)."""
+
+  spec: Spec
+  latent_init: Callable[..., Array]
+
+  @nn.compact
+  def __call__(self, z: Array) -> Array:
+    spec = self.spec
+    activation = ACTIVATIONS[spec.activation]
+    decode = self._mlp if spec.network == "mlp" else self._conv
+    x = decode(z, activation)
+    return jax.nn.sigmoid(x) if spec.output == "sigmoid" else x
+
+  def _mlp(self, z: Array, activation: Callable[[Array], Array]) -> Array:
+    sizes = (*reversed(self.spec.widths), math.prod(self.spec.features))
+    x = nn.Dense(sizes[0], kernel_init=self.latent_init, name="latent")(z)
+    for i, size in enumerate(sizes[1:]):
+      x = nn.Dense(size, name=f"hidden_{i}")(activation(x))
+    return x
+
+  def _conv(self, z: Array, activation: Callable[[Array], Array]) -> Array:
+    height, width, channels = (*self.spec.features, 1)[:3]
+    sizes = [(height, width)]
+    for _ in self.spec.widths:
+      height, width = -(-height // 2), -(-width // 2)
+      sizes.append((height, width))
+    top = (*sizes.pop(), self.spec.widths[-1])
+    x = nn.Dense(math.prod(top), kernel_init=self.latent_init, name="latent")(z)
+    x = x.reshape(len(x), *top)
+    outputs = (*reversed(self.spec.widths[:-1]), channels)
+    for i, output in enumerate(outputs):
+      x = nn.ConvTranspose(output, (3, 3), strides=(2, 2), name=f"hidden_{i}")(
+        activation(x)
+      )
+      # An odd side came from rounding up; the last row or column goes.
+      rows, columns = sizes.pop()
+      x = x[:, :rows, :columns]
+    return x

@@ -1,0 +1,52 @@
+"""The denoising autoencoder."""
+
+import jax.numpy as jnp
+
+from ae_jax import corruptions
+from ae_jax.types import Array, Autoencoder, Key, Params, Terms, UsageError
+
+CORRUPTIONS = {
+  "gaussian": corruptions.gaussian,
+  "masking": corruptions.masking,
+  "salt_and_pepper": corruptions.salt_and_pepper,
+}
+
+
+def denoising(
+  model: Autoencoder,
+  params: Params,
+  key: Key,
+  batch: Array,
+  *,
+  noise: float = 0.1,
+  corruption: str = "gaussian",
+) -> tuple[Array, Terms]:
+  """`d(x, g(f(x_noisy)))`, x_noisy ~ q(. | x): the target is the clean x.
+
+  Args:
+    model: the functions f and g, with their distance d.
+    params: of the model.
+    key: of the corruption.
+    batch: clean x `[batch, *features]`.
+    noise: the variance of Gaussian noise, or the probability that masking or
+      salt-and-pepper noise strikes a feature.
+    corruption: "gaussian", "masking" or "salt_and_pepper".
+
+  Returns:
+    The loss in nats, and the term `reconstruction` (of the clean x).
+
+  Raises:
+    UsageError: there is no such corruption.
+
+  References:
+    Vincent et al., "Extracting and Composing Robust Features with Denoising
+    Autoencoders", 2008; "Stacked Denoising Autoencoders", 2010, section 3.
+  """
+  if corruption not in CORRUPTIONS:
+    raise UsageError(
+      f"corruption is {corruption!r}; allowed: {', '.join(CORRUPTIONS)}"
+    )
+  noisy = CORRUPTIONS[corruption](key, batch, noise)
+  z = model.encode(params, noisy)
+  reconstruction = jnp.mean(model.distance(batch, model.decode(params, z)))
+  return reconstruction, {"reconstruction": reconstruction}

@@ -1,0 +1,171 @@
+"""Every objective of the table: limits, gradients and closed forms."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.test_util import check_grads
+
+from ae_jax import corruptions
+from ae_jax.grid import hyper_parameters
+from ae_jax.networks import ACTIVATIONS, Spec, autoencoder
+from ae_jax.objectives import OBJECTIVES
+
+X = np.random.default_rng(0).uniform(size=(6, 5)).astype(np.float32)
+KEY = jax.random.key(1)
+
+
+def network(name, latent_size=3, **fields):
+  code = getattr(OBJECTIVES[name], "code", "linear")
+  fields = {"widths": (4,), "activation": "tanh", "code": code} | fields
+  model = autoencoder(Spec((5,), 4, **fields), latent_size)
+  return model, model.init(jax.random.key(0))
+
+
+def floats(name):
+  hyper = hyper_parameters(OBJECTIVES[name])
+  return {k: v for k, v in hyper.items() if isinstance(v, float)}
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_loss_and_terms_are_finite_scalars(name):
+  model, params = network(name)
+  loss, terms = jax.jit(
+    lambda p: OBJECTIVES[name](model, p, KEY, X, **floats(name))
+  )(params)
+  assert loss.shape == ()
+  assert "reconstruction" in terms
+  assert all(np.isfinite(v) and v.shape == () for v in (loss, *terms.values()))
+
+
+@pytest.mark.parametrize("output", ["linear", "sigmoid", "bernoulli"])
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_gradients_match_finite_differences(name, output):
+  model, params = network(name, output=output)
+  with jax.enable_x64(True):  # in float32 the differences would be noise
+    double = jax.tree.map(lambda p: jnp.asarray(p, jnp.float64), params)
+    x = jnp.asarray(X, jnp.float64)
+
+    def loss(p):
+      return OBJECTIVES[name](model, p, KEY, x, **floats(name))[0]
+
+    # Second-order error of the differences, about eps^2 = 1e-8.
+    check_grads(loss, (double,), order=1, modes=["rev"], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+  ("name", "off"),
+  [
+    ("sparse", {"strength": 0.0}),
+    ("sparse_kl", {"strength": 0.0}),
+    ("sparse_student_t", {"strength": 0.0}),
+    ("contractive", {"strength": 0.0}),
+    ("denoising", {"noise": 0.0, "corruption": "gaussian"}),
+    ("denoising", {"noise": 0.0, "corruption": "masking"}),
+    ("denoising", {"noise": 0.0, "corruption": "salt_and_pepper"}),
+  ],
+)
+def test_switched_off_it_is_the_plain_autoencoder(name, off):
+  model, params = network(name)
+
+  def value_and_grad(objective, **hyper):
+    return jax.jit(
+      jax.value_and_grad(lambda p: objective(model, p, KEY, X, **hyper)[0])
+    )(params)
+
+  plain = value_and_grad(OBJECTIVES["autoencoder"])
+  mine = value_and_grad(OBJECTIVES[name], **off)
+  # The same operations in another order of fusion: a few float32 ulps.
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-7),
+    plain,
+    mine,
+  )
+
+
+def test_vae_without_noise_and_divergence_is_the_plain_autoencoder():
+  model, params = network("vae")
+  head = params["encoder"]["log_variance"]
+  params["encoder"]["log_variance"] = {
+    "kernel": 0 * head["kernel"],
+    "bias": head["bias"] - 100.0,  # sigma = e^-50: no noise in float32
+  }
+  plain = model._replace(encode=lambda p, x: model.encode(p, x).mean)
+  loss, _ = OBJECTIVES["vae"](model, params, KEY, X, beta=0.0)
+  expected, _ = OBJECTIVES["autoencoder"](plain, params, KEY, X)
+  np.testing.assert_allclose(loss, expected, rtol=1e-6)
+
+
+def test_vae_reconstruction_is_the_expectation_over_q():
+  # A linear decoder: E|x - Wz - b|^2 = |x - Wm - b|^2 + sum_j s_j^2 |W_j|^2.
+  model, params = network("vae", latent_size=4, widths=())
+  q = model.encode(params, X)
+  kernel = params["decoder"]["latent"]["kernel"]
+  at_mean = 0.5 * np.sum((X - model.decode(params, q.mean)) ** 2, axis=1)
+  spread = 0.5 * np.exp(q.log_variance) @ np.sum(kernel**2, axis=1)
+  keys = jax.random.split(KEY, 20_000)
+  draws = jax.jit(
+    jax.vmap(
+      lambda k: OBJECTIVES["vae"](model, params, k, X)[1]["reconstruction"]
+    )
+  )(keys)
+  error = np.std(draws) / np.sqrt(len(draws))
+  assert abs(np.mean(draws) - np.mean(at_mean + spread)) < 4 * error
+
+
+def test_vae_loss_is_reconstruction_plus_beta_times_kl():
+  model, params = network("vae")
+  loss, terms = OBJECTIVES["vae"](model, params, KEY, X, beta=3.0)
+  np.testing.assert_allclose(
+    loss, terms["reconstruction"] + 3.0 * terms["kl"], rtol=1e-6
+  )
+
+
+@pytest.mark.parametrize(
+  "name", ["sparse", "sparse_kl", "sparse_student_t", "contractive"]
+)
+def test_penalty_is_reported_unweighted(name):
+  model, params = network(name)
+  small, terms = OBJECTIVES[name](model, params, KEY, X, strength=0.5)
+  large, same = OBJECTIVES[name](model, params, KEY, X, strength=2.0)
+  assert terms == same
+  np.testing.assert_allclose(large - small, 1.5 * terms["penalty"], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+  ("corruption", "corrupt"),
+  [
+    ("gaussian", corruptions.gaussian),
+    ("masking", corruptions.masking),
+    ("salt_and_pepper", corruptions.salt_and_pepper),
+  ],
+)
+def test_denoising_target_is_the_clean_input(corruption, corrupt):
+  model, params = network("denoising")
+  noisy = corrupt(KEY, jnp.asarray(X), 0.5)
+  assert np.any(noisy != X)
+  reconstruction = model.decode(params, model.encode(params, noisy))
+  expected = np.mean(0.5 * np.sum((X - reconstruction) ** 2, axis=1))
+  loss, _ = OBJECTIVES["denoising"](
+    model, params, KEY, X, noise=0.5, corruption=corruption
+  )
+  np.testing.assert_allclose(loss, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_masked_units_change_nothing(name):
+  # Mask of 3 in 4 against a network of 3: same key, same loss.
+  model, params = network(name, latent_size=3)
+  code = getattr(OBJECTIVES[name], "code", "linear")
+  true = autoencoder(Spec((5,), 3, widths=(4,), activation="tanh", code=code))
+  loss, _ = OBJECTIVES[name](model, params, KEY, X, **floats(name))
+  expected, _ = OBJECTIVES[name](
+    true, true.init(jax.random.key(0)), KEY, X, **floats(name)
+  )
+  # Sums over a longer axis may round in another order.
+  np.testing.assert_allclose(loss, expected, rtol=1e-6)
+
+
+def test_codes_that_objectives_ask_for_exist():
+  for objective in OBJECTIVES.values():
+    assert getattr(objective, "code", "linear") in (*ACTIVATIONS, "gaussian")
