@@ -1,0 +1,195 @@
+"""One trial as pure functions: init, step, epoch, train.
+
+Nothing here is compiled; `jit`, `vmap` and `grad` are the caller's. What is a
+number (learning rate, latent size, strength, ...) is traced and comes in
+`hyper`; what changes shapes is closed over.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from ae_jax.data import to_float
+from ae_jax.networks import Spec, autoencoder
+from ae_jax.types import (
+  Array,
+  Autoencoder,
+  Key,
+  Objective,
+  Params,
+  Scalar,
+  Terms,
+)
+
+Hyper = Mapping[str, Scalar]
+
+# Factors of the learning rate as functions of the step, by number of steps.
+SCHEDULES: dict[str, Callable[[int], Callable[[Array], Scalar]]] = {
+  "constant": lambda num_steps: lambda step: 1.0,
+  "linear": lambda num_steps: lambda step: 1.0 - step / num_steps,
+  "cosine": lambda num_steps: optax.cosine_decay_schedule(1.0, num_steps),
+}
+
+_NOT_THE_OBJECTIVES = ("learning_rate", "latent_size")
+_INIT, _NOISE, _ORDER = range(3)  # what the trial's key is folded with
+
+
+class TrainState(NamedTuple):
+  """What training carries from step to step.
+
+  Attributes:
+    key: the trial's key; it drives initialisation, noise and data order.
+    step: number of steps done, the frozen ones included.
+    params: of the model.
+    opt_state: of Adam.
+    diverged_at: the step (from 0) whose loss or gradient was not finite; the
+      parameters are those before it and do not change any more. -1: none.
+  """
+
+  key: Key
+  step: Array
+  params: Params
+  opt_state: Any
+  diverged_at: Array
+
+
+class Trainer(NamedTuple):
+  """One trial as pure functions.
+
+  `hyper` holds `learning_rate`, `latent_size` and the objective's own
+  hyper-parameters; what it leaves out of the objective's stays at its default.
+  `data` is `[n, *features]`, float32 or uint8 (read as [0, 255] -> [0, 1]).
+
+  Attributes:
+    model: (hyper) -> the autoencoder that the parameters belong to.
+    loss: (params, key, batch, hyper) -> (loss, terms): the objective.
+    init: (key, hyper) -> state.
+    step: (state, batch, hyper) -> (state, terms): one update by Adam; the
+      terms of a trial that has diverged are NaN.
+    epoch: (state, hyper, data) -> (state, terms averaged over the steps): one
+      pass in an order of its own; what does not fill a batch is left out.
+    train: (key, hyper, data) -> (state, history): all epochs; each entry of
+      the history is `[num_epochs]`.
+  """
+
+  model: Callable[[Hyper], Autoencoder]
+  loss: Callable[[Params, Key, Array, Hyper], tuple[Array, Terms]]
+  init: Callable[[Key, Hyper], TrainState]
+  step: Callable[[TrainState, Array, Hyper], tuple[TrainState, Terms]]
+  epoch: Callable[[TrainState, Hyper, Array], tuple[TrainState, Terms]]
+  train: Callable[[Key, Hyper, Array], tuple[TrainState, Terms]]
+
+
+def trainer(
+  objective: Objective,
+  spec: Spec,
+  *,
+  num_epochs: int,
+  batch_size: int = 128,
+  schedule: Callable[[Array], Scalar] | None = None,
+) -> Trainer:
+  """Builds the pure functions that train one autoencoder.
+
+  Args:
+    objective: the loss.
+    spec: the static shape of the network; `spec.latent_size` is the padded
+      size when `hyper["latent_size"]` is traced.
+    num_epochs: passes over the data in `train`.
+    batch_size: examples a step; all of them where there are fewer.
+    schedule: step -> factor of the learning rate; constant by default.
+
+  Returns:
+    The functions, closed over the arguments.
+
+  References:
+    Kingma and Ba, "Adam: A Method for Stochastic Optimization", 2015.
+  """
+
+  def model(hyper: Hyper) -> Autoencoder:
+    return autoencoder(spec, hyper["latent_size"])
+
+  def adam(hyper: Hyper, step: Array) -> optax.GradientTransformation:
+    factor = 1.0 if schedule is None else schedule(step)
+    # eps_root keeps gradients through training finite where a moment is 0.
+    return optax.adam(hyper["learning_rate"] * factor, eps_root=1e-16)
+
+  def loss(
+    params: Params, key: Key, batch: Array, hyper: Hyper
+  ) -> tuple[Array, Terms]:
+    own = {k: v for k, v in hyper.items() if k not in _NOT_THE_OBJECTIVES}
+    return objective(model(hyper), params, key, to_float(batch), **own)
+
+  def init(key: Key, hyper: Hyper) -> TrainState:
+    params = model(hyper).init(jax.random.fold_in(key, _INIT))
+    step = jnp.zeros((), jnp.int32)
+    return TrainState(
+      key=key,
+      step=step,
+      params=params,
+      opt_state=adam(hyper, step).init(params),
+      diverged_at=jnp.full((), -1, jnp.int32),
+    )
+
+  def step(
+    state: TrainState, batch: Array, hyper: Hyper
+  ) -> tuple[TrainState, Terms]:
+    noise_key = jax.random.fold_in(
+      jax.random.fold_in(state.key, _NOISE), state.step
+    )
+    (value, terms), grads = jax.value_and_grad(loss, has_aux=True)(
+      state.params, noise_key, batch, hyper
+    )
+    updates, opt_state = adam(hyper, state.step).update(grads, state.opt_state)
+    params = optax.apply_updates(state.params, updates)
+
+    finite = jnp.isfinite(value) & jnp.isfinite(optax.tree.norm(grads))
+    alive = finite & (state.diverged_at < 0)
+    newly = ~finite & (state.diverged_at < 0)
+    params, opt_state = jax.tree.map(
+      lambda new, old: jnp.where(alive, new, old),
+      (params, opt_state),
+      (state.params, state.opt_state),
+    )
+    state = TrainState(
+      key=state.key,
+      step=state.step + 1,
+      params=params,
+      opt_state=opt_state,
+      diverged_at=jnp.where(newly, state.step, state.diverged_at),
+    )
+    terms = {"loss": value, **terms}
+    return state, {k: jnp.where(alive, v, jnp.nan) for k, v in terms.items()}
+
+  def epoch(
+    state: TrainState, hyper: Hyper, data: Array
+  ) -> tuple[TrainState, Terms]:
+    size, num_steps = batching(len(data), batch_size)
+    order_key = jax.random.fold_in(
+      jax.random.fold_in(state.key, _ORDER), state.step // num_steps
+    )
+    order = jax.random.permutation(order_key, len(data))[: num_steps * size]
+    examples = jnp.asarray(data)
+    state, terms = jax.lax.scan(
+      lambda carry, indices: step(carry, examples[indices], hyper),
+      state,
+      order.reshape(num_steps, size),
+    )
+    return state, jax.tree.map(lambda term: jnp.mean(term, axis=0), terms)
+
+  def train(key: Key, hyper: Hyper, data: Array) -> tuple[TrainState, Terms]:
+    return jax.lax.scan(
+      lambda state, _: epoch(state, hyper, data),
+      init(key, hyper),
+      length=num_epochs,
+    )
+
+  return Trainer(model, loss, init, step, epoch, train)
+
+
+def batching(num_examples: int, batch_size: int) -> tuple[int, int]:
+  """The size of a batch and the number of them in an epoch."""
+  size = min(batch_size, num_examples)
+  return size, num_examples // size
