@@ -1,0 +1,333 @@
+"""Grids of hyper-parameters: points in, validated trials out.
+
+A point is a plain dict `{setting: value}`; a grid is a list of points, so a
+union of grids is the sum of two lists. Settings are those of `DEFAULTS` and
+the hyper-parameters of the point's objective.
+"""
+
+import dataclasses
+import functools
+import hashlib
+import importlib
+import inspect
+import itertools
+import json
+import numbers
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from ae_jax.networks import Spec
+from ae_jax.objectives import OBJECTIVES
+from ae_jax.training import SCHEDULES, batching
+from ae_jax.types import Objective, UsageError
+
+Point = dict[str, Any]
+
+DEFAULTS: Point = {
+  "objective": "autoencoder",  # a name in OBJECTIVES, "module:function", or one
+  "latent_size": 8,
+  "seed": 0,  # of initialisation, noise and the order of the data
+  "learning_rate": 1e-3,  # of Adam
+  "num_epochs": 20,
+  "batch_size": 128,
+  "schedule": "constant",  # a name in SCHEDULES
+  "network": "mlp",  # these five: see networks.Spec
+  "widths": (64,),
+  "activation": "relu",
+  "code": "",  # empty: what the objective needs, else "linear"
+  "output": "linear",
+}
+TRACED = ("latent_size", "seed", "learning_rate")
+_SPEC = ("network", "widths", "activation", "code", "output")
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+  """One point with every setting resolved.
+
+  Attributes:
+    settings: all settings, defaults included, the objective by its name.
+    objective: its function, the static hyper-parameters bound.
+    hyper: what is traced besides the seed: learning rate, latent size and the
+      objective's own numbers.
+  """
+
+  settings: Point
+  objective: Objective
+  hyper: dict[str, float]
+
+  @functools.cached_property
+  def id(self) -> str:
+    """Ten hex digits that name the settings, the same in every process."""
+    text = json.dumps(self.settings, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+  @property
+  def group(self) -> str:
+    """What trials of one compiled program have in common."""
+    traced = {*self.hyper, *TRACED}
+    static = {k: v for k, v in self.settings.items() if k not in traced}
+    return json.dumps(static, sort_keys=True)
+
+  def spec(self, features: tuple[int, ...], latent_size: int) -> Spec:
+    """The network for such data, its code padded to `latent_size`."""
+    settings = {field: self.settings[field] for field in _SPEC}
+    return Spec(features, latent_size, **settings)
+
+  def schedule(self, num_examples: int) -> Callable[[Any], Any]:
+    """The factor of the learning rate by step, for that many examples."""
+    _, num_steps = batching(num_examples, self.settings["batch_size"])
+    total = num_steps * self.settings["num_epochs"]
+    return SCHEDULES[self.settings["schedule"]](total)
+
+
+def product(**axes: Sequence[Any]) -> list[Point]:
+  """All combinations: `product(latent_size=(2, 8), seed=(0, 1))` is 4 points.
+
+  Args:
+    **axes: for each setting, the values it takes.
+
+  Returns:
+    The points, the last axis running fastest.
+
+  Raises:
+    UsageError: an axis is empty or not a sequence.
+  """
+  _check_axes(axes)
+  return [
+    dict(zip(axes, values, strict=True))
+    for values in itertools.product(*axes.values())
+  ]
+
+
+def zipped(**axes: Sequence[Any]) -> list[Point]:
+  """The i-th values together: `zipped(latent_size=(2, 8), seed=(0, 1))` is 2.
+
+  Args:
+    **axes: for each setting, its values; all of one length.
+
+  Returns:
+    The points.
+
+  Raises:
+    UsageError: an axis is empty or of another length than the first.
+  """
+  _check_axes(axes)
+  lengths = {name: len(axis) for name, axis in axes.items()}
+  if len(set(lengths.values())) > 1:
+    raise UsageError(f"zipped axes differ in length: {lengths}")
+  return [
+    dict(zip(axes, values, strict=True))
+    for values in zip(*axes.values(), strict=True)
+  ]
+
+
+def union(axes: Mapping[str, Any]) -> list[Point]:
+  """One product for each objective, as a config writes it.
+
+  `{"objective": ("autoencoder", "vae"), "latent_size": (2, 8),
+  "vae": {"beta": (1.0, 4.0)}}` is 2 + 4 points. An axis at the top goes to
+  every objective that has it; one under an objective's name to that one alone,
+  in the place of the one at the top.
+
+  Args:
+    axes: setting -> values, or objective -> {setting -> values}.
+
+  Returns:
+    The points of all objectives, in their order.
+
+  Raises:
+    UsageError: an axis is empty, or none of the objectives has it.
+  """
+  shared = {k: v for k, v in axes.items() if not isinstance(v, Mapping)}
+  own = {k: v for k, v in axes.items() if isinstance(v, Mapping)}
+  _check_axes(shared)
+  objectives = shared.pop("objective", (DEFAULTS["objective"],))
+  for name in own:
+    resolve_objective(name)
+  has = {name: hyper_parameters(resolve_objective(name)) for name in objectives}
+  for name in shared:
+    if name not in DEFAULTS and not any(
+      name in hyper for hyper in has.values()
+    ):
+      raise _no_such_setting(name, has)
+  points = []
+  for name in objectives:
+    fitting = {
+      k: v for k, v in shared.items() if k in DEFAULTS or k in has[name]
+    }
+    points += product(**{"objective": (name,), **fitting, **own.get(name, {})})
+  return points
+
+
+def resolve(points: Iterable[Mapping[str, Any]]) -> list[Trial]:
+  """Validates points and fills in the defaults.
+
+  Args:
+    points: the grid. A point that is there twice counts once.
+
+  Returns:
+    The trials, in the order of the points.
+
+  Raises:
+    UsageError: the grid is empty; a setting is unknown, of a wrong type or out
+      of its range; or it does not go with the objective.
+  """
+  trials = {trial.id: trial for trial in map(_resolve, points)}
+  if not trials:
+    raise UsageError("the grid is empty: it has no point to train")
+  return list(trials.values())
+
+
+def resolve_objective(objective: str | Objective) -> Objective:
+  """Finds an objective by its name in the table or as "module:function"."""
+  if callable(objective):
+    return objective
+  if not isinstance(objective, str):
+    raise UsageError(f"objective is {objective!r}; give a name or a function")
+  if ":" not in objective:
+    if objective not in OBJECTIVES:
+      raise UsageError(
+        f"unknown objective {objective!r}; available:"
+        f" {', '.join(OBJECTIVES)}, or module:function"
+      )
+    return OBJECTIVES[objective]
+  module_name, _, function_name = objective.partition(":")
+  try:
+    function = getattr(importlib.import_module(module_name), function_name)
+  except (ImportError, AttributeError, SyntaxError, ValueError) as error:
+    raise UsageError(f"cannot load objective {objective!r}: {error}") from error
+  if not callable(function):
+    raise UsageError(f"objective {objective!r} is not a function")
+  return function
+
+
+def hyper_parameters(objective: Objective) -> dict[str, Any]:
+  """The keyword-only arguments of an objective, with their defaults."""
+  parameters = inspect.signature(objective).parameters.values()
+  keywords = [p for p in parameters if p.kind is p.KEYWORD_ONLY]
+  if len(parameters) - len(keywords) != 4:
+    raise UsageError(
+      f"objective {_name(objective)} must take (model, params, key, batch) and"
+      f" keyword-only hyper-parameters; it takes {inspect.signature(objective)}"
+    )
+  for p in keywords:
+    if p.name in DEFAULTS or not isinstance(p.default, int | float | str):
+      raise UsageError(
+        f"hyper-parameter {p.name!r} of objective {_name(objective)} needs a"
+        " name that is no other setting's, and a number or string as default"
+      )
+  return {p.name: p.default for p in keywords}
+
+
+def _resolve(point: Mapping[str, Any]) -> Trial:
+  objective = resolve_objective(point.get("objective", DEFAULTS["objective"]))
+  name = _name(objective)
+  hyper = hyper_parameters(objective)
+  defaults = DEFAULTS | hyper
+  for setting in point:
+    if setting not in defaults:
+      raise _no_such_setting(setting, {name: hyper})
+  settings = {
+    setting: _coerce(setting, point.get(setting, default), default)
+    for setting, default in (defaults | {"objective": name}).items()
+    if setting != "objective"
+  }
+  settings = {"objective": name} | settings
+  settings["code"] = _code(objective, name, settings["code"])
+  _check_range(settings)
+  traced = {k for k, default in hyper.items() if isinstance(default, float)}
+  static = {k: settings[k] for k in hyper if k not in traced}
+  return Trial(
+    settings=settings,
+    objective=functools.partial(objective, **static),
+    hyper={k: settings[k] for k in ("learning_rate", "latent_size", *traced)},
+  )
+
+
+def _name(objective: Objective) -> str:
+  for name, function in OBJECTIVES.items():
+    if function is objective:
+      return name
+  return f"{objective.__module__}:{objective.__qualname__}"
+
+
+def _code(objective: Objective, name: str, code: str) -> str:
+  needed = getattr(objective, "code", None)
+  if code and (code != needed if needed else code == "gaussian"):
+    raise UsageError(
+      f"objective {name} needs code {needed or 'of points'!r}, not {code!r}"
+    )
+  return code or needed or "linear"
+
+
+def _coerce(setting: str, value: Any, default: Any) -> Any:
+  """The value as the type of the default, or an error; nothing is rounded."""
+  is_bool = isinstance(value, bool)
+  if isinstance(default, bool):
+    if is_bool:
+      return value
+  elif isinstance(default, int):
+    if isinstance(value, numbers.Integral) and not is_bool:
+      return int(value)
+  elif isinstance(default, float):
+    if isinstance(value, numbers.Real) and not is_bool:
+      return float(value)
+  elif isinstance(default, str):
+    if isinstance(value, str):
+      return value
+  elif isinstance(value, numbers.Integral | Sequence) and not is_bool:
+    values = (value,) if isinstance(value, numbers.Integral) else value
+    if all(isinstance(v, numbers.Integral) for v in values):
+      return tuple(int(v) for v in values)
+  kind = {tuple: "tuple of ints"}.get(type(default), type(default).__name__)
+  raise UsageError(f"{setting} must be of type {kind}; got {value!r}")
+
+
+_FLOAT32_MAX = 3.4028235e38
+
+
+def _check_range(settings: Point) -> None:
+  for setting in ("latent_size", "num_epochs", "batch_size"):
+    if settings[setting] < 1:
+      raise UsageError(f"{setting} must be at least 1; got {settings[setting]}")
+    if settings[setting] >= 2**31:
+      raise UsageError(
+        f"{setting} must be below 2^31; got {settings[setting]}"
+      )
+  if not 0 <= settings["seed"] < 2**31:
+    raise UsageError(f"seed must be in [0, 2^31); got {settings['seed']}")
+  if settings["learning_rate"] <= 0:
+    raise UsageError(
+      f"learning_rate must be above 0; got {settings['learning_rate']}"
+    )
+  if settings["schedule"] not in SCHEDULES:
+    raise UsageError(
+      f"schedule is {settings['schedule']!r}; allowed: {', '.join(SCHEDULES)}"
+    )
+  for setting, value in settings.items():
+    if isinstance(value, float) and not abs(value) <= _FLOAT32_MAX:
+      raise UsageError(f"{setting} must be a finite float32; got {value}")
+
+
+def _check_axes(axes: Mapping[str, Any]) -> None:
+  for name, values in axes.items():
+    if isinstance(values, str) or not isinstance(values, Iterable):
+      raise UsageError(
+        f"the values of {name} must be a sequence; got {values!r}"
+      )
+    if not len(values):  # type: ignore[arg-type]
+      raise UsageError(f"the grid is empty: {name} has no value")
+
+
+def _no_such_setting(
+  setting: str, has: Mapping[str, Mapping[str, Any]]
+) -> UsageError:
+  own = "; ".join(
+    f"objective {name} has {', '.join(hyper) or 'none of its own'}"
+    for name, hyper in has.items()
+  )
+  return UsageError(
+    f"unknown hyper-parameter {setting!r}: {own}; all have"
+    f" {', '.join(DEFAULTS)}"
+  )

@@ -1,0 +1,181 @@
+"""Trials of one group as one compiled program: `jit(vmap(...))`."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ae_jax.evaluation.reconstruction import squared_error
+from ae_jax.grid import Trial
+from ae_jax.training import Hyper, Trainer, trainer
+from ae_jax.types import Array, Key, Params
+
+Data = dict[str, Array]  # "train" and "test"
+OnEpoch = Callable[[list[Trial], int, dict[str, np.ndarray]], None]
+
+
+class Chunk(NamedTuple):
+  """What one run of a program has trained.
+
+  Attributes:
+    trials: its trials, in the order of the leading axis of all that follows.
+    latent_size: the size that codes are padded to.
+    params: `[trials, ...]`, padded.
+    history: term -> `[trials, num_epochs]`, means over each epoch.
+    diverged_at: `[trials]`, the step from 0; -1: none.
+    errors: "train" and "test" -> `[trials]`, see `squared_error`.
+    seconds: of training, without compilation, all trials together.
+  """
+
+  trials: list[Trial]
+  latent_size: int
+  params: Params
+  history: dict[str, np.ndarray]
+  diverged_at: np.ndarray
+  errors: dict[str, np.ndarray]
+  seconds: float
+
+
+class Program(NamedTuple):
+  """Compiled functions for `size` trials at once.
+
+  Attributes:
+    size: number of trials.
+    latent_size: the size that codes are padded to.
+    init: (keys, hyper) -> state.
+    epoch: (state, hyper, train) -> (state, terms); `state` is donated.
+    errors: (params, hyper, data) -> {"train": `[size]`, "test": `[size]`}.
+    memory_bytes: what the largest of them takes, its arguments included.
+  """
+
+  size: int
+  latent_size: int
+  init: Any
+  epoch: Any
+  errors: Any
+  memory_bytes: int
+
+
+def stack(trials: Sequence[Trial]) -> tuple[Key, Hyper]:
+  """The keys and traced hyper-parameters of trials of one group, stacked."""
+  seeds = np.array([trial.settings["seed"] for trial in trials], np.uint32)
+  hyper = {
+    name: jnp.array(
+      [trial.hyper[name] for trial in trials],
+      jnp.int32 if name == "latent_size" else jnp.float32,
+    )
+    for name in trials[0].hyper
+  }
+  return jax.vmap(jax.random.key)(seeds), hyper
+
+
+def build(group: list[Trial], train: Array | np.ndarray) -> Trainer:
+  """The trainer that all trials of a group share, padded to the largest."""
+  first = group[0]
+  latent_size = max(trial.settings["latent_size"] for trial in group)
+  return trainer(
+    first.objective,
+    first.spec(train.shape[1:], latent_size),
+    num_epochs=first.settings["num_epochs"],
+    batch_size=first.settings["batch_size"],
+    schedule=first.schedule(len(train)),
+  )
+
+
+def compile_program(group: list[Trial], data: Data, size: int) -> Program:
+  """Compiles the program that trains `size` trials of a group at once."""
+  one = build(group, data["train"])
+
+  def errors(params: Params, hyper: Hyper, data: Data) -> Data:
+    model = one.model(hyper)
+    return {name: squared_error(model, params, x) for name, x in data.items()}
+
+  keys, hyper = stack((group * size)[:size])
+  init = jax.jit(jax.vmap(one.init)).lower(keys, hyper).compile()
+  state = jax.eval_shape(jax.vmap(one.init), keys, hyper)
+  epoch = (
+    jax.jit(jax.vmap(one.epoch, in_axes=(0, 0, None)), donate_argnums=0)
+    .lower(state, hyper, data["train"])
+    .compile()
+  )
+  evaluate = (
+    jax.jit(jax.vmap(errors, in_axes=(0, 0, None)))
+    .lower(state.params, hyper, data)
+    .compile()
+  )
+  return Program(
+    size=size,
+    latent_size=max(trial.settings["latent_size"] for trial in group),
+    init=init,
+    epoch=epoch,
+    errors=evaluate,
+    memory_bytes=max(_memory_bytes(f) for f in (init, epoch, evaluate)),
+  )
+
+
+def fit_program(group: list[Trial], data: Data, memory_bytes: int) -> Program:
+  """Compiles the largest program that stays within the memory.
+
+  The size is the whole group, or a fair share of it; one trial is taken even
+  where it needs more.
+  """
+  fixed = sum(x.nbytes for x in data.values())
+  num_chunks, size = 1, len(group)
+  while True:
+    program = compile_program(group, data, size)
+    if program.memory_bytes <= memory_bytes or size == 1:
+      return program
+    # Memory is about linear in the trials; one more chunk at the least.
+    excess = (program.memory_bytes - fixed) / max(memory_bytes - fixed, 1)
+    num_chunks = min(max(num_chunks + 1, int(num_chunks * excess)), len(group))
+    size = -(-len(group) // num_chunks)
+
+
+def run_program(
+  program: Program,
+  trials: list[Trial],
+  data: Data,
+  on_epoch: OnEpoch | None = None,
+) -> Chunk:
+  """Trains and evaluates up to `program.size` trials of its group."""
+  # Repeats of the last trial fill the program up; their results are dropped.
+  filled = trials + trials[-1:] * (program.size - len(trials))
+  keys, hyper = stack(filled)
+
+  def kept(tree: Any) -> Any:
+    return jax.tree.map(lambda x: np.asarray(x)[: len(trials)], tree)
+
+  start = time.perf_counter()
+  state = program.init(keys, hyper)
+  epochs = []
+  for epoch in range(trials[0].settings["num_epochs"]):
+    state, terms = program.epoch(state, hyper, data["train"])
+    epochs.append(kept(terms))
+    if on_epoch is not None:
+      on_epoch(trials, epoch + 1, epochs[-1])
+  seconds = time.perf_counter() - start
+  return Chunk(
+    trials=trials,
+    latent_size=program.latent_size,
+    params=kept(state.params),
+    history={
+      name: np.stack([terms[name] for terms in epochs], axis=1)
+      for name in sorted(epochs[0], key=lambda name: (name != "loss", name))
+    },
+    diverged_at=kept(state.diverged_at),
+    errors=kept(program.errors(state.params, hyper, data)),
+    seconds=seconds,
+  )
+
+
+def _memory_bytes(compiled: Any) -> int:
+  analysis = compiled.memory_analysis()
+  return (
+    analysis.argument_size_in_bytes
+    + analysis.output_size_in_bytes
+    + analysis.temp_size_in_bytes
+    - analysis.alias_size_in_bytes
+  )

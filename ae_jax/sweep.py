@@ -1,0 +1,227 @@
+"""A sweep: trials in groups of one shape, groups in chunks that fit.
+
+Trials that differ in numbers only (seed, latent size, learning rate, strength,
+...) form a group and share one compiled program; a group that is too large for
+the memory is cut into chunks of one size. Neither changes a result, up to
+float rounding. This file knows no disk.
+"""
+
+import os
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ae_jax.data import Dataset, from_arrays
+from ae_jax.evaluation.reconstruction import pca_squared_errors
+from ae_jax.grid import Trial, resolve
+from ae_jax.networks import autoencoder, unpad
+from ae_jax.program import (
+  Chunk,
+  OnEpoch,
+  build,
+  compile_program,
+  fit_program,
+  run_program,
+  stack,
+)
+from ae_jax.types import Autoencoder, Params, UsageError
+
+Row = dict[str, Any]
+
+_COLUMNS = (
+  "id",
+  "status",
+  "diverged_step",
+  "loss",
+  "train_squared_error",
+  "test_squared_error",
+  "pca_train_squared_error",
+  "pca_test_squared_error",
+  "seconds",
+)
+
+
+class Trained(NamedTuple):
+  """One trained trial.
+
+  Attributes:
+    row: its line of the table, see `rows`.
+    history: term -> `[num_epochs]`, means over each epoch.
+    model: the network of its own latent size.
+    params: of that network.
+  """
+
+  row: Row
+  history: dict[str, np.ndarray]
+  model: Autoencoder
+  params: Params
+
+
+def run(
+  points: Iterable[Mapping[str, Any]],
+  train: np.ndarray | Dataset,
+  test: np.ndarray | None = None,
+  *,
+  memory_bytes: int | None = None,
+  on_epoch: OnEpoch | None = None,
+) -> list[Trained]:
+  """Trains every point of a grid; needs no files.
+
+  Args:
+    points: the grid, from `grid.product`, `grid.zipped`, `grid.union` or any
+      list of dicts; `+` joins them.
+    train: data `[n, *features]`, or a dataset with its test part.
+    test: data `[m, *features]`; without it a fifth of `train` is held out.
+    memory_bytes: what a program may take; half of the memory by default.
+    on_epoch: called with trials, epoch and mean terms after each epoch.
+
+  Returns:
+    The trained trials, in the order of the points, each once.
+
+  Raises:
+    UsageError: the grid or the data are not usable.
+  """
+  dataset = train if isinstance(train, Dataset) else from_arrays(train, test)
+  trials = resolve(points)
+  check(trials, dataset)
+  baseline = pca_squared_errors(dataset.train, dataset.test)
+  trained = {}
+  for chunk in train_chunks(
+    trials, dataset, memory_bytes=memory_bytes, on_epoch=on_epoch
+  ):
+    chunk_rows = rows(chunk, baseline)
+    for i, trial in enumerate(chunk.trials):
+      size = trial.settings["latent_size"]
+      padded = jax.tree.map(lambda p, i=i: p[i], chunk.params)
+      trained[trial.id] = Trained(
+        row=chunk_rows[i],
+        history={name: term[i] for name, term in chunk.history.items()},
+        model=autoencoder(trial.spec(dataset.train.shape[1:], size)),
+        params=unpad(padded, size),
+      )
+  return [trained[trial.id] for trial in trials]
+
+
+def groups(trials: Iterable[Trial]) -> list[list[Trial]]:
+  """Trials that share a compiled program, in the order of their first one."""
+  by_group: dict[str, list[Trial]] = {}
+  for trial in trials:
+    by_group.setdefault(trial.group, []).append(trial)
+  return list(by_group.values())
+
+
+def train_chunks(
+  trials: Iterable[Trial],
+  dataset: Dataset,
+  *,
+  memory_bytes: int | None = None,
+  done: Collection[str] = (),
+  on_epoch: OnEpoch | None = None,
+) -> Iterator[Chunk]:
+  """Trains all trials but those that are done, a chunk at a time.
+
+  How a group is cut depends on its trials and the memory, never on `done`: a
+  sweep that was interrupted goes on with the programs that it had.
+
+  Args:
+    trials: the whole grid.
+    dataset: train and test data.
+    memory_bytes: what a program may take; half of the memory by default.
+    done: ids of trials to leave out.
+    on_epoch: called with trials, epoch and mean terms after each epoch.
+
+  Yields:
+    Each chunk as soon as it is trained and evaluated.
+  """
+  memory = memory_bytes or half_of_memory()
+  data = {
+    "train": jnp.asarray(dataset.train),
+    "test": jnp.asarray(dataset.test),
+  }
+  for group in groups(trials):
+    if all(trial.id in done for trial in group):
+      continue
+    program = fit_program(group, data, memory)
+    for start in range(0, len(group), program.size):
+      part = group[start : start + program.size]
+      missing = [trial for trial in part if trial.id not in done]
+      if missing == part:
+        yield run_program(program, part, data, on_epoch)
+      elif missing:
+        smaller = compile_program(group, data, len(missing))
+        yield run_program(smaller, missing, data, on_epoch)
+
+
+def rows(chunk: Chunk, baseline: dict[str, np.ndarray]) -> list[Row]:
+  """The lines of the table: one dict a trial.
+
+  Columns: `id`; `status`, "ok" or "diverged"; `diverged_step`, from 0 (None
+  where it is ok); every setting; every term of the loss, mean over the last
+  epoch; `train_squared_error` and `test_squared_error`, summed over features,
+  mean over examples, and the same of a PCA of that latent size as `pca_...`;
+  `seconds`, the trial's share of its program's training time.
+
+  Args:
+    chunk: trained trials.
+    baseline: from `evaluation.reconstruction.pca_squared_errors`.
+  """
+  table = []
+  for i, trial in enumerate(chunk.trials):
+    diverged_at = int(chunk.diverged_at[i])
+    row = {
+      "id": trial.id,
+      "status": "ok" if diverged_at < 0 else "diverged",
+      "diverged_step": None if diverged_at < 0 else diverged_at,
+      **trial.settings,
+      **{name: float(term[i, -1]) for name, term in chunk.history.items()},
+    }
+    for split, errors in chunk.errors.items():
+      row[f"{split}_squared_error"] = float(errors[i])
+    for split, errors in baseline.items():
+      size = min(trial.settings["latent_size"], len(errors) - 1)
+      row[f"pca_{split}_squared_error"] = float(errors[size])
+    row["seconds"] = chunk.seconds / len(chunk.trials)
+    table.append(row)
+  return table
+
+
+def check(trials: list[Trial], dataset: Dataset) -> None:
+  """Traces the training of every group, without compiling or running it.
+
+  Raises:
+    UsageError: a network does not fit the data, or an objective does not give
+      a scalar loss and a dict of scalar terms with names of their own.
+  """
+  batch = dataset.train[:2]
+  for group in groups(trials):
+    name = group[0].settings["objective"]
+    one = build(group, dataset.train)
+    key, hyper = jax.tree.map(lambda x: x[0], stack(group[:1]))
+    params = jax.eval_shape(one.init, key, hyper).params
+    result = jax.eval_shape(one.loss, params, key, batch, hyper)
+    shapes = jax.tree.map(lambda x: x.shape, result)
+    match shapes:
+      case ((), dict() as terms) if all(s == () for s in terms.values()):
+        pass
+      case _:
+        raise UsageError(
+          f"objective {name} must return a scalar loss and a dict of scalars;"
+          f" it returns shapes {shapes}"
+        )
+    taken = {*result[1]} & {*group[0].settings, *_COLUMNS}
+    if taken:
+      raise UsageError(
+        f"objective {name} names a term {min(taken)!r}; that is another column"
+        " of the table"
+      )
+
+
+def half_of_memory() -> int:
+  """Half of what the device has in all, in bytes (a CPU: the machine)."""
+  stats = jax.devices()[0].memory_stats()
+  if stats and "bytes_limit" in stats:
+    return stats["bytes_limit"] // 2
+  return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2

@@ -1,0 +1,276 @@
+"""The promise of the house: every trial of a sweep equals its solo run."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+from ae_jax import grid, program, sweep
+from ae_jax.data import from_arrays
+from ae_jax.objectives import OBJECTIVES
+from ae_jax.training import trainer
+from ae_jax.types import UsageError
+
+DIGITS = (load_digits().images[:300] / 16).astype(np.float32)
+TEST = (load_digits().images[300:400] / 16).astype(np.float32)
+SHORT = {"num_epochs": 3, "batch_size": 64, "widths": (16,)}
+# Ten steps of float32 under other batchings and fusions. Adam divides by the
+# root of small squared gradients, which lifts rounding to about 1e-5 of a
+# parameter's size; ten times that is allowed.
+SOLO = {"rtol": 1e-4, "atol": 2e-5}
+
+
+def points_of(name):
+  """Latent sizes below and above the data's rank, two seeds, two values."""
+  hyper = grid.hyper_parameters(OBJECTIVES[name])
+  axes = {"latent_size": (3, 70), "seed": (0, 1)}
+  for key, default in hyper.items():
+    if isinstance(default, float):
+      axes[key] = (default, 2 * default)
+  points = grid.product(objective=(name,), **axes)
+  return [SHORT | point for point in points]
+
+
+SOLO_RUNS = {}
+
+
+def solo_run(trial):
+  """Trains one trial as a network of its own size, without vmap or mask."""
+  size = trial.settings["latent_size"]
+  if (trial.group, size) not in SOLO_RUNS:
+    run = trainer(
+      trial.objective,
+      trial.spec((8, 8), size),
+      num_epochs=trial.settings["num_epochs"],
+      batch_size=trial.settings["batch_size"],
+      schedule=trial.schedule(len(DIGITS)),
+    )
+    SOLO_RUNS[trial.group, size] = jax.jit(
+      lambda key, hyper: run.train(key, hyper | {"latent_size": size}, DIGITS)
+    )
+  hyper = {k: v for k, v in trial.hyper.items() if k != "latent_size"}
+  key = jax.random.key(trial.settings["seed"])
+  return SOLO_RUNS[trial.group, size](key, hyper)
+
+
+def assert_equals_solo(trained, point):
+  (trial,) = grid.resolve([point])
+  state, history = solo_run(trial)
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(a, b, **SOLO),
+    (trained.params, trained.history),
+    (state.params, history),
+  )
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_every_trial_equals_its_solo_run(name):
+  points = points_of(name)
+  for trained, point in zip(
+    sweep.run(points, DIGITS, TEST), points, strict=True
+  ):
+    assert trained.row["status"] == "ok"
+    assert_equals_solo(trained, point)
+
+
+@pytest.mark.parametrize(
+  "setting",
+  [
+    {"network": "conv", "widths": (4, 8)},
+    {"widths": ()},
+    {"widths": (16, 8), "activation": "tanh"},
+    {"output": "sigmoid", "schedule": "cosine"},
+    {"output": "bernoulli", "code": "relu"},
+    {"objective": "denoising", "corruption": "salt_and_pepper"},
+    {"batch_size": 1000},
+  ],
+  ids=str,
+)
+def test_static_settings_equal_their_solo_run(setting):
+  points = [
+    {"objective": "autoencoder"} | SHORT | {"latent_size": size} | setting
+    for size in (2, 5)
+  ]
+  for trained, point in zip(
+    sweep.run(points, DIGITS, TEST), points, strict=True
+  ):
+    assert_equals_solo(trained, point)
+
+
+def test_rows_say_what_was_run_and_what_came_out():
+  points = [SHORT | p for p in grid.product(latent_size=(2, 64), seed=(0, 1))]
+  results = sweep.run(points, DIGITS, TEST)
+  assert [r.row["latent_size"] for r in results] == [2, 2, 64, 64]
+  for r in results:
+    assert r.row["loss"] == r.history["loss"][-1]
+    for split, data in (("train", DIGITS), ("test", TEST)):
+      z = r.model.encode(r.params, data)
+      assert z.shape == (len(data), r.row["latent_size"])
+      residual = data - r.model.mean(r.model.decode(r.params, z))
+      np.testing.assert_allclose(
+        r.row[f"{split}_squared_error"],
+        np.mean(np.sum(residual**2, axis=(1, 2))),
+        rtol=1e-4,  # padded against true network
+      )
+  assert results[0].row["pca_test_squared_error"] > 2
+  # 64 components span the data; what is left is float64 rounding.
+  assert results[2].row["pca_train_squared_error"] < 1e-12
+
+
+def test_cutting_a_group_into_chunks_changes_no_result():
+  points = [SHORT | p for p in grid.product(latent_size=(2, 9), seed=range(5))]
+  trials = grid.resolve(points)
+  data = {"train": jnp.asarray(DIGITS), "test": jnp.asarray(TEST)}
+  whole = program.compile_program(trials, data, 10)
+  three = program.compile_program(trials, data, 3)
+  assert three.memory_bytes < whole.memory_bytes
+  sizes = []
+
+  def count(trials, epoch, terms):
+    if epoch == 1:
+      sizes.append(len(trials))
+    assert all(len(term) == len(trials) for term in terms.values())
+
+  uncut = sweep.run(points, DIGITS, TEST)
+  cut = sweep.run(
+    points,
+    DIGITS,
+    TEST,
+    memory_bytes=int(three.memory_bytes * 1.1),
+    on_epoch=count,
+  )
+  assert len(sizes) > 2
+  assert sum(sizes) == 10
+  assert max(sizes) <= 3
+  for a, b in zip(uncut, cut, strict=True):
+    jax.tree.map(
+      lambda x, y: np.testing.assert_allclose(x, y, **SOLO),
+      (a.params, a.history),
+      (b.params, b.history),
+    )
+
+
+def test_memory_below_one_trial_still_trains_one_at_a_time():
+  points = [SHORT | {"seed": seed} for seed in (0, 1)]
+  sizes = []
+  sweep.run(
+    points,
+    DIGITS,
+    TEST,
+    memory_bytes=1,
+    on_epoch=lambda trials, epoch, terms: sizes.append(len(trials)),
+  )
+  assert sizes == [1] * 6
+
+
+def test_done_trials_are_left_out_and_the_others_do_not_change():
+  points = [SHORT | {"seed": seed} for seed in range(4)]
+  trials = grid.resolve(points)
+  dataset = from_arrays(DIGITS, TEST)
+  (whole,) = sweep.train_chunks(trials, dataset)
+  done = {trials[0].id, trials[2].id}
+  (rest,) = sweep.train_chunks(trials, dataset, done=done)
+  assert rest.trials == [trials[1], trials[3]]
+  np.testing.assert_allclose(
+    rest.history["loss"], whole.history["loss"][[1, 3]], **SOLO
+  )
+  assert not list(
+    sweep.train_chunks(trials, dataset, done={t.id for t in trials})
+  )
+
+
+def test_a_diverged_trial_is_marked_and_its_neighbours_never_notice():
+  sane = [SHORT | {"learning_rate": lr} for lr in (1e-3, 1e-2)]
+  wild = [SHORT | {"learning_rate": lr} for lr in (1e12, 1e30)]
+  alone = sweep.run(sane, DIGITS, TEST)
+  beside = sweep.run([sane[0], *wild, sane[1]], DIGITS, TEST)
+  for a, b in zip(alone, (beside[0], beside[3]), strict=True):
+    assert b.row["status"] == "ok"
+    assert b.row["diverged_step"] is None
+    jax.tree.map(
+      lambda x, y: np.testing.assert_allclose(x, y, **SOLO),
+      (a.params, a.history),
+      (b.params, b.history),
+    )
+  for r in beside[1:3]:
+    assert r.row["status"] == "diverged"
+    # Step 0 is of the initial network; its update is what blows up.
+    assert r.row["diverged_step"] == 1
+    assert np.isnan(r.row["loss"])
+    assert all(np.isfinite(p).all() for p in jax.tree.leaves(r.params))
+
+
+def test_trials_of_a_seed_share_their_initial_network():
+  points = grid.product(
+    objective=("sparse",), strength=(0.0, 5.0), latent_size=(3, 8), seed=(0, 1)
+  )
+  trials = grid.resolve([SHORT | p for p in points])
+  keys, hyper = program.stack(trials)
+  run = program.build(trials, DIGITS)
+  state = jax.jit(jax.vmap(run.init))(keys, hyper)
+  kernel = np.asarray(state.params["encoder"]["code"]["kernel"])
+  by_trial = {
+    (t.settings["strength"], t.settings["latent_size"], t.settings["seed"]): k
+    for t, k in zip(trials, kernel, strict=True)
+  }
+  for seed in (0, 1):
+    first = by_trial[0.0, 8, seed]
+    np.testing.assert_array_equal(first, by_trial[5.0, 8, seed])
+    np.testing.assert_array_equal(first[:, :3], by_trial[0.0, 3, seed][:, :3])
+  assert (by_trial[0.0, 8, 0] != by_trial[0.0, 8, 1]).any()
+
+
+def test_keys_of_a_stack_are_those_of_the_seeds():
+  trials = grid.resolve([{"seed": s} for s in (0, 7, 2**31 - 1)])
+  keys, _ = program.stack(trials)
+  for key, trial in zip(keys, trials, strict=True):
+    solo = jax.random.key(trial.settings["seed"])
+    np.testing.assert_array_equal(
+      jax.random.key_data(key), jax.random.key_data(solo)
+    )
+
+
+def test_vmapped_matrix_vector_products_are_right():
+  # jaxlib 0.10.2 was reported to give silently wrong ones on a CPU.
+  rng = np.random.default_rng(0)
+  a = rng.normal(size=(7, 33, 17)).astype(np.float32)
+  x = rng.normal(size=(7, 17)).astype(np.float32)
+  np.testing.assert_allclose(
+    jax.jit(jax.vmap(jnp.matmul))(a, x),
+    np.einsum("kij,kj->ki", a, x),
+    rtol=1e-4,  # float32 sums of 17 terms
+    atol=1e-5,
+  )
+
+
+def vector_loss(model, params, key, batch):
+  return model.distance(batch, batch), {}
+
+
+def list_terms(model, params, key, batch):
+  return batch.sum(), [batch.sum()]
+
+
+def reserved_term(model, params, key, batch):
+  return batch.sum(), {"seconds": batch.sum()}
+
+
+@pytest.mark.parametrize(
+  ("point", "message"),
+  [
+    ({"objective": vector_loss}, "scalar loss and a dict of scalars"),
+    ({"objective": list_terms}, "scalar loss and a dict of scalars"),
+    ({"objective": reserved_term}, "'seconds'.*another column"),
+    ({"network": "conv"}, "conv.*needs images"),
+    ({"activation": "relux"}, "relux.*allowed: linear, relu"),
+    ({"widths": (0,)}, "at least 1"),
+    (
+      {"objective": "denoising", "corruption": "blur"},
+      "blur.*gaussian, masking, salt_and_pepper",
+    ),
+  ],
+)
+def test_mistakes_are_told_before_training(point, message):
+  with pytest.raises(UsageError, match=message):
+    sweep.run([point], DIGITS.reshape(-1, 64), TEST.reshape(-1, 64))
