@@ -1,0 +1,127 @@
+"""A run on disk: its configuration, one row a trial, learning curves.
+
+A workdir belongs to one configuration; its grid may grow. Files are replaced
+whole, so a killed run leaves each as it was before or after, never between.
+"""
+
+import csv
+import io
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ae_jax.types import UsageError
+
+CONFIG, RESULTS, CURVES = "config.json", "results.csv", "curves"
+
+TextRow = dict[str, str]
+
+
+def open_workdir(workdir: Path, run: Mapping[str, Any]) -> None:
+  """Makes the workdir, or checks that it belongs to this configuration.
+
+  Args:
+    workdir: may exist.
+    run: what `config.json` is to hold. `identity` in it is what must be the
+      same for all runs in this workdir; the rest describes the last one.
+
+  Raises:
+    UsageError: the workdir holds another configuration, or cannot be written.
+  """
+  path = workdir / CONFIG
+  text = json.dumps(run, indent=2) + "\n"
+  try:
+    (workdir / CURVES).mkdir(parents=True, exist_ok=True)
+    if path.exists():
+      _check_identity(path, json.loads(text)["identity"])
+    elif any(entry.name != CURVES for entry in workdir.iterdir()):
+      raise UsageError(
+        f"workdir {workdir} is not empty and holds no {CONFIG}; name another"
+      )
+    replace(path, text)
+  except OSError as error:
+    raise UsageError(
+      f"cannot write to workdir {workdir}: {error.strerror}"
+    ) from error
+
+
+def read_rows(workdir: Path) -> dict[str, TextRow]:
+  """The finished trials, by id; empty where there are none."""
+  path = workdir / RESULTS
+  if not path.exists():
+    return {}
+  with path.open(newline="", encoding="utf-8") as file:
+    return {row["id"]: row for row in csv.DictReader(file)}
+
+
+def add_rows(workdir: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+  """Adds finished trials to the table, in the place of rows of the same id."""
+  new = {
+    row["id"]: {name: _text(value) for name, value in row.items()}
+    for row in rows
+  }
+  table = read_rows(workdir) | new
+  buffer = io.StringIO()
+  writer = csv.DictWriter(
+    buffer, columns(table.values()), restval="", lineterminator="\n"
+  )
+  writer.writeheader()
+  writer.writerows(table.values())
+  replace(workdir / RESULTS, buffer.getvalue())
+
+
+def write_curves(
+  workdir: Path, trial_id: str, history: Mapping[str, np.ndarray]
+) -> None:
+  """Writes a trial's learning curves: a line an epoch, a column a term."""
+  lines = [",".join(("epoch", *history))]
+  for epoch, values in enumerate(zip(*history.values(), strict=True), start=1):
+    lines.append(",".join((str(epoch), *(str(float(v)) for v in values))))
+  replace(workdir / CURVES / f"{trial_id}.csv", "\n".join(lines) + "\n")
+
+
+def columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+  """The columns of all rows; one that only some have stands where they do."""
+  names: list[str] = []
+  for row in rows:
+    at = 0
+    for name in row:
+      if name not in names:
+        names.insert(at, name)
+      at = names.index(name) + 1
+  return names
+
+
+def replace(path: Path, text: str) -> None:
+  """Writes a file whole: it is the old one or the new one, nothing between."""
+  partial = path.with_name(f".{path.name}.partial")
+  with partial.open("w", encoding="utf-8") as file:
+    file.write(text)
+    file.flush()
+    os.fsync(file.fileno())
+  partial.replace(path)
+
+
+def _check_identity(path: Path, identity: Mapping[str, Any]) -> None:
+  try:
+    stored = json.loads(path.read_text(encoding="utf-8"))["identity"]
+  except (ValueError, KeyError, TypeError) as error:
+    raise UsageError(f"{path} is not a {CONFIG} of this program") from error
+  differing = sorted(
+    key for key in stored | identity if stored.get(key) != identity.get(key)
+  )
+  if differing:
+    key = differing[0]
+    raise UsageError(
+      f"workdir {path.parent} belongs to another configuration: {key} is"
+      f" {stored.get(key)!r} there and {identity.get(key)!r} here; name another"
+      " workdir"
+    )
+
+
+def _text(value: Any) -> str:
+  return "" if value is None else str(value)

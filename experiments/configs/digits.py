@@ -1,0 +1,37 @@
+"""All objectives over scikit-learn's handwritten digits: the default sweep."""
+
+from ml_collections import ConfigDict
+
+from experiments.config import base
+
+
+def get_config() -> ConfigDict:
+  """Seven objectives, four latent sizes (one overcomplete), two seeds."""
+  config = base()
+  config.fixed.num_epochs = 50
+  config.fixed.learning_rate = 3e-3
+  config.sweep = ConfigDict(
+    {
+      "objective": (
+        "autoencoder",
+        "sparse",
+        "sparse_kl",
+        "sparse_student_t",
+        "contractive",
+        "denoising",
+        "vae",
+      ),
+      "latent_size": (2, 8, 32, 96),
+      "seed": (0, 1),
+      "sparse": {"strength": (0.001, 0.01, 0.1)},
+      "sparse_kl": {"strength": (0.001, 0.01)},
+      "sparse_student_t": {"strength": (0.001, 0.01)},
+      "contractive": {"strength": (0.001, 0.01)},
+      "denoising": {
+        "corruption": ("gaussian", "masking", "salt_and_pepper"),
+        "noise": (0.1,),
+      },
+      "vae": {"beta": (0.1, 1.0, 4.0), "output": ("bernoulli",)},
+    }
+  )
+  return config

@@ -1,0 +1,51 @@
+"""Progress of a sweep: trials, epochs, loss, time left."""
+
+import sys
+from collections.abc import Sequence
+from typing import Self
+
+import numpy as np
+from tqdm import tqdm
+
+from ae_jax.grid import Trial
+
+
+class Progress:
+  """A bar over the epochs of all trials; a line now and then in a log."""
+
+  def __init__(self, trials: Sequence[Trial]):
+    self._num_trials = len(trials)
+    self._finished = 0
+    terminal = sys.stderr.isatty()
+    self._bar = tqdm(
+      total=sum(trial.settings["num_epochs"] for trial in trials),
+      bar_format="{desc}  {percentage:3.0f}%|{bar:20}| {elapsed}, "
+      + ("{remaining} left" if terminal else "{remaining} left\n"),
+      mininterval=0.2 if terminal else 5.0,
+      smoothing=0.02,
+      disable=not trials,
+    )
+    self._bar.set_description_str(f"0/{len(trials)} trials, compiling")
+
+  def on_epoch(
+    self, trials: list[Trial], epoch: int, terms: dict[str, np.ndarray]
+  ) -> None:
+    """Takes the news of one epoch of one chunk, as `program.OnEpoch`."""
+    first = trials[0].settings
+    loss = terms["loss"]
+    best = f"{np.nanmin(loss):.4g}" if np.isfinite(loss).any() else "diverged"
+    self._bar.set_description_str(
+      f"{self._finished}/{self._num_trials} trials, {len(trials)} of"
+      f" {first['objective']}: epoch {epoch}/{first['num_epochs']},"
+      f" best loss {best}",
+      refresh=False,
+    )
+    self._bar.update(len(trials))
+    if epoch == first["num_epochs"]:
+      self._finished += len(trials)
+
+  def __enter__(self) -> Self:
+    return self
+
+  def __exit__(self, *exception: object) -> None:
+    self._bar.close()

@@ -1,0 +1,173 @@
+"""Trains a grid of autoencoders and writes the table.
+
+./launch.sh sweep [--workdir=DIR] [--config=FILE] [--config.FIELD=VALUE ...]
+
+  --workdir              where everything goes; default: a folder under runs/
+  --config               a config file; default: digits.py
+  --config.objective     one objective, by name or as module:function
+  --config.data.name     a TFDS name; --config.data.path: an own .npy or .npz
+  --config.fixed.NAME    a setting of all trials: num_epochs, widths, ...
+  --config.sweep.NAME    values of a setting to sweep, such as (2, 8, 32)
+
+The same command on the same workdir trains only what is not there yet; a wider
+grid, only what is new.
+"""
+
+import hashlib
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from absl import app, flags, logging
+from ml_collections import ConfigDict
+
+from ae_jax import checkpoints, data, grid, ledger, sweep
+from ae_jax.evaluation.reconstruction import pca_squared_errors
+from ae_jax.program import Chunk
+from ae_jax.types import UsageError
+from experiments.environment import environment
+from experiments.flags import parse
+from experiments.progress import Progress
+from experiments.table import best_trials, format_table
+
+
+class Run(NamedTuple):
+  """A sweep that has been checked and can start."""
+
+  trials: list[grid.Trial]
+  dataset: data.Dataset
+  workdir: Path
+  memory_bytes: int | None
+
+
+def main(argv: Sequence[str]) -> None:
+  """Runs the program; exits with 2 and one line at a mistake of the user."""
+  logging.set_verbosity(logging.WARNING)  # Orbax reports each step of a save
+  if "--help" in argv:
+    print(__doc__)
+    return
+  try:
+    run = prepare(argv)
+  except UsageError as error:
+    print(f"error: {error}", file=sys.stderr)
+    sys.exit(2)
+  train(run)
+
+
+def prepare(argv: Sequence[str]) -> Run:
+  """Everything that can go wrong by a mistake of the user, before training."""
+  config, config_file, own = parse(argv, ("workdir",))
+  sys.path.append(os.getcwd())  # where a user's module:function is found
+  axes = config.sweep.to_dict()
+  if config.objective is not None:
+    axes["objective"] = (config.objective,)
+  fixed = config.fixed.to_dict()
+  trials = grid.resolve(fixed | point for point in grid.union(axes))
+  dataset = data.load(**config.data)
+  sweep.check(trials, dataset)
+  identity = _identity(config, config_file, dataset)
+  workdir = _workdir(own["workdir"], config_file, identity)
+  record = {
+    "identity": identity,
+    "config": json.loads(config.to_json_best_effort()),
+    "command": list(argv),
+    **environment(),
+  }
+  ledger.open_workdir(workdir, record)
+  memory = config.memory_gb and int(config.memory_gb * 1e9)
+  return Run(trials, dataset, workdir, memory)
+
+
+def train(run: Run) -> None:
+  """Trains what is missing, keeps each chunk at once, prints the table."""
+  start = time.perf_counter()
+  ids = [trial.id for trial in run.trials]
+  done = ledger.read_rows(run.workdir)
+  new = [trial for trial in run.trials if trial.id not in done]
+  print(
+    f"{len(ids)} trials in {len(sweep.groups(run.trials))} programs over"
+    f" {run.dataset.name}: {run.dataset.train.shape} for training,"
+    f" {len(run.dataset.test)} for testing; {len(ids) - len(new)} are there"
+    f" already",
+    flush=True,
+  )
+  baseline = pca_squared_errors(run.dataset.train, run.dataset.test)
+  with Progress(new) as progress:
+    for chunk in sweep.train_chunks(
+      run.trials,
+      run.dataset,
+      memory_bytes=run.memory_bytes,
+      done=done,
+      on_epoch=progress.on_epoch,
+    ):
+      _keep(run, chunk, baseline)
+  table = ledger.read_rows(run.workdir)
+  rows = [table[i] for i in ids]
+  diverged = sum(row["status"] == "diverged" for row in rows)
+  print(
+    "\nThe best trial of each objective and latent size, by test error"
+    " (||x - x~||^2, summed over features,\nmean over examples), beside a PCA"
+    f" of the same size:\n\n{format_table(best_trials(rows), rows)}\n"
+  )
+  print(
+    f"{len(rows)} trials: {len(rows) - diverged} ok, {diverged} diverged;"
+    f" {len(new)} trained in {time.perf_counter() - start:.1f} s\n"
+    f"table: {run.workdir / ledger.RESULTS}\n"
+    f"curves: {run.workdir / ledger.CURVES}\n"
+    f"models: {run.workdir / checkpoints.FOLDER}"
+  )
+
+
+def _keep(run: Run, chunk: Chunk, baseline: dict[str, np.ndarray]) -> None:
+  """Writes a chunk to disk; its rows come last and make it count."""
+  first = chunk.trials[0]
+  checkpoints.save(
+    run.workdir / checkpoints.FOLDER / first.id,
+    first.settings["num_epochs"],
+    chunk.params,
+    {
+      "features": run.dataset.train.shape[1:],
+      "latent_size": chunk.latent_size,
+      "trials": [{"id": t.id, "settings": t.settings} for t in chunk.trials],
+    },
+  )
+  for i, trial in enumerate(chunk.trials):
+    history = {name: term[i] for name, term in chunk.history.items()}
+    ledger.write_curves(run.workdir, trial.id, history)
+  ledger.add_rows(run.workdir, sweep.rows(chunk, baseline))
+
+
+def _identity(
+  config: ConfigDict, config_file: Path, dataset: data.Dataset
+) -> dict[str, Any]:
+  """What must be the same for all runs in a workdir; the grid may grow."""
+  digest = hashlib.sha256()
+  for array in dataset:
+    if isinstance(array, np.ndarray):
+      digest.update(array.tobytes())
+  identity = {
+    "config_file": config_file.name,
+    "objective": config.objective,
+    "data.name": dataset.name,
+    **{f"fixed.{name}": value for name, value in config.fixed.items()},
+    "data.sha256": digest.hexdigest()[:16],
+  }
+  return json.loads(json.dumps(identity))
+
+
+def _workdir(
+  given: str | None, config_file: Path, identity: dict[str, Any]
+) -> Path:
+  if given is not None:
+    return Path(given).absolute()
+  digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:8]
+  return Path("runs", f"{config_file.stem}-{digest}").absolute()
+
+
+if __name__ == "__main__":
+  app.run(main, flags_parser=lambda argv: flags.FLAGS(argv[:1]) and argv)

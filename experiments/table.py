@@ -1,0 +1,71 @@
+"""The table that a run prints: the best trial of each kind, PCA beside it."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+TextRow = Mapping[str, str]
+
+_HEADER = (
+  "objective", "latent", "train error", "test error", "PCA test", "id",
+  "settings",
+)  # fmt: skip
+_NUMERIC = slice(1, 5)
+_NOT_VARYING = ("id", "status", "diverged_step", "objective", "latent_size")
+_FIRST_RESULT = "loss"  # settings are the columns before it
+
+
+def best_trials(rows: Iterable[TextRow]) -> list[TextRow]:
+  """The trial of least test error for each objective and latent size."""
+  best: dict[str, dict[int, TextRow]] = {}
+  for row in rows:
+    if row["status"] != "ok":
+      continue
+    sizes = best.setdefault(row["objective"], {})
+    size = int(row["latent_size"])
+    if size not in sizes or _test_error(row) < _test_error(sizes[size]):
+      sizes[size] = row
+  return [sizes[size] for sizes in best.values() for size in sorted(sizes)]
+
+
+def format_table(best: Sequence[TextRow], rows: Sequence[TextRow]) -> str:
+  """Lays trials out in columns.
+
+  Args:
+    best: the trials to show.
+    rows: all trials; a setting that does not vary among those of an objective
+      stays out.
+  """
+  lines: list[tuple[str, ...]] = [_HEADER]
+  for row in best:
+    peers = [peer for peer in rows if peer["objective"] == row["objective"]]
+    settings = [
+      f"{name}={row[name]}"
+      for name in [*row][: [*row].index(_FIRST_RESULT)]
+      if name not in _NOT_VARYING and len({peer[name] for peer in peers}) > 1
+    ]
+    errors = [
+      f"{round(float(row[name]), 9):.4g}"
+      for name in (
+        "train_squared_error",
+        "test_squared_error",
+        "pca_test_squared_error",
+      )
+    ]
+    lines.append(
+      (row["objective"], row["latent_size"], *errors, row["id"],
+       " ".join(settings))
+    )  # fmt: skip
+  widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+  return "\n".join(_format_line(line, widths) for line in lines)
+
+
+def _format_line(line: Sequence[str], widths: Sequence[int]) -> str:
+  numeric = range(*_NUMERIC.indices(len(line)))
+  cells = [
+    cell.rjust(width) if i in numeric else cell.ljust(width)
+    for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+  ]
+  return "  ".join(cells).rstrip()
+
+
+def _test_error(row: TextRow) -> float:
+  return float(row["test_squared_error"])

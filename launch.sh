@@ -1,0 +1,72 @@
+#!/usr/bin/env bash
+# Sets up an environment, then runs an experiment or the tests:
+#
+#   ./launch.sh                         the default sweep
+#   ./launch.sh sweep [--workdir=DIR] [--config=FILE] [--config.FIELD=VALUE ...]
+#   ./launch.sh test [pytest arguments]
+#
+# PYTHON names the interpreter (3.11 or newer); EXTRAS=cuda, tpu or tensorflow
+# (or several, with commas) installs what the machine has use for.
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+venv=$root/.venv
+
+find_python() {
+  local python
+  for python in ${PYTHON:-python3 python3.13 python3.12 python3.11}; do
+    if "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+      2>/dev/null; then
+      echo "$python"
+      return
+    fi
+  done
+  echo "error: no Python 3.11 or newer found; name one: PYTHON=... $0" >&2
+  exit 2
+}
+
+# install EXTRA...: once for each state of the project files.
+install() {
+  local extras want
+  extras=$(printf '%s\n' ${EXTRAS//,/ } "$@" | sort -u | paste -sd, -)
+  want="$extras $(cat "$root/pyproject.toml" "$root/constraints.txt" | cksum)"
+  for stamp in "$venv"/installed-*; do
+    [[ -f $stamp && $(<"$stamp") == "$want" ]] && return
+  done
+  if [[ ! -x $venv/bin/python ]]; then
+    local python
+    python=$(find_python)
+    echo "making an environment in $venv" >&2
+    "$python" -m venv "$venv"
+  fi
+  echo "installing ae_jax${extras:+[$extras]} (once, about a minute)" >&2
+  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
+    --constraint "$root/constraints.txt" \
+    --editable "$root${extras:+[$extras]}" >&2
+  echo "$want" >"$venv/installed-${extras:-base}"
+}
+
+EXTRAS=${EXTRAS:-}
+export JAX_COMPILATION_CACHE_DIR=${JAX_COMPILATION_CACHE_DIR:-$venv/jax_cache}
+export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0
+
+command=sweep
+if [[ $# -gt 0 && $1 != -* ]]; then
+  command=$1
+  shift
+fi
+case $command in
+  sweep)
+    install
+    exec "$venv/bin/python" "$root/experiments/sweep.py" "$@"
+    ;;
+  test)
+    install test
+    cd "$root"
+    exec "$venv/bin/python" -m pytest "$@"
+    ;;
+  *)
+    echo "error: unknown command '$command'; available: sweep, test" >&2
+    exit 2
+    ;;
+esac
