@@ -178,8 +178,8 @@ def rows(chunk: Chunk, baseline: dict[str, np.ndarray]) -> list[Row]:
       **trial.settings,
       **{name: float(term[i, -1]) for name, term in chunk.history.items()},
     }
-    for split, errors in chunk.errors.items():
-      row[f"{split}_squared_error"] = float(errors[i])
+    for split in ("train", "test"):
+      row[f"{split}_squared_error"] = float(chunk.errors[split][i])
     for split, errors in baseline.items():
       size = min(trial.settings["latent_size"], len(errors) - 1)
       row[f"pca_{split}_squared_error"] = float(errors[size])

@@ -136,7 +136,9 @@ def _override(sweep: ConfigDict, name: str, values: tuple[Any, ...]) -> None:
   """Sets an axis; at the top it also replaces those of single objectives."""
   objective, dot, setting = name.rpartition(".")
   if dot:
-    sweep.setdefault(objective, ConfigDict())[setting] = values
+    if objective not in sweep:
+      sweep[objective] = ConfigDict()
+    sweep[objective][setting] = values
     return
   for own in sweep.values():
     if isinstance(own, ConfigDict) and name in own:

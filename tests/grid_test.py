@@ -56,9 +56,7 @@ def test_union_gives_each_objective_its_own_axes():
   assert points == (
     grid.product(objective=("autoencoder",), latent_size=(2, 8))
     + grid.product(objective=("vae",), latent_size=(3,), beta=(1.0, 4.0))
-    + grid.product(
-      objective=("sparse",), latent_size=(2, 8), strength=(0.5,)
-    )
+    + grid.product(objective=("sparse",), latent_size=(2, 8), strength=(0.5,))
   )
 
 

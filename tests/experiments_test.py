@@ -1,0 +1,329 @@
+"""The command line: every config, every mistake, a kill, a wider grid."""
+
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+
+from ae_jax import checkpoints, ledger
+from ae_jax.objectives import OBJECTIVES
+from ae_jax.types import UsageError
+from experiments import flags, sweep
+
+ROOT = Path(__file__).parent.parent
+CONFIGS = sorted(p.name for p in flags.CONFIGS.glob("*.py"))
+SMALL = (
+  "--config.sweep.objective=autoencoder,sparse",
+  "--config.sweep.latent_size=2,5",
+  "--config.sweep.seed=0",
+  "--config.sweep.strength=0.1,1.0",
+  "--config.fixed.num_epochs=2",
+)
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+  """A small file of one's own; the configs' data would take too long."""
+  path = tmp_path_factory.mktemp("data") / "images.npy"
+  rng = np.random.default_rng(0)
+  np.save(path, rng.uniform(size=(40, 6, 6)).astype(np.float32))
+  return path
+
+
+@pytest.fixture
+def run(images, tmp_path, monkeypatch, capsys):
+  """Calls the program; returns its workdir, exit code, stdout and stderr."""
+  monkeypatch.chdir(tmp_path)
+
+  def call(*arguments, workdir=tmp_path / "run", data=images):
+    argv = ["sweep.py", *arguments, f"--workdir={workdir}"]
+    if data is not None:
+      argv.append(f"--config.data.path={data}")
+    code = 0
+    try:
+      sweep.main(argv)
+    except SystemExit as exit:
+      code = exit.code
+    out, err = capsys.readouterr()
+    return workdir, code, out, err
+
+  return call
+
+
+def rows_of(workdir, without=("seconds",)):
+  with (workdir / ledger.RESULTS).open(newline="") as file:
+    return [
+      {k: v for k, v in row.items() if k not in without}
+      for row in csv.DictReader(file)
+    ]
+
+
+def test_a_run_leaves_table_curves_config_and_models(run):
+  workdir, code, out, err = run(*SMALL)
+  assert code == 0, err
+  rows = rows_of(workdir, without=())
+  assert len(rows) == 2 + 4
+  assert {row["status"] for row in rows} == {"ok"}
+  assert [*rows[0]][:3] == ["id", "status", "diverged_step"]
+  assert [*rows[0]][-5:] == [
+    "train_squared_error",
+    "test_squared_error",
+    "pca_train_squared_error",
+    "pca_test_squared_error",
+    "seconds",
+  ]
+  assert {row["strength"] for row in rows} == {"", "0.1", "1.0"}
+  for row in rows:
+    with (workdir / "curves" / f"{row['id']}.csv").open() as file:
+      curve = list(csv.DictReader(file))
+    assert [line["epoch"] for line in curve] == ["1", "2"]
+    assert curve[-1]["loss"] == row["loss"]
+  config = json.loads((workdir / "config.json").read_text())
+  assert {"jax", "flax", "python"} <= config["versions"].keys()
+  assert config["devices"]
+  assert config["config"]["fixed"]["num_epochs"] == 2
+  saved = sorted((workdir / checkpoints.FOLDER).iterdir())
+  assert len(saved) == 2
+  for word in ("6 trials: 6 ok, 0 diverged", "PCA", "sparse", "results.csv"):
+    assert word in out
+
+
+def test_the_same_command_trains_nothing_and_a_wider_grid_what_is_new(run):
+  workdir, code, _, _ = run(*SMALL)
+  first = rows_of(workdir, without=())
+  _, code, out, _ = run(*SMALL)
+  assert code == 0
+  assert "0 trained" in out
+  assert rows_of(workdir, without=()) == first
+  _, code, out, _ = run(*SMALL, "--config.sweep.latent_size=2,3,5")
+  assert code == 0
+  assert "3 trained" in out
+  wider = rows_of(workdir, without=())
+  assert [row for row in wider if row["latent_size"] != "3"] == first
+  assert len(wider) == 9
+
+
+@pytest.mark.parametrize(
+  "other",
+  ["--config=vae.py", "--config.fixed.learning_rate=0.5", "data"],
+)
+def test_another_configuration_is_refused(run, tmp_path, other):
+  workdir, _, _, _ = run(*SMALL)
+  before = {p: p.stat().st_mtime_ns for p in workdir.rglob("*")}
+  if other == "data":
+    path = tmp_path / "images.npy"
+    np.save(path, np.ones((10, 6, 6)))
+    _, code, _, err = run(*SMALL, data=path)
+  else:
+    arguments = SMALL if "=vae" not in other else ()
+    _, code, _, err = run(*arguments, other)
+  assert code == 2
+  assert "belongs to another configuration" in err
+  assert err.count("\n") == 1
+  assert {p: p.stat().st_mtime_ns for p in workdir.rglob("*")} == before
+
+
+MISTAKES = {
+  "unknown field": (
+    ["--config.fixed.epochs=3"],
+    "epochs.*config.fixed.num_epochs",
+  ),
+  "unknown section": (["--config.nonsense=3"], "nonsense.*config.objective"),
+  "unknown flag": (["--workdri=x"], "workdri"),
+  "stray argument": (["digits"], "digits"),
+  "wrong type": (["--config.fixed.num_epochs=many"], "num_epochs.*many"),
+  "wrong type in a sweep": (
+    ["--config.sweep.latent_size=(2,'x')"],
+    "latent_size must be of type int",
+  ),
+  "not values": (["--config.sweep.seed=0,,"], r"sweep\.seed.*0,,"),
+  "unknown objective": (
+    ["--config.objective=autoencodr"],
+    "autoencodr.*available: autoencoder, sparse",
+  ),
+  "unknown module": (["--config.objective=no_such:loss"], "no_such"),
+  "hyper-parameter that the objective lacks": (
+    ["--config.objective=autoencoder", "--config.sweep.strength=0.1"],
+    "'strength'.*objective autoencoder has none",
+  ),
+  "empty grid": (["--config.sweep.latent_size=()"], "grid is empty"),
+  "latent size 0": (["--config.sweep.latent_size=0,2"], "at least 1; got 0"),
+  "missing config": (["--config=no_such.py"], "no_such.py.*digits.py"),
+  "unknown dataset": (["--config.data.name=mnits"], "mnits.*mnist"),
+  "missing file": (["--config.data.path=no_such.npy"], "no_such.npy"),
+  "NaN": (["--config.data.path=nan.npy"], r"NaN.*\(3, 1\)"),
+  "object array": (["--config.data.path=object.npy"], "object.npy"),
+  "ragged array": (["--config.data.path=ragged.npy"], "ragged.npy"),
+  "one example": (["--config.data.path=one.npy"], "two examples"),
+  "workdir is a file": (["--workdir=one.npy"], "one.npy"),
+  "workdir of something else": (["--workdir=other"], "not empty"),
+  "unwritable workdir": (["--workdir=/proc/ae_jax"], "cannot write"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_one_line_and_exit_code_2(
+  mistake, tmp_path, monkeypatch, capsys
+):
+  monkeypatch.chdir(tmp_path)
+  np.save("nan.npy", [[0.0, 1.0]] * 3 + [[0.0, np.nan]])
+  np.save("object.npy", np.array([{}, {}]), allow_pickle=True)
+  np.save(
+    "ragged.npy", np.array([[0], [0, 1]], dtype=object), allow_pickle=True
+  )
+  np.save("one.npy", np.zeros((1, 4)))
+  Path("other").mkdir()
+  Path("other", "notes.txt").write_text("mine")
+  arguments, message = MISTAKES[mistake]
+  with pytest.raises(SystemExit) as raised:
+    sweep.main(
+      ["sweep.py", f"--config.data.data_dir={tmp_path / 'tfds'}", *arguments]
+    )
+  assert raised.value.code == 2
+  out, err = capsys.readouterr()
+  last = err.strip().splitlines()[-1]
+  assert last.startswith("error: ")
+  assert re.search(message, last), last
+  assert "Traceback" not in out + err
+  assert not Path("runs").exists()
+
+
+def test_broken_config_files_are_told_in_one_line(tmp_path):
+  for text, message in {
+    "def get_config(:": "line 1",
+    "import no_such_module": "no_such_module",
+    "def get_config():\n  raise ValueError('too\\nbad')": "too bad",
+    "x = 1": "get_config",
+  }.items():
+    path = tmp_path / "broken.py"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=message) as raised:
+      flags.parse(["x", f"--config={path}"])
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+  ("text", "values"),
+  [
+    ("2, 8", (2, 8)),
+    ("(2, 8)", (2, 8)),
+    ("[0.1]", (0.1,)),
+    ("8", (8,)),
+    ("vae,sparse", ("vae", "sparse")),
+    ("('vae', 'sparse')", ("vae", "sparse")),
+    ("(vae, sparse)", ("vae", "sparse")),
+    ("my_module:my_loss", ("my_module:my_loss",)),
+    ("((64,), (64, 32))", ((64,), (64, 32))),
+    ("()", ()),
+  ],
+)
+def test_values_of_an_axis(text, values):
+  assert flags.parse_values("x", text) == values
+
+
+def test_an_axis_of_the_command_line_replaces_those_of_objectives():
+  config, path, _ = flags.parse(
+    ["x", "--config.sweep.strength", "0.5", "--config.sweep.vae.beta=2.0"]
+  )
+  assert path.name == "digits.py"
+  assert config.sweep.strength == (0.5,)
+  assert config.sweep.vae.beta == (2.0,)
+  assert "strength" not in config.sweep.sparse
+  assert config.sweep.vae.output == ("bernoulli",)
+
+
+def test_every_objective_has_a_place_in_a_config():
+  swept = set()
+  for name in CONFIGS:
+    config, _, _ = flags.parse(["x", f"--config={name}"])
+    swept |= {*config.sweep.objective}
+  assert swept == {*OBJECTIVES}
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_config_runs(run, name):
+  config, _, _ = flags.parse(["x", f"--config={name}"])
+  axes = {"seed": (0,), "latent_size": (2,)}
+  for key, values in config.sweep.items():
+    if not isinstance(values, ConfigDict) and key not in (*axes, "objective"):
+      axes[key] = (values[-1],)
+  workdir, code, out, err = run(
+    f"--config={name}",
+    "--config.fixed.num_epochs=1",
+    *(f"--config.sweep.{key}={values!r}" for key, values in axes.items()),
+  )
+  assert code == 0, err
+  rows = rows_of(workdir)
+  assert {row["status"] for row in rows} == {"ok"}
+  assert {row["objective"] for row in rows} == {*config.sweep.objective}
+
+
+def test_an_objective_of_ones_own_file(run, tmp_path):
+  (tmp_path / "my_losses.py").write_text(
+    "import jax.numpy as jnp\n"
+    "def cubic(model, params, key, batch, *, weight: float = 1.0):\n"
+    "  z = model.encode(params, batch)\n"
+    "  d = jnp.mean(model.distance(batch, model.decode(params, z)))\n"
+    "  penalty = jnp.mean(jnp.abs(z) ** 3)\n"
+    "  return d + weight * penalty, {'penalty': penalty}\n"
+  )
+  workdir, code, _, err = run(
+    "--config.objective=my_losses:cubic",
+    "--config.sweep.weight=0.0,10.0",
+    "--config.sweep.latent_size=4",
+    "--config.sweep.seed=0",
+    "--config.fixed.num_epochs=20",
+  )
+  assert code == 0, err
+  off, on = rows_of(workdir)
+  assert off["objective"] == "my_losses:cubic"
+  assert float(on["penalty"]) < float(off["penalty"])
+
+
+def test_kill_9_in_the_middle_keeps_what_was_finished(images, tmp_path):
+  def start(workdir):
+    return subprocess.Popen(
+      [
+        sys.executable,
+        ROOT / "experiments" / "sweep.py",
+        *SMALL,
+        "--config.sweep.objective=autoencoder,sparse,denoising,vae",
+        f"--config.data.path={images}",
+        f"--workdir={workdir}",
+      ],
+      stdout=subprocess.PIPE,
+      stderr=subprocess.DEVNULL,
+      text=True,
+      env=os.environ | {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "cache")},
+    )
+
+  whole, killed = tmp_path / "whole", tmp_path / "killed"
+  process = start(killed)
+  deadline = time.monotonic() + 120
+  while not (killed / ledger.RESULTS).exists():
+    assert process.poll() is None
+    assert time.monotonic() < deadline
+    time.sleep(0.02)
+  process.send_signal(signal.SIGKILL)
+  process.wait()
+  process.stdout.close()
+  finished = rows_of(killed, without=())
+  for workdir in (killed, whole):
+    process = start(workdir)
+    out, _ = process.communicate()
+    assert process.returncode == 0
+    if workdir == killed:
+      assert f"{len(finished)} are there already" in out
+  for before, after in zip(finished, rows_of(killed, without=()), strict=False):
+    assert before.items() <= after.items()
+  # The same programs on the same machine: the same bits, times aside.
+  assert rows_of(killed) == rows_of(whole)
