@@ -292,9 +292,7 @@ def _check_range(settings: Point) -> None:
     if settings[setting] < 1:
       raise UsageError(f"{setting} must be at least 1; got {settings[setting]}")
     if settings[setting] >= 2**31:
-      raise UsageError(
-        f"{setting} must be below 2^31; got {settings[setting]}"
-      )
+      raise UsageError(f"{setting} must be below 2^31; got {settings[setting]}")
   if not 0 <= settings["seed"] < 2**31:
     raise UsageError(f"seed must be in [0, 2^31); got {settings['seed']}")
   if settings["learning_rate"] <= 0:

@@ -93,7 +93,7 @@ def compile_program(group: list[Trial], data: Data, size: int) -> Program:
     model = one.model(hyper)
     return {name: squared_error(model, params, x) for name, x in data.items()}
 
-  keys, hyper = stack((group * size)[:size])
+  keys, hyper = stack(group[:size])
   init = jax.jit(jax.vmap(one.init)).lower(keys, hyper).compile()
   state = jax.eval_shape(jax.vmap(one.init), keys, hyper)
   epoch = (

@@ -29,6 +29,7 @@ from ml_collections import ConfigDict
 from ae_jax import checkpoints, data, grid, ledger, sweep
 from ae_jax.evaluation.reconstruction import pca_squared_errors
 from ae_jax.program import Chunk
+from ae_jax.training import batching
 from ae_jax.types import UsageError
 from experiments.environment import environment
 from experiments.flags import parse
@@ -86,17 +87,17 @@ def prepare(argv: Sequence[str]) -> Run:
 def train(run: Run) -> None:
   """Trains what is missing, keeps each chunk at once, prints the table."""
   start = time.perf_counter()
-  ids = [trial.id for trial in run.trials]
   done = ledger.read_rows(run.workdir)
   new = [trial for trial in run.trials if trial.id not in done]
   print(
-    f"{len(ids)} trials in {len(sweep.groups(run.trials))} programs over"
-    f" {run.dataset.name}: {run.dataset.train.shape} for training,"
-    f" {len(run.dataset.test)} for testing; {len(ids) - len(new)} are there"
-    f" already",
+    f"data: {run.dataset.name}, {len(run.dataset.train)} train and"
+    f" {len(run.dataset.test)} test examples of {run.dataset.train.shape[1:]}\n"
+    f"trials: {len(run.trials)}, of which {len(run.trials) - len(new)} are"
+    f" there already; groups of one shape: {len(sweep.groups(run.trials))}",
     flush=True,
   )
   baseline = pca_squared_errors(run.dataset.train, run.dataset.test)
+  images, seconds = 0, 0.0
   with Progress(new) as progress:
     for chunk in sweep.train_chunks(
       run.trials,
@@ -106,20 +107,27 @@ def train(run: Run) -> None:
       on_epoch=progress.on_epoch,
     ):
       _keep(run, chunk, baseline)
+      images += len(chunk.trials) * _images_per_trial(run, chunk)
+      seconds += chunk.seconds
+  _report(run)
+  print(f"{len(new)} trained in {time.perf_counter() - start:.1f} s", end="")
+  print(f" ({images / seconds:,.0f} images/s)" if new else "")
+
+
+def _report(run: Run) -> None:
+  """Prints the best trials, how all of them ended, and where they are."""
   table = ledger.read_rows(run.workdir)
-  rows = [table[i] for i in ids]
-  diverged = sum(row["status"] == "diverged" for row in rows)
+  rows = [table[trial.id] for trial in run.trials]
+  num_ok = sum(row["status"] == "ok" for row in rows)
   print(
     "\nThe best trial of each objective and latent size, by test error"
     " (||x - x~||^2, summed over features,\nmean over examples), beside a PCA"
-    f" of the same size:\n\n{format_table(best_trials(rows), rows)}\n"
-  )
-  print(
-    f"{len(rows)} trials: {len(rows) - diverged} ok, {diverged} diverged;"
-    f" {len(new)} trained in {time.perf_counter() - start:.1f} s\n"
-    f"table: {run.workdir / ledger.RESULTS}\n"
+    f" of the same size:\n\n{format_table(best_trials(rows), rows)}\n\n"
+    f"table:  {run.workdir / ledger.RESULTS}\n"
     f"curves: {run.workdir / ledger.CURVES}\n"
-    f"models: {run.workdir / checkpoints.FOLDER}"
+    f"models: {run.workdir / checkpoints.FOLDER}\n"
+    f"{len(rows)} trials: {num_ok} ok, {len(rows) - num_ok} diverged; ",
+    end="",
   )
 
 
@@ -140,6 +148,12 @@ def _keep(run: Run, chunk: Chunk, baseline: dict[str, np.ndarray]) -> None:
     history = {name: term[i] for name, term in chunk.history.items()}
     ledger.write_curves(run.workdir, trial.id, history)
   ledger.add_rows(run.workdir, sweep.rows(chunk, baseline))
+
+
+def _images_per_trial(run: Run, chunk: Chunk) -> int:
+  settings = chunk.trials[0].settings
+  size, num_steps = batching(len(run.dataset.train), settings["batch_size"])
+  return size * num_steps * settings["num_epochs"]
 
 
 def _identity(

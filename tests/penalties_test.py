@@ -1,0 +1,124 @@
+"""Tests of `penalties`, against NumPy, SciPy and a layer's closed form."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.test_util import check_grads
+from scipy import special, stats
+
+from ae_jax import penalties
+
+# A float32 sum of a few dozen positive terms, each rounded by 2^-24 = 6e-8.
+RTOL = 2e-6
+
+
+def normal(*shape: int) -> np.ndarray:
+  return np.random.default_rng(0).normal(size=shape).astype(np.float32)
+
+
+def rates(*shape: int) -> np.ndarray:
+  rng = np.random.default_rng(0)
+  return rng.uniform(0.02, 0.98, shape).astype(np.float32)
+
+
+def test_l1_matches_numpy():
+  z = normal(5, 8)
+  expected = np.linalg.norm(z.astype(float), ord=1, axis=1)
+  np.testing.assert_allclose(jax.jit(penalties.l1)(z), expected, RTOL)
+
+
+def test_student_t_matches_numpy():
+  z = normal(5, 8)
+  expected = np.sum(np.log(1 + z.astype(float) ** 2), axis=1)
+  np.testing.assert_allclose(jax.jit(penalties.student_t)(z), expected, RTOL)
+
+
+def test_student_t_is_a_cauchy_density():
+  # Student's t of one degree of freedom, up to its constant log pi.
+  z = normal(5, 1)
+  expected = -stats.t.logpdf(z[:, 0], df=1) - np.log(np.pi)
+  # The constant cancels: ATOL is 2^-24 of it.
+  np.testing.assert_allclose(
+    jax.jit(penalties.student_t)(z), expected, RTOL, atol=1e-7
+  )
+
+
+@pytest.mark.parametrize("target", [0.05, 0.5, 0.9])
+def test_kl_to_target_matches_scipy(target):
+  z = rates(6, 8)
+  rate = np.mean(z.astype(float), axis=0)
+  expected = np.sum(
+    stats.entropy([[target], [1 - target]], np.stack([rate, 1 - rate]))
+  )
+  actual = jax.jit(penalties.kl_to_target)(z, target, np.ones(8, np.float32))
+  # The KL is a difference of cross-entropies of about 1 nat a unit: ATOL.
+  np.testing.assert_allclose(actual, expected, RTOL, atol=2e-6)
+
+
+def test_kl_to_target_is_zero_at_the_target():
+  # The mean over the batch counts, and not the activation of an example.
+  z = np.float32([[0.25, 0.5], [0.75, 0.5]])
+  mask = np.ones(2, np.float32)
+  value, gradient = jax.jit(jax.value_and_grad(penalties.kl_to_target))(
+    z, 0.5, mask
+  )
+  # Zero up to the rounding of its two cross-entropies of 0.7 nats.
+  np.testing.assert_allclose(value, 0, atol=2e-7)
+  np.testing.assert_allclose(gradient, 0, atol=2e-7)
+
+
+@pytest.mark.parametrize("padding", [0.0, 0.3])
+def test_kl_to_target_leaves_masked_units_out(padding):
+  value_and_grad = jax.jit(jax.value_and_grad(penalties.kl_to_target))
+  z = rates(6, 3)
+  padded = np.pad(z, [(0, 0), (0, 5)], constant_values=padding)
+  mask = np.float32([1, 1, 1, 0, 0, 0, 0, 0])
+
+  expected, expected_gradient = value_and_grad(z, 0.1, mask[:3])
+  actual, gradient = value_and_grad(padded, 0.1, mask)
+
+  # The same terms; a sum may take them in another order.
+  np.testing.assert_allclose(actual, expected, rtol=5e-7)
+  np.testing.assert_allclose(gradient[:, :3], expected_gradient, rtol=5e-7)
+  np.testing.assert_array_equal(gradient[:, 3:], 0)
+
+
+@pytest.mark.parametrize("features", [(7,), (4, 3, 2)])
+def test_contractive_is_the_closed_form_of_a_sigmoid_layer(features):
+  x = normal(5, *features)
+  kernel = 0.3 * normal(x[0].size, 6)
+  bias = normal(6)
+
+  def encode(example):
+    return jax.nn.sigmoid(example.reshape(-1) @ kernel + bias)
+
+  # Rifai et al., 2011: sum_j (h_j (1 - h_j))^2 sum_i W_ij^2
+  h = special.expit(x.reshape(5, -1).astype(float) @ kernel + bias)
+  closed_form = (h * (1 - h)) ** 2 @ np.sum(kernel.astype(float) ** 2, axis=0)
+  jacobian = jax.vmap(jax.jacrev(encode))(x).reshape(5, -1)
+
+  actual = jax.jit(penalties.contractive, static_argnums=0)(encode, x)
+
+  # A sum of over 40 squares, with the rounding of h(1-h) and of dot products.
+  np.testing.assert_allclose(actual, closed_form, rtol=5e-6)
+  np.testing.assert_allclose(actual, np.sum(jacobian**2, axis=1), rtol=5e-6)
+
+
+@pytest.mark.parametrize(
+  ("penalty", "z"),
+  [
+    (penalties.l1, normal(5, 8)),
+    (penalties.student_t, normal(5, 8)),
+    (
+      lambda z: penalties.kl_to_target(z, 0.1, np.arange(8) < 6),
+      rates(5, 8),
+    ),
+    (lambda x: penalties.contractive(jnp.tanh, x), normal(5, 8)),
+  ],
+  ids=["l1", "student_t", "kl_to_target", "contractive"],
+)
+def test_gradients(penalty, z):
+  # In float64: differences in float32 would leave two digits to compare.
+  with jax.enable_x64(True):
+    check_grads(jax.jit(penalty), (z.astype(np.float64),), order=1)
