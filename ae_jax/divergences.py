@@ -1,8 +1,8 @@
 """Entropy, cross-entropy and Kullback-Leibler divergence, in nats.
 
 Discrete distributions and Gaussians run along the last axis; leading axes are
-free. `0 log 0 = 0` throughout, and what is impossible under the model
-(p > 0 where q = 0) costs `inf`.
+free. Values take `0 log 0 = 0`, and what is impossible under the model (p > 0
+where q = 0) costs `inf`; gradients need probabilities inside (0, 1).
 """
 
 import math

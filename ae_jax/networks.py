@@ -86,10 +86,11 @@ class Spec:
       value = getattr(self, field)
       if value not in allowed:
         raise UsageError(f"{field} is {value!r}; allowed: {', '.join(allowed)}")
-    if any(size < 1 for size in (self.latent_size, *self.widths)):
+    sizes = (*self.features, self.latent_size, *self.widths)
+    if not all(isinstance(size, int) and size >= 1 for size in sizes):
       raise UsageError(
-        f"latent_size {self.latent_size} and widths {self.widths} must be at"
-        " least 1"
+        f"features {self.features}, latent_size {self.latent_size} and widths"
+        f" {self.widths} must be integers of at least 1"
       )
     images = len(self.features) in (2, 3)
     if self.network == "conv" and not (images and self.widths):
@@ -108,9 +109,17 @@ def autoencoder(spec: Spec, latent_size: Scalar | None = None) -> Autoencoder:
       traced. Default: all of them.
 
   Returns:
-    The bundle of functions, closed over the mask.
+    The bundle of functions, closed over the mask. `encode` and `decode` raise
+    ValueError at arrays that do not end in the spec's shape.
+
+  Raises:
+    UsageError: a `latent_size` that is not traced is out of range.
   """
   size = spec.latent_size if latent_size is None else latent_size
+  if isinstance(size, int) and not 1 <= size <= spec.latent_size:
+    raise UsageError(
+      f"latent_size must be in 1 ... {spec.latent_size}; got {size}"
+    )
   mask = (jnp.arange(spec.latent_size) < size).astype(jnp.float32)
   encoder = _Encoder(spec, _latent_columns(mask))
   decoder = _Decoder(spec, _latent_rows(mask, size))
@@ -125,7 +134,7 @@ def autoencoder(spec: Spec, latent_size: Scalar | None = None) -> Autoencoder:
     }
 
   def encode(params: Params, x: Array) -> Array | Gaussian:
-    batch = x.shape[: x.ndim - len(spec.features)]
+    batch = _leading(x, spec.features)
     heads = encoder.apply(
       {"params": params["encoder"]}, x.reshape(-1, *spec.features)
     )
@@ -134,9 +143,10 @@ def autoencoder(spec: Spec, latent_size: Scalar | None = None) -> Autoencoder:
     )
 
   def decode(params: Params, z: Array) -> Array:
+    batch = _leading(z, (spec.latent_size,))
     flat = z.reshape(-1, spec.latent_size) * mask[None]
     decoded = decoder.apply({"params": params["decoder"]}, flat)
-    return decoded.reshape(*z.shape[:-1], *spec.features)
+    return decoded.reshape(*batch, *spec.features)
 
   bernoulli = spec.output == "bernoulli"
   return Autoencoder(
@@ -169,6 +179,14 @@ def unpad(params: Params, latent_size: int) -> Params:
     "decoder": params["decoder"]
     | {"latent": first | {"kernel": first["kernel"][:latent_size]}},
   }
+
+
+def _leading(x: Array, trailing: tuple[int, ...]) -> tuple[int, ...]:
+  """The batch dimensions of `x`."""
+  num_leading = x.ndim - len(trailing)
+  if x.shape[num_leading:] != trailing:
+    raise ValueError(f"shape {x.shape} does not end in {trailing}")
+  return x.shape[:num_leading]
 
 
 _HEADS = ("code", "mean", "log_variance")

@@ -25,7 +25,8 @@ def l1(z: Array) -> Array:
   References:
     Tibshirani, "Regression Shrinkage and Selection via the Lasso", 1996.
   """
-  return jnp.sum(jnp.abs(z), axis=-1)
+  # Not jnp.abs, whose derivative at 0 is 1: the subgradient here is 0.
+  return jnp.sum(z * jnp.sign(z), axis=-1)
 
 
 def student_t(z: Array) -> Array:
@@ -48,7 +49,8 @@ def kl_to_target(z: Array, target: Scalar, latent_mask: Array) -> Array:
   """Divergence of each unit's mean activation from a target rate, in nats.
 
   `sum_j KL(rho || rho_j)`, `rho_j` the mean of z_j over the batch, both read
-  as the probability of a Bernoulli.
+  as the probability of a Bernoulli. A rate that float32 rounds to 0 or 1 is
+  read as the nearest number inside, with gradient 0.
 
   Args:
     z: activations `[batch, latent]`, in (0, 1).
@@ -61,12 +63,14 @@ def kl_to_target(z: Array, target: Scalar, latent_mask: Array) -> Array:
   References:
     Ng, "Sparse autoencoder", CS294A lecture notes, 2011, section 3.
   """
-  rate = jnp.where(latent_mask > 0, jnp.mean(z, axis=0), target)
+  tiny = jnp.finfo(z.dtype).eps
+  rate = jnp.clip(jnp.mean(z, axis=0), tiny, 1 - tiny)
+  rate = jnp.where(latent_mask > 0, rate, target)
   rho = jnp.full_like(rate, target)
   divergence = bernoulli_cross_entropy(rho, rate) - bernoulli_cross_entropy(
     rho, rho
   )
-  return jnp.sum(latent_mask * divergence)
+  return jnp.sum(divergence)  # masked units are at their target
 
 
 def contractive(encode: Callable[[Array], Array], x: Array) -> Array:

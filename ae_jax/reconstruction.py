@@ -32,8 +32,9 @@ def half_squared_error(x: Array, reconstruction: Array) -> Array:
 def bernoulli_cross_entropy(x: Array, logits: Array) -> Array:
   """Bernoulli cross-entropy from logits l, in nats.
 
-  `-x log s(l) - (1 - x) log(1 - s(l)) = log(1 + e^l) - x l`, s the sigmoid.
-  Finite, with finite gradients, at any finite logit.
+  `-x log s(l) - (1 - x) log(1 - s(l))
+  = x log(1 + e^-l) + (1 - x) log(1 + e^l)`, s the sigmoid. Finite, with finite
+  gradients, at any finite logit.
 
   Args:
     x: data `[batch, *features]` in [0, 1].
@@ -46,7 +47,9 @@ def bernoulli_cross_entropy(x: Array, logits: Array) -> Array:
     ValueError: the shapes differ.
   """
   _check_same_shape(x, logits)
-  return _sum_features(jax.nn.softplus(logits) - x * logits)
+  return _sum_features(
+    x * jax.nn.softplus(-logits) + (1 - x) * jax.nn.softplus(logits)
+  )
 
 
 def _check_same_shape(x: Array, reconstruction: Array) -> None:

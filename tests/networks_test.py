@@ -497,7 +497,7 @@ def test_an_unknown_name_is_an_error_that_lists_the_names(
   [
     ({"latent_size": 0}, "latent_size 0 .* at least 1"),
     ({"latent_size": -3}, "latent_size -3 .* at least 1"),
-    ({"widths": (16, 0)}, r"widths \(16, 0\) must be at least 1"),
+    ({"widths": (16, 0)}, r"widths \(16, 0\) must be integers of at least 1"),
     ({"network": "conv"}, r"needs images .* got features \(4,\)"),
     (
       {"network": "conv", "features": (2, 8, 8, 1)},
@@ -512,3 +512,18 @@ def test_an_unknown_name_is_an_error_that_lists_the_names(
 def test_an_impossible_shape_is_an_error(arguments, message):
   with pytest.raises(UsageError, match=message):
     Spec(**({"features": (4,), "latent_size": 2} | arguments))
+
+
+@pytest.mark.parametrize("latent_size", [0, -1, 9])
+def test_a_latent_size_outside_the_spec_is_an_error(latent_size):
+  with pytest.raises(UsageError, match=r"1 \.\.\. 8; got"):
+    autoencoder(Spec((4,), 8), latent_size)
+
+
+def test_arrays_of_another_shape_are_an_error():
+  model = autoencoder(Spec((4,), 2))
+  params = model.init(jax.random.key(0))
+  with pytest.raises(ValueError, match=r"\(3, 8\) does not end in \(4,\)"):
+    model.encode(params, jnp.zeros((3, 8)))
+  with pytest.raises(ValueError, match=r"\(4, 4\) does not end in \(2,\)"):
+    model.decode(params, jnp.zeros((4, 4)))

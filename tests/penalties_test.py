@@ -122,3 +122,23 @@ def test_gradients(penalty, z):
   # In float64: differences in float32 would leave two digits to compare.
   with jax.enable_x64(True):
     check_grads(jax.jit(penalty), (z.astype(np.float64),), order=1)
+
+
+def test_kl_to_target_survives_a_saturated_unit():
+  # float32 rounds the sigmoid of 18 to 1, and that of -200 to 0.
+  logits = jnp.array([[18.0, -200.0, 0.0]] * 4)
+
+  def penalty(logits):
+    return penalties.kl_to_target(jax.nn.sigmoid(logits), 0.05, jnp.ones(3))
+
+  value, gradient = jax.jit(jax.value_and_grad(penalty))(logits)
+  assert np.isfinite(value)
+  assert np.isfinite(gradient).all()
+  assert value > penalty(logits.at[:, 0].set(10.0))
+
+
+def test_l1_has_subgradient_zero_at_zero():
+  gradient = jax.jit(jax.grad(lambda z: penalties.l1(z).sum()))(
+    jnp.array([[-2.0, 0.0, 3.0]])
+  )
+  np.testing.assert_array_equal(gradient, [[-1.0, 0.0, 1.0]])

@@ -264,7 +264,7 @@ def reserved_term(model, params, key, batch):
     ({"objective": reserved_term}, "'seconds'.*another column"),
     ({"network": "conv"}, "conv.*needs images"),
     ({"activation": "relux"}, "relux.*allowed: linear, relu"),
-    ({"widths": (0,)}, "at least 1"),
+    ({"widths": (0,)}, "integers of at least 1"),
     (
       {"objective": "denoising", "corruption": "blur"},
       "blur.*gaussian, masking, salt_and_pepper",

@@ -11,12 +11,12 @@ def get_config() -> ConfigDict:
   config.fixed.num_epochs = 30
   config.fixed.learning_rate = 3e-3
   config.fixed.code = "sigmoid"
-  config.fixed.widths = ()
   config.sweep = ConfigDict(
     {
       "objective": ("contractive",),
-      "latent_size": (16, 96),
+      "latent_size": (32,),
       "strength": (0.0, 0.001, 0.01, 0.1, 1.0),
+      "seed": (0, 1),
     }
   )
   return config

@@ -26,7 +26,8 @@ def get_config() -> ConfigDict:
       "sparse": {"strength": (0.001, 0.01, 0.1)},
       "sparse_kl": {"strength": (0.001, 0.01)},
       "sparse_student_t": {"strength": (0.001, 0.01)},
-      "contractive": {"strength": (0.001, 0.01)},
+      # Its Jacobian costs a tangent for each pixel and a row for each unit.
+      "contractive": {"strength": (0.001, 0.01), "latent_size": (2, 8, 32)},
       "denoising": {
         "corruption": ("gaussian", "masking", "salt_and_pepper"),
         "noise": (0.1,),
