@@ -86,11 +86,12 @@ def run(
   """
   dataset = train if isinstance(train, Dataset) else from_arrays(train, test)
   trials = resolve(points)
-  check(trials, dataset)
+  memory = memory_bytes or half_of_memory()
+  check(trials, dataset, memory)
   baseline = pca_squared_errors(dataset.train, dataset.test)
   trained = {}
   for chunk in train_chunks(
-    trials, dataset, memory_bytes=memory_bytes, on_epoch=on_epoch
+    trials, dataset, memory_bytes=memory, on_epoch=on_epoch
   ):
     chunk_rows = rows(chunk, baseline)
     for i, trial in enumerate(chunk.trials):
@@ -117,7 +118,7 @@ def train_chunks(
   trials: Iterable[Trial],
   dataset: Dataset,
   *,
-  memory_bytes: int | None = None,
+  memory_bytes: int,
   done: Collection[str] = (),
   on_epoch: OnEpoch | None = None,
 ) -> Iterator[Chunk]:
@@ -129,14 +130,13 @@ def train_chunks(
   Args:
     trials: the whole grid.
     dataset: train and test data.
-    memory_bytes: what a program may take; half of the memory by default.
+    memory_bytes: what a program may take.
     done: ids of trials to leave out.
     on_epoch: called with trials, epoch and mean terms after each epoch.
 
   Yields:
     Each chunk as soon as it is trained and evaluated.
   """
-  memory = memory_bytes or half_of_memory()
   data = {
     "train": jnp.asarray(dataset.train),
     "test": jnp.asarray(dataset.test),
@@ -144,7 +144,7 @@ def train_chunks(
   for group in groups(trials):
     if all(trial.id in done for trial in group):
       continue
-    program = fit_program(group, data, memory)
+    program = fit_program(group, data, memory_bytes)
     for start in range(0, len(group), program.size):
       part = group[start : start + program.size]
       missing = [trial for trial in part if trial.id not in done]
@@ -188,20 +188,27 @@ def rows(chunk: Chunk, baseline: dict[str, np.ndarray]) -> list[Row]:
   return table
 
 
-def check(trials: list[Trial], dataset: Dataset) -> None:
+def check(trials: list[Trial], dataset: Dataset, memory_bytes: int) -> None:
   """Traces the training of every group, without compiling or running it.
 
   Raises:
-    UsageError: a network does not fit the data, or an objective does not give
-      a scalar loss and a dict of scalar terms with names of their own.
+    UsageError: a network does not fit the data; the state of a single trial
+      does not fit the memory; or an objective does not give a scalar loss and
+      a dict of scalar terms with names of their own.
   """
   batch = dataset.train[:2]
   for group in groups(trials):
     name = group[0].settings["objective"]
     one = build(group, dataset.train)
     key, hyper = jax.tree.map(lambda x: x[0], stack(group[:1]))
-    params = jax.eval_shape(one.init, key, hyper).params
-    result = jax.eval_shape(one.loss, params, key, batch, hyper)
+    state = jax.eval_shape(one.init, key, hyper)
+    needed = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state))
+    if needed > memory_bytes:
+      raise UsageError(
+        f"one trial of {name} takes {needed / 1e9:.3g} GB at the largest"
+        f" latent_size, and {memory_bytes / 1e9:.3g} GB are given"
+      )
+    result = jax.eval_shape(one.loss, state.params, key, batch, hyper)
     shapes = jax.tree.map(lambda x: x.shape, result)
     match shapes:
       case ((), dict() as terms) if all(s == () for s in terms.values()):

@@ -43,7 +43,7 @@ class Run(NamedTuple):
   trials: list[grid.Trial]
   dataset: data.Dataset
   workdir: Path
-  memory_bytes: int | None
+  memory_bytes: int
 
 
 def main(argv: Sequence[str]) -> None:
@@ -57,7 +57,11 @@ def main(argv: Sequence[str]) -> None:
   except UsageError as error:
     print(f"error: {error}", file=sys.stderr)
     sys.exit(2)
-  train(run)
+  try:
+    train(run)
+  except KeyboardInterrupt:
+    print("\ninterrupted: the same command goes on from here", file=sys.stderr)
+    sys.exit(130)
 
 
 def prepare(argv: Sequence[str]) -> Run:
@@ -70,7 +74,12 @@ def prepare(argv: Sequence[str]) -> Run:
   fixed = config.fixed.to_dict()
   trials = grid.resolve(fixed | point for point in grid.union(axes))
   dataset = data.load(**config.data)
-  sweep.check(trials, dataset)
+  memory = (
+    int(config.memory_gb * 1e9)
+    if config.memory_gb is not None
+    else sweep.half_of_memory()
+  )
+  sweep.check(trials, dataset, memory)
   identity = _identity(config, config_file, dataset)
   workdir = _workdir(own["workdir"], config_file, identity)
   record = {
@@ -80,7 +89,6 @@ def prepare(argv: Sequence[str]) -> Run:
     **environment(),
   }
   ledger.open_workdir(workdir, record)
-  memory = config.memory_gb and int(config.memory_gb * 1e9)
   return Run(trials, dataset, workdir, memory)
 
 

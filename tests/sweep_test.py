@@ -151,32 +151,40 @@ def test_cutting_a_group_into_chunks_changes_no_result():
     )
 
 
-def test_memory_below_one_trial_still_trains_one_at_a_time():
+def test_memory_for_the_state_alone_trains_one_trial_at_a_time():
   points = [SHORT | {"seed": seed} for seed in (0, 1)]
   sizes = []
   sweep.run(
     points,
     DIGITS,
     TEST,
-    memory_bytes=1,
+    memory_bytes=40_000,  # parameters and moments: 2,476 x 3 x 4 bytes
     on_epoch=lambda trials, epoch, terms: sizes.append(len(trials)),
   )
   assert sizes == [1] * 6
+
+
+def test_a_trial_that_cannot_fit_the_memory_is_told_before_training():
+  with pytest.raises(UsageError, match=r"takes 1.* GB .*0\.001 GB are given"):
+    sweep.run([{"latent_size": 10**6}], DIGITS, TEST, memory_bytes=10**6)
 
 
 def test_done_trials_are_left_out_and_the_others_do_not_change():
   points = [SHORT | {"seed": seed} for seed in range(4)]
   trials = grid.resolve(points)
   dataset = from_arrays(DIGITS, TEST)
-  (whole,) = sweep.train_chunks(trials, dataset)
+  memory = sweep.half_of_memory()
+  (whole,) = sweep.train_chunks(trials, dataset, memory_bytes=memory)
   done = {trials[0].id, trials[2].id}
-  (rest,) = sweep.train_chunks(trials, dataset, done=done)
+  (rest,) = sweep.train_chunks(trials, dataset, memory_bytes=memory, done=done)
   assert rest.trials == [trials[1], trials[3]]
   np.testing.assert_allclose(
     rest.history["loss"], whole.history["loss"][[1, 3]], **SOLO
   )
   assert not list(
-    sweep.train_chunks(trials, dataset, done={t.id for t in trials})
+    sweep.train_chunks(
+      trials, dataset, memory_bytes=memory, done={t.id for t in trials}
+    )
   )
 
 
