@@ -33,11 +33,15 @@ install() {
   for stamp in "$venv"/installed-*; do
     [[ -f $stamp && $(<"$stamp") == "$want" ]] && return
   done
-  if [[ ! -x $venv/bin/python ]]; then
+  if [[ ! -x $venv/bin/pip ]]; then
     local python
     python=$(find_python)
     echo "making an environment in $venv" >&2
-    "$python" -m venv "$venv"
+    if ! "$python" -m venv "$venv"; then
+      rm -rf "$venv"
+      echo "error: $python cannot make an environment (see above)" >&2
+      exit 2
+    fi
   fi
   echo "installing ae_jax${extras:+[$extras]} (once, about a minute)" >&2
   "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \

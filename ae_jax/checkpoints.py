@@ -14,7 +14,9 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from ae_jax.types import Params
+from ae_jax.grid import spec
+from ae_jax.networks import autoencoder, unpad
+from ae_jax.types import Autoencoder, Params, UsageError
 
 Meta = dict[str, Any]
 
@@ -28,7 +30,8 @@ def save(directory: Path, step: int, params: Params, meta: Meta) -> None:
     directory: of this checkpoint alone; absolute.
     step: number of epochs that the parameters have seen.
     params: a tree of arrays.
-    meta: JSON-able; `restore` gives it back.
+    meta: `features`, the padded `latent_size`, and `trials`, the id and the
+      settings of each.
 
   Raises:
     RuntimeError: Orbax declined to save.
@@ -46,34 +49,39 @@ def save(directory: Path, step: int, params: Params, meta: Meta) -> None:
     raise RuntimeError(f"Orbax did not save step {step} in {directory}")
 
 
-def restore(directory: Path, like: Params) -> tuple[Params, Meta]:
-  """Reads back what `save` wrote.
+def load(workdir: Path, trial_id: str) -> tuple[Autoencoder, Params]:
+  """Loads one trained trial of a run.
 
   Args:
-    directory: of this checkpoint.
-    like: a tree of arrays or `jax.ShapeDtypeStruct`, as the parameters are.
+    workdir: of the run.
+    trial_id: its id in the table.
 
   Returns:
-    The parameters as NumPy arrays, and the meta.
+    The network of the trial's own latent size, and its parameters.
 
   Raises:
-    ValueError: the stored parameters are not as `like` says, or damaged.
+    UsageError: there is no such trial.
+    ValueError: its checkpoint is not as its settings say, or damaged.
   """
-  with _manager(directory) as manager:
-    restored = manager.restore(
-      manager.latest_step(),
-      args=ocp.args.Composite(
-        params=ocp.args.StandardRestore(
-          jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
-        ),
-        meta=ocp.args.JsonRestore(),
-      ),
-    )
-  meta = dict(restored["meta"])
-  params = jax.tree.map(np.asarray, restored["params"])
-  if meta.pop("sha256") != checksum(params):
-    raise ValueError(f"the checkpoint in {directory} is damaged")
-  return params, meta
+  for directory in sorted((workdir / FOLDER).absolute().glob("*")):
+    with _manager(directory) as manager:
+      meta = _read(manager, meta=ocp.args.JsonRestore())["meta"]
+      ids = [trial["id"] for trial in meta["trials"]]
+      if trial_id not in ids:
+        continue
+      index, features = ids.index(trial_id), tuple(meta["features"])
+      settings = meta["trials"][index]["settings"]
+      padded = autoencoder(spec(settings, features, meta["latent_size"]))
+      like = jax.eval_shape(
+        jax.vmap(padded.init), jax.random.split(jax.random.key(0), len(ids))
+      )
+      params = _read(manager, params=ocp.args.StandardRestore(like))["params"]
+    if meta["sha256"] != checksum(params):
+      raise ValueError(f"the checkpoint in {directory} is damaged")
+    size = settings["latent_size"]
+    own = jax.tree.map(lambda p, i=index: np.asarray(p[i]), params)
+    return autoencoder(spec(settings, features, size)), unpad(own, size)
+  raise UsageError(f"workdir {workdir} has no trained trial {trial_id!r}")
 
 
 def checksum(params: Params) -> str:
@@ -90,3 +98,8 @@ def checksum(params: Params) -> str:
 def _manager(directory: Path) -> ocp.CheckpointManager:
   options = ocp.CheckpointManagerOptions(enable_async_checkpointing=False)
   return ocp.CheckpointManager(directory, options=options)
+
+
+def _read(manager: ocp.CheckpointManager, **items: Any) -> Any:
+  step = manager.latest_step()
+  return manager.restore(step, args=ocp.args.Composite(**items))

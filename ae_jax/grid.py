@@ -14,10 +14,11 @@ import itertools
 import json
 import numbers
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from ae_jax.networks import Spec
-from ae_jax.objectives import OBJECTIVES
+from ae_jax.objectives import OBJECTIVES, RANGES
 from ae_jax.training import SCHEDULES, batching
 from ae_jax.types import Objective, UsageError
 
@@ -38,6 +39,19 @@ DEFAULTS: Point = {
   "output": "linear",
 }
 TRACED = ("latent_size", "seed", "learning_rate")
+# Names that the tables use; no hyper-parameter and no term may have them.
+RESERVED = (
+  "id",
+  "status",
+  "diverged_step",
+  "epoch",
+  "loss",
+  "train_squared_error",
+  "test_squared_error",
+  "pca_train_squared_error",
+  "pca_test_squared_error",
+  "seconds",
+)
 _SPEC = ("network", "widths", "activation", "code", "output")
 
 
@@ -50,16 +64,19 @@ class Trial:
     objective: its function, the static hyper-parameters bound.
     hyper: what is traced besides the seed: learning rate, latent size and the
       objective's own numbers.
+    source: digest of the file of an objective that is not of this package, so
+      that a changed loss is another trial; else empty.
   """
 
   settings: Point
   objective: Objective
   hyper: dict[str, float]
+  source: str
 
   @functools.cached_property
   def id(self) -> str:
     """Ten hex digits that name the settings, the same in every process."""
-    text = json.dumps(self.settings, sort_keys=True)
+    text = json.dumps(self.settings, sort_keys=True) + self.source
     return hashlib.sha256(text.encode()).hexdigest()[:10]
 
   @property
@@ -71,14 +88,21 @@ class Trial:
 
   def spec(self, features: tuple[int, ...], latent_size: int) -> Spec:
     """The network for such data, its code padded to `latent_size`."""
-    settings = {field: self.settings[field] for field in _SPEC}
-    return Spec(features, latent_size, **settings)
+    return spec(self.settings, features, latent_size)
 
   def schedule(self, num_examples: int) -> Callable[[Any], Any]:
     """The factor of the learning rate by step, for that many examples."""
     _, num_steps = batching(num_examples, self.settings["batch_size"])
     total = num_steps * self.settings["num_epochs"]
     return SCHEDULES[self.settings["schedule"]](total)
+
+
+def spec(settings: Point, features: tuple[int, ...], latent_size: int) -> Spec:
+  """The network that settings describe."""
+  fields = {field: settings[field] for field in _SPEC}
+  return Spec(
+    features, latent_size, **fields | {"widths": (*fields["widths"],)}
+  )
 
 
 def product(**axes: Sequence[Any]) -> list[Point]:
@@ -93,10 +117,10 @@ def product(**axes: Sequence[Any]) -> list[Point]:
   Raises:
     UsageError: an axis is empty or not a sequence.
   """
-  _check_axes(axes)
+  lists = _values(axes)
   return [
-    dict(zip(axes, values, strict=True))
-    for values in itertools.product(*axes.values())
+    dict(zip(lists, values, strict=True))
+    for values in itertools.product(*lists.values())
   ]
 
 
@@ -112,13 +136,13 @@ def zipped(**axes: Sequence[Any]) -> list[Point]:
   Raises:
     UsageError: an axis is empty or of another length than the first.
   """
-  _check_axes(axes)
-  lengths = {name: len(axis) for name, axis in axes.items()}
+  lists = _values(axes)
+  lengths = {name: len(axis) for name, axis in lists.items()}
   if len(set(lengths.values())) > 1:
     raise UsageError(f"zipped axes differ in length: {lengths}")
   return [
-    dict(zip(axes, values, strict=True))
-    for values in zip(*axes.values(), strict=True)
+    dict(zip(lists, values, strict=True))
+    for values in zip(*lists.values(), strict=True)
   ]
 
 
@@ -139,9 +163,8 @@ def union(axes: Mapping[str, Any]) -> list[Point]:
   Raises:
     UsageError: an axis is empty, or none of the objectives has it.
   """
-  shared = {k: v for k, v in axes.items() if not isinstance(v, Mapping)}
   own = {k: v for k, v in axes.items() if isinstance(v, Mapping)}
-  _check_axes(shared)
+  shared = _values({k: v for k, v in axes.items() if k not in own})
   objectives = shared.pop("objective", (DEFAULTS["objective"],))
   for name in own:
     resolve_objective(name)
@@ -173,7 +196,15 @@ def resolve(points: Iterable[Mapping[str, Any]]) -> list[Trial]:
     UsageError: the grid is empty; a setting is unknown, of a wrong type or out
       of its range; or it does not go with the objective.
   """
-  trials = {trial.id: trial for trial in map(_resolve, points)}
+  trials: dict[str, Trial] = {}
+  functions: dict[str, Objective] = {}
+  for point in points:
+    objective = resolve_objective(point.get("objective", DEFAULTS["objective"]))
+    name = _name(objective)
+    if functions.setdefault(name, objective) is not objective:
+      raise UsageError(f"two different objectives are both named {name}")
+    trial = _resolve(objective, name, point)
+    trials[trial.id] = trial
   if not trials:
     raise UsageError("the grid is empty: it has no point to train")
   return list(trials.values())
@@ -195,8 +226,11 @@ def resolve_objective(objective: str | Objective) -> Objective:
   module_name, _, function_name = objective.partition(":")
   try:
     function = getattr(importlib.import_module(module_name), function_name)
-  except (ImportError, AttributeError, SyntaxError, ValueError) as error:
-    raise UsageError(f"cannot load objective {objective!r}: {error}") from error
+  except Exception as error:  # a module may raise anything when imported
+    reason = " ".join(f"{type(error).__name__}: {error}".split())
+    raise UsageError(
+      f"cannot load objective {objective!r}: {reason}"
+    ) from error
   if not callable(function):
     raise UsageError(f"objective {objective!r} is not a function")
   return function
@@ -204,7 +238,10 @@ def resolve_objective(objective: str | Objective) -> Objective:
 
 def hyper_parameters(objective: Objective) -> dict[str, Any]:
   """The keyword-only arguments of an objective, with their defaults."""
-  parameters = inspect.signature(objective).parameters.values()
+  try:
+    parameters = inspect.signature(objective).parameters.values()
+  except ValueError as error:  # of some builtins
+    raise UsageError(f"objective {_name(objective)}: {error}") from error
   keywords = [p for p in parameters if p.kind is p.KEYWORD_ONLY]
   if len(parameters) - len(keywords) != 4:
     raise UsageError(
@@ -212,17 +249,18 @@ def hyper_parameters(objective: Objective) -> dict[str, Any]:
       f" keyword-only hyper-parameters; it takes {inspect.signature(objective)}"
     )
   for p in keywords:
-    if p.name in DEFAULTS or not isinstance(p.default, int | float | str):
+    taken = p.name in DEFAULTS or p.name in RESERVED
+    if taken or not isinstance(p.default, int | float | str):
       raise UsageError(
         f"hyper-parameter {p.name!r} of objective {_name(objective)} needs a"
-        " name that is no other setting's, and a number or string as default"
+        " name that is no other column's, and a number or string as default"
       )
   return {p.name: p.default for p in keywords}
 
 
-def _resolve(point: Mapping[str, Any]) -> Trial:
-  objective = resolve_objective(point.get("objective", DEFAULTS["objective"]))
-  name = _name(objective)
+def _resolve(
+  objective: Objective, name: str, point: Mapping[str, Any]
+) -> Trial:
   hyper = hyper_parameters(objective)
   defaults = DEFAULTS | hyper
   for setting in point:
@@ -242,6 +280,7 @@ def _resolve(point: Mapping[str, Any]) -> Trial:
     settings=settings,
     objective=functools.partial(objective, **static),
     hyper={k: settings[k] for k in ("learning_rate", "latent_size", *traced)},
+    source="" if name in OBJECTIVES else _digest(objective),
   )
 
 
@@ -249,7 +288,18 @@ def _name(objective: Objective) -> str:
   for name, function in OBJECTIVES.items():
     if function is objective:
       return name
+  if not hasattr(objective, "__qualname__"):
+    raise UsageError(f"objective {objective!r} is not a plain function")
   return f"{objective.__module__}:{objective.__qualname__}"
+
+
+def _digest(objective: Objective) -> str:
+  """Of the file that defines a function; of its code outside of files."""
+  try:
+    source = Path(inspect.getfile(objective)).read_bytes()
+  except (OSError, TypeError):
+    source = objective.__code__.co_code
+  return hashlib.sha256(source).hexdigest()
 
 
 def _code(objective: Objective, name: str, code: str) -> str:
@@ -306,16 +356,25 @@ def _check_range(settings: Point) -> None:
   for setting, value in settings.items():
     if isinstance(value, float) and not abs(value) <= _FLOAT32_MAX:
       raise UsageError(f"{setting} must be a finite float32; got {value}")
+  if settings["objective"] in OBJECTIVES:
+    for setting in RANGES.keys() & settings.keys():
+      low, high = RANGES[setting]
+      if not low <= settings[setting] <= high:
+        raise UsageError(
+          f"{setting} must be in [{low}, {high}]; got {settings[setting]}"
+        )
 
 
-def _check_axes(axes: Mapping[str, Any]) -> None:
-  for name, values in axes.items():
-    if isinstance(values, str) or not isinstance(values, Iterable):
-      raise UsageError(
-        f"the values of {name} must be a sequence; got {values!r}"
-      )
-    if not len(values):  # type: ignore[arg-type]
+def _values(axes: Mapping[str, Any]) -> dict[str, list[Any]]:
+  """The values of each axis, those of arrays as Python numbers."""
+  lists = {}
+  for name, axis in axes.items():
+    if isinstance(axis, str) or not isinstance(axis, Iterable):
+      raise UsageError(f"the values of {name} must be a sequence; got {axis!r}")
+    lists[name] = axis.tolist() if hasattr(axis, "tolist") else list(axis)
+    if not lists[name]:
       raise UsageError(f"the grid is empty: {name} has no value")
+  return lists
 
 
 def _no_such_setting(

@@ -5,12 +5,15 @@ whole, so a killed run leaves each as it was before or after, never between.
 """
 
 import csv
+import fcntl
 import io
 import json
 import os
+import platform
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 
@@ -21,7 +24,7 @@ CONFIG, RESULTS, CURVES = "config.json", "results.csv", "curves"
 TextRow = dict[str, str]
 
 
-def open_workdir(workdir: Path, run: Mapping[str, Any]) -> None:
+def open_workdir(workdir: Path, run: Mapping[str, Any]) -> TextIO:
   """Makes the workdir, or checks that it belongs to this configuration.
 
   Args:
@@ -29,8 +32,12 @@ def open_workdir(workdir: Path, run: Mapping[str, Any]) -> None:
     run: what `config.json` is to hold. `identity` in it is what must be the
       same for all runs in this workdir; the rest describes the last one.
 
+  Returns:
+    A lock on the workdir, held until it is closed or the process ends.
+
   Raises:
-    UsageError: the workdir holds another configuration, or cannot be written.
+    UsageError: the workdir holds another configuration or a run that goes on,
+      or cannot be written.
   """
   path = workdir / CONFIG
   text = json.dumps(run, indent=2) + "\n"
@@ -38,15 +45,17 @@ def open_workdir(workdir: Path, run: Mapping[str, Any]) -> None:
     (workdir / CURVES).mkdir(parents=True, exist_ok=True)
     if path.exists():
       _check_identity(path, json.loads(text)["identity"])
-    elif any(entry.name != CURVES for entry in workdir.iterdir()):
+    elif (workdir / RESULTS).exists():
       raise UsageError(
-        f"workdir {workdir} is not empty and holds no {CONFIG}; name another"
+        f"workdir {workdir} holds {RESULTS} without {CONFIG}; name another"
       )
+    lock = _lock(workdir)
     replace(path, text)
   except OSError as error:
     raise UsageError(
       f"cannot write to workdir {workdir}: {error.strerror}"
     ) from error
+  return lock
 
 
 def read_rows(workdir: Path) -> dict[str, TextRow]:
@@ -104,6 +113,22 @@ def replace(path: Path, text: str) -> None:
     file.flush()
     os.fsync(file.fileno())
   partial.replace(path)
+
+
+def _lock(workdir: Path) -> TextIO:
+  lock = (workdir / ".lock").open("a+", encoding="utf-8")
+  try:
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+  except BlockingIOError:
+    lock.seek(0)
+    holder = lock.read().strip()
+    lock.close()
+    raise UsageError(f"workdir {workdir} is in use by {holder}") from None
+  lock.truncate(0)
+  now = time.strftime("%Y-%m-%d %H:%M:%S")
+  lock.write(f"process {os.getpid()} on {platform.node()} since {now}\n")
+  lock.flush()
+  return lock
 
 
 def _check_identity(path: Path, identity: Mapping[str, Any]) -> None:

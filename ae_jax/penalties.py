@@ -49,8 +49,8 @@ def kl_to_target(z: Array, target: Scalar, latent_mask: Array) -> Array:
   """Divergence of each unit's mean activation from a target rate, in nats.
 
   `sum_j KL(rho || rho_j)`, `rho_j` the mean of z_j over the batch, both read
-  as the probability of a Bernoulli. A rate that float32 rounds to 0 or 1 is
-  read as the nearest number inside, with gradient 0.
+  as the probability of a Bernoulli. A rate within float32's epsilon of
+  0 or 1 is read as that epsilon away from it, with gradient 0.
 
   Args:
     z: activations `[batch, latent]`, in (0, 1).
@@ -63,8 +63,8 @@ def kl_to_target(z: Array, target: Scalar, latent_mask: Array) -> Array:
   References:
     Ng, "Sparse autoencoder", CS294A lecture notes, 2011, section 3.
   """
-  tiny = jnp.finfo(z.dtype).eps
-  rate = jnp.clip(jnp.mean(z, axis=0), tiny, 1 - tiny)
+  eps = jnp.finfo(z.dtype).eps
+  rate = jnp.clip(jnp.mean(z, axis=0), eps, 1 - eps)
   rate = jnp.where(latent_mask > 0, rate, target)
   rho = jnp.full_like(rate, target)
   divergence = bernoulli_cross_entropy(rho, rate) - bernoulli_cross_entropy(
@@ -76,7 +76,9 @@ def kl_to_target(z: Array, target: Scalar, latent_mask: Array) -> Array:
 def contractive(encode: Callable[[Array], Array], x: Array) -> Array:
   """Squared Frobenius norm of the encoder's Jacobian, `||df/dx||_F^2`.
 
-  Defined by `jax.jacfwd`, which costs one tangent per input feature.
+  Defined by `jax.jacfwd`, at the cost of a tangent for each input feature.
+  Where the code is smaller than the input, `jax.jacrev` gives the same
+  Jacobian at the cost of a cotangent for each unit.
 
   Args:
     encode: f, from one example `[*features]` to its code `[latent]`.
@@ -89,8 +91,10 @@ def contractive(encode: Callable[[Array], Array], x: Array) -> Array:
     Rifai et al., "Contractive Auto-Encoders: Explicit Invariance During
     Feature Extraction", 2011, eq. 1.
   """
+  code = jax.eval_shape(encode, x[0])
+  jacobian = jax.jacrev if code.size < x[0].size else jax.jacfwd
 
   def squared_norm(example: Array) -> Array:
-    return jnp.sum(jax.jacfwd(encode)(example) ** 2)
+    return jnp.sum(jacobian(encode)(example) ** 2)
 
   return jax.vmap(squared_norm)(x)

@@ -1,5 +1,6 @@
 """Trials of one group as one compiled program: `jit(vmap(...))`."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -27,6 +28,7 @@ class Chunk(NamedTuple):
     history: term -> `[trials, num_epochs]`, means over each epoch.
     diverged_at: `[trials]`, the step from 0; -1: none.
     errors: "train" and "test" -> `[trials]`, see `squared_error`.
+    num_steps: of each trial.
     seconds: of training, without compilation, all trials together.
   """
 
@@ -36,6 +38,7 @@ class Chunk(NamedTuple):
   history: dict[str, np.ndarray]
   diverged_at: np.ndarray
   errors: dict[str, np.ndarray]
+  num_steps: int
   seconds: float
 
 
@@ -130,7 +133,9 @@ def fit_program(group: list[Trial], data: Data, memory_bytes: int) -> Program:
       return program
     # Memory is about linear in the trials; one more chunk at the least.
     excess = (program.memory_bytes - fixed) / max(memory_bytes - fixed, 1)
-    num_chunks = min(max(num_chunks + 1, int(num_chunks * excess)), len(group))
+    num_chunks = min(
+      max(num_chunks + 1, math.ceil(num_chunks * excess)), len(group)
+    )
     size = -(-len(group) // num_chunks)
 
 
@@ -167,6 +172,7 @@ def run_program(
     },
     diverged_at=kept(state.diverged_at),
     errors=kept(program.errors(state.params, hyper, data)),
+    num_steps=int(state.step[0]),
     seconds=seconds,
   )
 

@@ -7,6 +7,8 @@ float rounding. This file knows no disk.
 """
 
 import os
+import textwrap
+import traceback
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -14,10 +16,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ae_jax.data import Dataset, from_arrays
+from ae_jax.data import Dataset, from_arrays, to_float
 from ae_jax.evaluation.reconstruction import pca_squared_errors
-from ae_jax.grid import Trial, resolve
+from ae_jax.grid import RESERVED, Trial, resolve
 from ae_jax.networks import autoencoder, unpad
+from ae_jax.objectives import OBJECTIVES
 from ae_jax.program import (
   Chunk,
   OnEpoch,
@@ -30,18 +33,6 @@ from ae_jax.program import (
 from ae_jax.types import Autoencoder, Params, UsageError
 
 Row = dict[str, Any]
-
-_COLUMNS = (
-  "id",
-  "status",
-  "diverged_step",
-  "loss",
-  "train_squared_error",
-  "test_squared_error",
-  "pca_train_squared_error",
-  "pca_test_squared_error",
-  "seconds",
-)
 
 
 class Trained(NamedTuple):
@@ -170,11 +161,14 @@ def rows(chunk: Chunk, baseline: dict[str, np.ndarray]) -> list[Row]:
   """
   table = []
   for i, trial in enumerate(chunk.trials):
-    diverged_at = int(chunk.diverged_at[i])
+    diverged_step = int(chunk.diverged_at[i])
+    finite = all(np.isfinite(errors[i]) for errors in chunk.errors.values())
+    if diverged_step < 0 and not finite:  # by the update of the last step
+      diverged_step = chunk.num_steps - 1
     row = {
       "id": trial.id,
-      "status": "ok" if diverged_at < 0 else "diverged",
-      "diverged_step": None if diverged_at < 0 else diverged_at,
+      "status": "ok" if diverged_step < 0 else "diverged",
+      "diverged_step": None if diverged_step < 0 else diverged_step,
       **trial.settings,
       **{name: float(term[i, -1]) for name, term in chunk.history.items()},
     }
@@ -192,13 +186,16 @@ def check(trials: list[Trial], dataset: Dataset, memory_bytes: int) -> None:
   """Traces the training of every group, without compiling or running it.
 
   Raises:
-    UsageError: a network does not fit the data; the state of a single trial
-      does not fit the memory; or an objective does not give a scalar loss and
-      a dict of scalar terms with names of their own.
+    UsageError: a network or its output does not fit the data; the state of a
+      single trial does not fit the memory; or an objective does not give a
+      scalar loss and a dict of scalar terms with names of their own.
   """
   batch = dataset.train[:2]
+  columns = {*RESERVED}.union(*(trial.settings for trial in trials))
   for group in groups(trials):
     name = group[0].settings["objective"]
+    if group[0].settings["output"] == "bernoulli":
+      _check_unit_interval(dataset.train)
     one = build(group, dataset.train)
     key, hyper = jax.tree.map(lambda x: x[0], stack(group[:1]))
     state = jax.eval_shape(one.init, key, hyper)
@@ -208,7 +205,12 @@ def check(trials: list[Trial], dataset: Dataset, memory_bytes: int) -> None:
         f"one trial of {name} takes {needed / 1e9:.3g} GB at the largest"
         f" latent_size, and {memory_bytes / 1e9:.3g} GB are given"
       )
-    result = jax.eval_shape(one.loss, state.params, key, batch, hyper)
+    try:
+      result = jax.eval_shape(one.loss, state.params, key, batch, hyper)
+    except Exception as error:
+      if name in OBJECTIVES:
+        raise
+      raise UsageError(_where(name, error)) from error
     shapes = jax.tree.map(lambda x: x.shape, result)
     match shapes:
       case ((), dict() as terms) if all(s == () for s in terms.values()):
@@ -218,12 +220,34 @@ def check(trials: list[Trial], dataset: Dataset, memory_bytes: int) -> None:
           f"objective {name} must return a scalar loss and a dict of scalars;"
           f" it returns shapes {shapes}"
         )
-    taken = {*result[1]} & {*group[0].settings, *_COLUMNS}
+    taken = {*result[1]} & columns
     if taken:
       raise UsageError(
         f"objective {name} names a term {min(taken)!r}; that is another column"
         " of the table"
       )
+
+
+def _check_unit_interval(x: np.ndarray) -> None:
+  low, high = to_float(x.min()), to_float(x.max())
+  if not 0 <= low <= high <= 1:
+    raise UsageError(
+      "output 'bernoulli' needs data in [0, 1]; these are in"
+      f" [{low:.4g}, {high:.4g}]: take output 'linear' or 'sigmoid'"
+    )
+
+
+def _where(name: str, error: Exception) -> str:
+  """Says in one line what a user's objective raised, and on which line."""
+  module = name.partition(":")[0]
+  frames = [
+    frame
+    for frame, _ in traceback.walk_tb(error.__traceback__)
+    if frame.f_globals.get("__name__") == module
+  ]
+  line = f" (line {frames[-1].f_lineno})" if frames else ""
+  reason = textwrap.shorten(f"{type(error).__name__}: {error}", 300)
+  return f"objective {name}{line} raised {reason}"
 
 
 def half_of_memory() -> int:

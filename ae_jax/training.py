@@ -59,8 +59,9 @@ class TrainState(NamedTuple):
 class Trainer(NamedTuple):
   """One trial as pure functions.
 
-  `hyper` holds `learning_rate`, `latent_size` and the objective's own
-  hyper-parameters; what it leaves out of the objective's stays at its default.
+  `hyper` holds `learning_rate` and the objective's own hyper-parameters; what
+  it leaves out stays at its default. A `latent_size` in it, which may be
+  traced, masks the code of the spec.
   `data` is `[n, *features]`, float32 or uint8 (read as [0, 255] -> [0, 1]).
 
   Attributes:
@@ -109,11 +110,12 @@ def trainer(
   """
 
   def model(hyper: Hyper) -> Autoencoder:
-    return autoencoder(spec, hyper["latent_size"])
+    return autoencoder(spec, hyper.get("latent_size"))
 
   def adam(hyper: Hyper, step: Array) -> optax.GradientTransformation:
     factor = 1.0 if schedule is None else schedule(step)
-    # eps_root keeps gradients through training finite where a moment is 0.
+    # eps_root keeps gradients through training finite where a moment is 0; it
+    # is as small as Adam's own eps.
     return optax.adam(hyper["learning_rate"] * factor, eps_root=1e-16)
 
   def loss(

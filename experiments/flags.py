@@ -7,32 +7,45 @@ is a `UsageError`.
 """
 
 import ast
+import difflib
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from ae_jax.types import UsageError
+from experiments.config import base
 
 CONFIGS = Path(__file__).parent / "configs"
 DEFAULT_CONFIG = "digits.py"
 _SWEEP = "--config.sweep."
 
 
-def parse(
-  argv: Sequence[str], own_flags: Sequence[str] = ()
-) -> tuple[ConfigDict, Path, dict[str, str | None]]:
+class CommandLine(NamedTuple):
+  """What was asked for.
+
+  Attributes:
+    config: the file's fields with their overrides, `sweep` excepted.
+    axes: those of the file's `sweep` with their overrides, for `grid.union`.
+    path: of the config file.
+    own: the program's other flags; None where not given.
+  """
+
+  config: ConfigDict
+  axes: dict[str, Any]
+  path: Path
+  own: dict[str, str | None]
+
+
+def parse(argv: Sequence[str], own_flags: Sequence[str] = ()) -> CommandLine:
   """Parses a command line.
 
   Args:
     argv: the program and its arguments.
     own_flags: names of the program's other flags; each takes a string.
-
-  Returns:
-    The config with all overrides, its file, and the values of `own_flags`
-    (None where not given).
 
   Raises:
     UsageError: an unknown flag or field, a value of a wrong type, or a config
@@ -40,21 +53,23 @@ def parse(
   """
   arguments = list(_one_token_each(argv[1:]))
   named = [a for a in arguments if a.startswith("--config=")]
-  axes = [a for a in arguments if a.startswith(_SWEEP)]
-  rest = [a for a in arguments if a not in (*named, *axes)]
+  swept = [a for a in arguments if a.startswith(_SWEEP)]
+  rest = [a for a in arguments if a not in (*named, *swept)]
   path = _find(named[-1].partition("=")[2] if named else DEFAULT_CONFIG)
-  loaded, _ = _parse(path, [], own_flags)
   try:
-    config, values = _parse(path, rest, own_flags)
+    config, own = _parse(path, rest, own_flags)
   except UsageError as error:
-    raise UsageError(
-      f"{error}; fields: {', '.join(_fields(loaded))}"
-    ) from error
-  with config.unlocked():
-    for axis in axes:
-      name, _, text = axis.removeprefix(_SWEEP).partition("=")
-      _override(config.sweep, name, parse_values(name, text))
-  return config, path, values
+    loaded, _ = _parse(path, [], own_flags)  # or the error is the file's own
+    raise _unknown_field(rest, loaded) or error from None
+  axes = config.sweep.to_dict()
+  for argument in swept:
+    name, _, text = argument.removeprefix(_SWEEP).partition("=")
+    _override(axes, name, parse_values(name, text))
+  if config.objective is not None:
+    if any(a.startswith(f"{_SWEEP}objective=") for a in swept):
+      raise UsageError("give config.objective or config.sweep.objective")
+    axes["objective"] = (config.objective,)
+  return CommandLine(config, axes, path, own)
 
 
 def parse_values(name: str, text: str) -> tuple[Any, ...]:
@@ -88,11 +103,16 @@ def _parse(
   try:
     _, *stray = values(argv)
     config = config_flag.value
-    config.items()  # a file that failed to load says so only now
+    missing = {*base()} - {*config}
   except Exception as error:  # a config file may raise anything
     raise UsageError(_one_line(error, path)) from error
   if stray:
     raise UsageError(f"unexpected argument {stray[0]!r}")
+  if missing:
+    raise UsageError(
+      f"{path.name} lacks the fields {', '.join(sorted(missing))}; start from"
+      " experiments.config.base()"
+    )
   return config, {name: values[name].value for name in own_flags}
 
 
@@ -100,16 +120,16 @@ def _one_token_each(arguments: Sequence[str]) -> Iterator[str]:
   """`--config.x 1` -> `--config.x=1`, and `-config` -> `--config`."""
   pending = None
   for argument in arguments:
-    if pending is not None and not argument.startswith("-"):
-      yield f"{pending}={argument}"
-      pending = None
-      continue
+    is_flag = re.match(r"--?[a-zA-Z]", argument)
     if pending is not None:
-      yield pending
+      yield pending if is_flag else f"{pending}={argument}"
+      if not is_flag:
+        pending = None
+        continue
     pending = None
-    if argument.startswith("-") and not argument.startswith("--"):
+    if is_flag and not argument.startswith("--"):
       argument = f"-{argument}"
-    if argument.startswith("--") and "=" not in argument:
+    if is_flag and "=" not in argument:
       pending = argument
     else:
       yield argument
@@ -122,34 +142,53 @@ def _find(name: str) -> Path:
   path = Path(name)
   if path.is_file():
     return path.absolute()
-  shipped = CONFIGS / path.with_suffix(".py").name
-  if shipped.is_file() and path.parent in (
-    Path("."),
-    Path("experiments/configs"),
-  ):
+  shipped = CONFIGS / f"{path.stem}.py"
+  folders = (Path("."), Path("experiments/configs"))
+  if shipped.is_file() and path.parent in folders:
     return shipped
   names = ", ".join(sorted(p.name for p in CONFIGS.glob("[!_]*.py")))
   raise UsageError(f"no config file {name!r}; give a path, or one of: {names}")
 
 
-def _override(sweep: ConfigDict, name: str, values: tuple[Any, ...]) -> None:
+def _override(axes: dict[str, Any], name: str, values: tuple[Any, ...]) -> None:
   """Sets an axis; at the top it also replaces those of single objectives."""
   objective, dot, setting = name.rpartition(".")
   if dot:
-    if objective not in sweep:
-      sweep[objective] = ConfigDict()
-    sweep[objective][setting] = values
+    own = axes.setdefault(objective, {})
+    if not isinstance(own, dict):
+      raise UsageError(f"sweep.{objective} is a setting and no objective")
+    own[setting] = values
     return
-  for own in sweep.values():
-    if isinstance(own, ConfigDict) and name in own:
-      del own[name]
-  sweep[name] = values
+  if isinstance(axes.get(name), dict):
+    raise UsageError(f"sweep.{name} is an objective; give sweep.{name}.SETTING")
+  for own in axes.values():
+    if isinstance(own, dict):
+      own.pop(name, None)
+  axes[name] = values
+
+
+def _unknown_field(
+  arguments: Sequence[str], config: ConfigDict
+) -> UsageError | None:
+  """The error for the first argument that names no field, if there is one."""
+  fields = list(_fields(config))
+  for argument in arguments:
+    name = re.sub(r"^--(no)?", "", argument.partition("=")[0])
+    if name.startswith("config.") and name not in fields:
+      close = difflib.get_close_matches(name, fields, n=1)
+      section = name.rpartition(".")[0]
+      peers = [f for f in fields if f.rpartition(".")[0] == section] or fields
+      hint = f"did you mean {close[0]}? " if close else ""
+      return UsageError(
+        f"unknown field {name}; {hint}the fields there: {', '.join(peers)}"
+      )
+  return None
 
 
 def _fields(config: ConfigDict, prefix: str = "config.") -> Iterator[str]:
   for name, value in config.items():
     if name == "sweep":
-      yield f"{prefix}sweep.<hyper-parameter>"
+      yield f"{prefix}sweep.NAME"
     elif isinstance(value, ConfigDict):
       yield from _fields(value, f"{prefix}{name}.")
     else:
@@ -159,8 +198,7 @@ def _fields(config: ConfigDict, prefix: str = "config.") -> Iterator[str]:
 def _one_line(error: Exception, path: Path) -> str:
   if isinstance(error, SyntaxError):
     return f"{path}: line {error.lineno}: {error.msg}"
-  text = str(error.args[0] if error.args else error)
-  text = " ".join(text.split()).strip("'\"")
+  text = " ".join(str(error).split())
   if isinstance(error, flags.Error):
     return text
   return f"{path.name}: {type(error).__name__}: {text}"

@@ -22,7 +22,7 @@ class Progress:
       bar_format="{desc}  {percentage:3.0f}%|{bar:20}| {elapsed}, "
       + ("{remaining} left" if terminal else "{remaining} left\n"),
       mininterval=0.2 if terminal else 5.0,
-      smoothing=0.02,
+      smoothing=0.1,
       disable=not trials,
     )
     self._bar.set_description_str(f"0/{len(trials)} trials, compiling")

@@ -20,7 +20,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TextIO
 
 import numpy as np
 from absl import app, flags, logging
@@ -44,12 +44,13 @@ class Run(NamedTuple):
   dataset: data.Dataset
   workdir: Path
   memory_bytes: int
+  lock: TextIO  # held as long as it is open
 
 
 def main(argv: Sequence[str]) -> None:
   """Runs the program; exits with 2 and one line at a mistake of the user."""
   logging.set_verbosity(logging.WARNING)  # Orbax reports each step of a save
-  if "--help" in argv:
+  if {"-h", "--help", "--helpfull"} & {*argv}:
     print(__doc__)
     return
   try:
@@ -58,7 +59,8 @@ def main(argv: Sequence[str]) -> None:
     print(f"error: {error}", file=sys.stderr)
     sys.exit(2)
   try:
-    train(run)
+    with run.lock:
+      train(run)
   except KeyboardInterrupt:
     print("\ninterrupted: the same command goes on from here", file=sys.stderr)
     sys.exit(130)
@@ -66,11 +68,7 @@ def main(argv: Sequence[str]) -> None:
 
 def prepare(argv: Sequence[str]) -> Run:
   """Everything that can go wrong by a mistake of the user, before training."""
-  config, config_file, own = parse(argv, ("workdir",))
-  sys.path.append(os.getcwd())  # where a user's module:function is found
-  axes = config.sweep.to_dict()
-  if config.objective is not None:
-    axes["objective"] = (config.objective,)
+  config, axes, config_file, own = parse(argv, ("workdir",))
   fixed = config.fixed.to_dict()
   trials = grid.resolve(fixed | point for point in grid.union(axes))
   dataset = data.load(**config.data)
@@ -84,12 +82,12 @@ def prepare(argv: Sequence[str]) -> Run:
   workdir = _workdir(own["workdir"], config_file, identity)
   record = {
     "identity": identity,
-    "config": json.loads(config.to_json_best_effort()),
+    "config": json.loads(config.to_json_best_effort()) | {"sweep": axes},
     "command": list(argv),
     **environment(),
   }
-  ledger.open_workdir(workdir, record)
-  return Run(trials, dataset, workdir, memory)
+  lock = ledger.open_workdir(workdir, record)
+  return Run(trials, dataset, workdir, memory, lock)
 
 
 def train(run: Run) -> None:
@@ -104,7 +102,9 @@ def train(run: Run) -> None:
     f" there already; groups of one shape: {len(sweep.groups(run.trials))}",
     flush=True,
   )
-  baseline = pca_squared_errors(run.dataset.train, run.dataset.test)
+  baseline = (
+    pca_squared_errors(run.dataset.train, run.dataset.test) if new else {}
+  )
   images, seconds = 0, 0.0
   with Progress(new) as progress:
     for chunk in sweep.train_chunks(
@@ -118,8 +118,10 @@ def train(run: Run) -> None:
       images += len(chunk.trials) * _images_per_trial(run, chunk)
       seconds += chunk.seconds
   _report(run)
-  print(f"{len(new)} trained in {time.perf_counter() - start:.1f} s", end="")
-  print(f" ({images / seconds:,.0f} images/s)" if new else "")
+  summary = f"{len(new)} trained in {time.perf_counter() - start:.1f} s"
+  if new:
+    summary += f"; {seconds:.1f} s of them at {images / seconds:,.0f} images/s"
+  print(summary)
 
 
 def _report(run: Run) -> None:
@@ -171,6 +173,7 @@ def _identity(
   digest = hashlib.sha256()
   for array in dataset:
     if isinstance(array, np.ndarray):
+      digest.update(f"{array.shape} {array.dtype}".encode())
       digest.update(array.tobytes())
   identity = {
     "config_file": config_file.name,
@@ -185,11 +188,14 @@ def _identity(
 def _workdir(
   given: str | None, config_file: Path, identity: dict[str, Any]
 ) -> Path:
+  if given == "":
+    raise UsageError("--workdir is empty; name a folder")
   if given is not None:
-    return Path(given).absolute()
+    return Path(given).expanduser().absolute()
   digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:8]
   return Path("runs", f"{config_file.stem}-{digest}").absolute()
 
 
 if __name__ == "__main__":
+  sys.path[0] = os.getcwd()  # a user's modules are there, and not beside this
   app.run(main, flags_parser=lambda argv: flags.FLAGS(argv[:1]) and argv)

@@ -1,6 +1,11 @@
 """Settings for every test."""
 
-import jax
+import os
+
+# Several test processes share a GPU, where there is one.
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+
+import jax  # noqa: E402
 
 # [batch] + [latent] must not become a matrix by accident.
 jax.config.update("jax_numpy_rank_promotion", "raise")

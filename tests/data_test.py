@@ -395,7 +395,7 @@ def test_memory_maps_and_jax_arrays_are_arrays(tmp_path):
 
 @pytest.mark.parametrize(
   ("num_examples", "test_fraction", "num_test"),
-  [(2, 0.5, 1), (2, 0.999, 1), (100, 0.001, 1), (100, 0.25, 25)],
+  [(3, 0.5, 1), (3, 0.999, 1), (100, 0.001, 1), (100, 0.25, 25)],
 )
 def test_the_split(num_examples, test_fraction, num_test):
   x = np.arange(num_examples, dtype=np.float32)
@@ -432,7 +432,7 @@ def test_npz_layouts(arrays, labels, tmp_path):
 
 
 def test_labels_and_test_sets_from_files_of_their_own(tmp_path):
-  np.savez(tmp_path / "test.npz", x=X[:1], y=Y[:1])
+  np.savez(tmp_path / "test.npz", x=X[:2], y=Y[:2])
   np.save(tmp_path / "x.npy", X)
   np.save(tmp_path / "y.npy", Y)
   one = data.load(path=tmp_path / "x.npy", labels_path=tmp_path / "y.npy")
@@ -448,8 +448,8 @@ def test_labels_and_test_sets_from_files_of_their_own(tmp_path):
   )
   np.testing.assert_array_equal(one.train[:, 0, 0], 4 * one.train_labels)
   np.testing.assert_array_equal(two.train_labels, Y)
-  np.testing.assert_array_equal(two.test_labels, Y[:1])
-  np.testing.assert_array_equal(three.train_labels, Y[:1])
+  np.testing.assert_array_equal(two.test_labels, Y[:2])
+  np.testing.assert_array_equal(three.train_labels, Y[:2])
   np.testing.assert_array_equal(three.test_labels, Y)
 
 
@@ -486,7 +486,8 @@ def test_standardize_maps_bytes_to_the_unit_interval_first():
     (r"shape \(0, 3\)", {"train": np.zeros((0, 3))}),
     (r"shape \(3, 0\)", {"train": np.zeros((3, 0))}),
     (r"test data has shape \(0, 2, 2\)", {"train": X, "test": X[:0]}),
-    ("at least two examples", {"train": X[:1]}),
+    ("at least three examples", {"train": X[:2]}),
+    ("at least two examples", {"train": X[:1], "test": X[:1]}),
     (r"2 values .* \(0, 1\)", {"train": [[0, np.nan], [np.inf, 0]]}),
     (r"1 values .* \(1,\)", {"train": [0, -1e300]}),
     ("test data holds 1 values", {"train": [0.0], "test": [np.nan]}),
@@ -609,3 +610,12 @@ def test_to_float(asarray):
 def test_to_float_under_jit():
   x = jnp.uint8([0, 255])
   assert jax.jit(data.to_float)(x).tolist() == [0, 1]
+
+
+def test_bytes_of_zeros_and_ones_are_values_and_not_shades():
+  bits = np.array([[0, 1], [1, 1], [0, 0]], np.uint8)
+  dataset = data.from_arrays(bits, bits)
+  assert dataset.train.dtype == np.float32
+  np.testing.assert_array_equal(dataset.train, bits)
+  shades = data.from_arrays(bits * 255, bits)  # one side has shades
+  assert shades.train.dtype == shades.test.dtype == np.uint8

@@ -1,6 +1,8 @@
 """The command line: every config, every mistake, a kill, a wider grid."""
 
 import csv
+import fcntl
+import importlib
 import json
 import os
 import re
@@ -12,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ml_collections import ConfigDict
 
 from ae_jax import checkpoints, ledger
 from ae_jax.objectives import OBJECTIVES
@@ -163,9 +164,53 @@ MISTAKES = {
   "NaN": (["--config.data.path=nan.npy"], r"NaN.*\(3, 1\)"),
   "object array": (["--config.data.path=object.npy"], "object.npy"),
   "ragged array": (["--config.data.path=ragged.npy"], "ragged.npy"),
-  "one example": (["--config.data.path=one.npy"], "two examples"),
+  "one example": (
+    ["--config.data.path=one.npy"],
+    "at least three examples.*got 1",
+  ),
   "workdir is a file": (["--workdir=one.npy"], "one.npy"),
-  "workdir of something else": (["--workdir=other"], "not empty"),
+  "workdir of something else": (
+    ["--workdir=other"],
+    "holds results.csv without config.json",
+  ),
+  "empty workdir": (["--workdir="], "--workdir is empty"),
+  "empty config": (["--config="], "no config file ''"),
+  "config that is no config": (
+    ["--config=mine.py"],
+    "mine.py lacks the fields data, fixed",
+  ),
+  "two examples": (
+    ["--config.data.path=two.npy"],
+    "at least three examples.*got 2",
+  ),
+  "objective twice": (
+    ["--config.objective=vae", "--config.sweep.objective=sparse"],
+    "config.objective or config.sweep.objective",
+  ),
+  "axis of an axis": (["--config.sweep.latent_size.x=3"], "latent_size is a"),
+  "values of an objective": (["--config.sweep.sparse=0.1"], "sparse is an obj"),
+  "axis of an unknown module": (["--config.sweep.a.b:c.w=1"], "cannot load.*a"),
+  "loss that raises": (
+    ["--config.objective=bad_losses:loss"],
+    r"bad_losses:loss \(line 2\) raised AttributeError.*encoder",
+  ),
+  "hyper-parameter named as a column": (
+    ["--config.objective=bad_losses:named"],
+    "'id'.*no other column's",
+  ),
+  "module that raises": (["--config.objective=raising:f"], "division by zero"),
+  "negative strength": (
+    ["--config.objective=sparse", "--config.sweep.strength=-1"],
+    r"strength must be in \[0.0, inf\]; got -1.0",
+  ),
+  "target of 1.5": (
+    ["--config.objective=sparse_kl", "--config.sweep.target=1.5"],
+    "target must be in",
+  ),
+  "bernoulli of other data": (
+    ["--config.data.path=wide.npy", "--config.fixed.output=bernoulli"],
+    r"needs data in \[0, 1\]; these are in \[-",
+  ),
   "unwritable workdir": (["--workdir=/proc/ae_jax"], "cannot write"),
 }
 
@@ -182,7 +227,19 @@ def test_a_mistake_is_one_line_and_exit_code_2(
   )
   np.save("one.npy", np.zeros((1, 4)))
   Path("other").mkdir()
-  Path("other", "notes.txt").write_text("mine")
+  Path("other", "results.csv").write_text("mine")
+  np.save("two.npy", np.zeros((2, 4)))
+  np.save("wide.npy", np.linspace(-3, 3, 40).reshape(10, 4))
+  Path("mine.py").write_text(
+    "def get_config():\n  return {'objective': 'vae'}\n"
+  )
+  Path("bad_losses.py").write_text(
+    "def loss(model, params, key, batch):\n  return model.encoder(batch)\n"
+    "def named(model, params, key, batch, *, id: float = 1.0):\n"
+    "  return batch.sum(), {}\n"
+  )
+  Path("raising.py").write_text("1 / 0\n")
+  monkeypatch.syspath_prepend(tmp_path)
   arguments, message = MISTAKES[mistake]
   with pytest.raises(SystemExit) as raised:
     sweep.main(
@@ -190,8 +247,11 @@ def test_a_mistake_is_one_line_and_exit_code_2(
     )
   assert raised.value.code == 2
   out, err = capsys.readouterr()
-  last = err.strip().splitlines()[-1]
+  *before, last = err.splitlines()
+  assert before in ([], [f"preparing digits in {tmp_path / 'tfds'} (once)"])
   assert last.startswith("error: ")
+  assert len(last) < 450
+  assert "\\" not in last
   assert re.search(message, last), last
   assert "Traceback" not in out + err
   assert not Path("runs").exists()
@@ -231,30 +291,29 @@ def test_values_of_an_axis(text, values):
 
 
 def test_an_axis_of_the_command_line_replaces_those_of_objectives():
-  config, path, _ = flags.parse(
-    ["x", "--config.sweep.strength", "0.5", "--config.sweep.vae.beta=2.0"]
+  line = flags.parse(
+    ["x", "--config.sweep.strength", "-0.5", "--config.sweep.vae.beta=2.0"]
   )
-  assert path.name == "digits.py"
-  assert config.sweep.strength == (0.5,)
-  assert config.sweep.vae.beta == (2.0,)
-  assert "strength" not in config.sweep.sparse
-  assert config.sweep.vae.output == ("bernoulli",)
+  assert line.path.name == "digits.py"
+  assert line.axes["strength"] == (-0.5,)
+  assert line.axes["vae"] == {"beta": (2.0,)}
+  assert line.axes["sparse"] == {}
+  assert line.axes["denoising"]["noise"] == (0.1,)
 
 
 def test_every_objective_has_a_place_in_a_config():
   swept = set()
   for name in CONFIGS:
-    config, _, _ = flags.parse(["x", f"--config={name}"])
-    swept |= {*config.sweep.objective}
+    swept |= {*flags.parse(["x", f"--config={name}"]).axes["objective"]}
   assert swept == {*OBJECTIVES}
 
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_every_config_runs(run, name):
-  config, _, _ = flags.parse(["x", f"--config={name}"])
+  swept = flags.parse(["x", f"--config={name}"]).axes
   axes = {"seed": (0,), "latent_size": (2,)}
-  for key, values in config.sweep.items():
-    if not isinstance(values, ConfigDict) and key not in (*axes, "objective"):
+  for key, values in swept.items():
+    if not isinstance(values, dict) and key not in (*axes, "objective"):
       axes[key] = (values[-1],)
   workdir, code, out, err = run(
     f"--config={name}",
@@ -264,10 +323,11 @@ def test_every_config_runs(run, name):
   assert code == 0, err
   rows = rows_of(workdir)
   assert {row["status"] for row in rows} == {"ok"}
-  assert {row["objective"] for row in rows} == {*config.sweep.objective}
+  assert {row["objective"] for row in rows} == {*swept["objective"]}
 
 
-def test_an_objective_of_ones_own_file(run, tmp_path):
+def test_an_objective_of_ones_own_file(run, tmp_path, monkeypatch):
+  monkeypatch.syspath_prepend(tmp_path)
   (tmp_path / "my_losses.py").write_text(
     "import jax.numpy as jnp\n"
     "def cubic(model, params, key, batch, *, weight: float = 1.0):\n"
@@ -287,6 +347,38 @@ def test_an_objective_of_ones_own_file(run, tmp_path):
   off, on = rows_of(workdir)
   assert off["objective"] == "my_losses:cubic"
   assert float(on["penalty"]) < float(off["penalty"])
+
+
+def test_a_changed_loss_is_trained_again(run, tmp_path, monkeypatch):
+  monkeypatch.syspath_prepend(tmp_path)
+  path = tmp_path / "changing_loss.py"
+  arguments = (
+    "--config.objective=changing_loss:loss",
+    "--config.sweep.latent_size=2",
+    "--config.sweep.seed=0",
+    "--config.fixed.num_epochs=1",
+  )
+  for factor in (1, 1000):
+    path.write_text(
+      "def loss(model, params, key, batch):\n"
+      f"  return {factor} * batch.sum(), {{}}\n"
+    )
+    sys.modules.pop("changing_loss", None)
+    importlib.invalidate_caches()
+    workdir, code, out, err = run(*arguments)
+    assert code == 0, err
+    assert "1 trained" in out
+  first, second = rows_of(workdir)
+  assert float(second["loss"]) > 900 * float(first["loss"])
+
+
+def test_a_workdir_in_use_is_refused(run, tmp_path):
+  workdir, _, _, _ = run(*SMALL)
+  with (workdir / ".lock").open("a") as lock:
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    _, code, _, err = run(*SMALL)
+  assert code == 2
+  assert f"is in use by process {os.getpid()} on" in err
 
 
 def test_kill_9_in_the_middle_keeps_what_was_finished(images, tmp_path):

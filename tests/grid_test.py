@@ -1,8 +1,10 @@
 """Grids: products, zips and unions; what a point may say."""
 
+import functools
 import subprocess
 import sys
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -94,6 +96,29 @@ def test_id_is_the_same_in_another_process_and_follows_the_settings():
   (trial,) = grid.resolve([point])
   assert printed.stdout.strip() == trial.id
   assert grid.resolve([point | {"seed": 1}])[0].id != trial.id
+
+
+def test_axes_may_be_arrays():
+  (first, second) = grid.product(learning_rate=np.logspace(-3, -2, 2))
+  assert first == {"learning_rate": 1e-3}
+  assert grid.product(seed=jnp.arange(2)) == [{"seed": 0}, {"seed": 1}]
+  assert grid.product(seed=(s for s in range(2))) == [{"seed": 0}, {"seed": 1}]
+  assert second == {"learning_rate": 1e-2}
+
+
+def test_two_functions_of_one_name_are_refused():
+  def make(factor):
+    def loss(model, params, key, batch):
+      return factor * batch.sum(), {}
+
+    return loss
+
+  with pytest.raises(UsageError, match="both named .*loss"):
+    grid.resolve(grid.product(objective=(make(1), make(2))))
+  with pytest.raises(UsageError, match="not a plain function"):
+    grid.resolve(
+      [{"objective": functools.partial(OBJECTIVES["sparse"], strength=0.3)}]
+    )
 
 
 def test_module_and_function_name_an_objective(monkeypatch, tmp_path):

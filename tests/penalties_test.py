@@ -142,3 +142,20 @@ def test_l1_has_subgradient_zero_at_zero():
     jnp.array([[-2.0, 0.0, 3.0]])
   )
   np.testing.assert_array_equal(gradient, [[-1.0, 0.0, 1.0]])
+
+
+@pytest.mark.parametrize("latent_size", [3, 9])
+def test_contractive_is_the_norm_of_jacfwd_on_either_side(latent_size):
+  rng = np.random.default_rng(0)
+  w = rng.normal(size=(6, latent_size)).astype(np.float32)
+  x = jnp.asarray(rng.normal(size=(4, 6)).astype(np.float32))
+
+  def encode(example):
+    return jnp.tanh(example @ w)
+
+  jacobian = jax.vmap(jax.jacfwd(encode))(x)
+  np.testing.assert_allclose(
+    jax.jit(lambda x: penalties.contractive(encode, x))(x),
+    jnp.sum(jacobian**2, axis=(1, 2)),
+    rtol=1e-5,  # float32 sums in another order
+  )

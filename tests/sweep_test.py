@@ -209,6 +209,23 @@ def test_a_diverged_trial_is_marked_and_its_neighbours_never_notice():
     assert all(np.isfinite(p).all() for p in jax.tree.leaves(r.params))
 
 
+def test_a_blow_up_by_the_last_update_is_marked_too():
+  point = SHORT | {"learning_rate": 1e30, "num_epochs": 1, "batch_size": 300}
+  (result,) = sweep.run([point], DIGITS, TEST)
+  assert result.row["status"] == "diverged"
+  assert result.row["diverged_step"] == 0
+  assert np.isfinite(result.row["loss"])
+
+
+def test_a_schedule_ends_with_the_last_step():
+  (trial,) = grid.resolve([SHORT | {"schedule": "cosine"}])
+  factor = trial.schedule(len(DIGITS))
+  num_steps = 3 * (300 // 64)
+  assert factor(0) == 1
+  assert 0 < factor(num_steps - 1) < 0.05
+  np.testing.assert_allclose(factor(num_steps), 0, atol=1e-7)
+
+
 def test_trials_of_a_seed_share_their_initial_network():
   points = grid.product(
     objective=("sparse",), strength=(0.0, 5.0), latent_size=(3, 8), seed=(0, 1)

@@ -204,3 +204,66 @@ def test_squared_errors_of_model_and_pca_are_in_the_same_units():
     error = jax.jit(lambda d: squared_error(model, params, d))(data)
     # Float32 sums against float64.
     np.testing.assert_allclose(error, baseline[name][3], rtol=1e-5)
+
+
+def test_initialisation_noise_and_order_have_keys_of_their_own(monkeypatch):
+  used = []
+  permutation = jax.random.permutation
+
+  def spy(key, n):
+    used.append(key)
+    return permutation(key, n)
+
+  def reveal(model, params, key, batch):
+    used.append(key)
+    return OBJECTIVES["autoencoder"](model, params, key, batch)
+
+  monkeypatch.setattr(jax.random, "permutation", spy)
+  data = DIGITS[:6]
+  run = trainer(reveal, Spec((64,), 4), num_epochs=2, batch_size=2)
+  with jax.disable_jit():
+    state = run.init(jax.random.key(0), HYPER)
+    for _ in range(2):
+      state, _ = run.epoch(state, HYPER, data)
+  # Two orders and six noises, none the same, none the trial's own key.
+  seen = {tuple(map(int, jax.random.key_data(key))) for key in used}
+  own = tuple(map(int, jax.random.key_data(jax.random.key(0))))
+  first = tuple(
+    map(int, jax.random.key_data(jax.random.fold_in(jax.random.key(0), 0)))
+  )
+  assert len(used) == len(seen) == 2 + 6
+  assert not {own, first} & seen
+
+
+def test_the_order_of_the_data_changes_from_epoch_to_epoch():
+  data = np.arange(50, dtype=np.float32)[:, None]
+  run = trainer(fed, Spec((1,), 4, widths=()), num_epochs=4, batch_size=50)
+  _, history = jax.jit(run.train)(jax.random.key(0), HYPER, data)
+  assert len({float(first) for first in history["first"]}) > 1
+
+
+def test_a_gradient_that_is_not_finite_freezes_the_trial_too():
+  def kinked(model, params, key, batch):
+    del model, key
+    bias = params["decoder"]["latent"]["bias"]
+    return jnp.sqrt(jnp.sum(bias**2)) + batch.sum(), {}  # inf * 0 at bias 0
+
+  run = trainer(kinked, Spec((2,), 4), num_epochs=1)
+  state = run.init(jax.random.key(0), HYPER)
+  after, terms = jax.jit(run.step)(state, jnp.ones((1, 2)), HYPER)
+  assert int(after.diverged_at) == 0
+  assert np.isnan(terms["loss"])
+  jax.tree.map(np.testing.assert_array_equal, after.params, state.params)
+
+
+def test_a_gaussian_code_is_evaluated_at_its_mean():
+  run = trainer(
+    OBJECTIVES["vae"], Spec((64,), 3, code="gaussian"), num_epochs=1
+  )
+  params = run.init(jax.random.key(0), {"learning_rate": 1e-3}).params
+  model = run.model({})
+  error = jax.jit(lambda p: squared_error(model, p, DIGITS))(params)
+  mean = model.encode(params, DIGITS).mean
+  residual = DIGITS - np.asarray(model.decode(params, mean))
+  # Float32 means over blocks of another size.
+  np.testing.assert_allclose(error, np.mean(np.sum(residual**2, 1)), rtol=1e-5)

@@ -20,13 +20,14 @@ def from_arrays(
 ) -> Dataset:
   """Makes a dataset of one's own arrays.
 
-  uint8 stays uint8. Booleans, other integers and floats become float32 and
+  uint8 stays uint8, which stands for x / 255, unless it holds zeros and ones
+  only. These, booleans, other integers and floats become float32 and
   keep their values: nothing is rescaled unless `standardize` asks for it.
 
   Args:
     train: `[n, *features]`; features may be of any shape, `[n]` included.
     test: `[m, *features]`; without it, `round(test_fraction * n)` examples
-      drawn from `train` are held out, at least one on each side.
+      drawn from `train` are held out, at least one and all but two at most.
     train_labels: `[n]`.
     test_labels: `[m]`; needs `test`.
     name: the dataset's name.
@@ -64,14 +65,21 @@ def from_arrays(
       )
   elif test_labels is not None:
     raise UsageError("there are test labels, but no test data")
-  elif len(x) < 2:
-    raise UsageError("the data needs at least two examples to be split, has 1")
+  elif len(x) < 3:
+    raise UsageError(
+      "the data needs at least three examples, two to train on and one to test:"
+      f" got {len(x)}"
+    )
   else:
     order = np.random.default_rng(seed).permutation(len(x))
-    num_test = min(max(round(test_fraction * len(x)), 1), len(x) - 1)
+    num_test = min(max(round(test_fraction * len(x)), 1), len(x) - 2)
     held_out, kept = order[:num_test], order[num_test:]
     x_test, x = x[held_out], x[kept]
     y_test, y = (None, None) if y is None else (y[held_out], y[kept])
+  if len(x) < 2:
+    raise UsageError("the data needs at least two examples to train on: got 1")
+  if x.dtype == np.uint8 and max(x.max(), x_test.max()) <= 1:
+    x, x_test = x.astype(np.float32), x_test.astype(np.float32)
   if standardize:
     x, x_test = _standardize(to_float(x), to_float(x_test))
   return Dataset(name, x, x_test, y, y_test)

@@ -143,7 +143,7 @@ def _check_reachable(name: str, url: str) -> None:
   try:
     urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS).close()
   except urllib.error.HTTPError:
-    pass  # an answer, even if not the file: TFDS may know better
+    return  # an answer, even if not the file: TFDS may know better
   except OSError as error:
     raise UsageError(
       f"cannot download {name}: {urllib.parse.urlsplit(url).netloc} does not "

@@ -39,7 +39,7 @@ def get_config() -> ConfigDict:
         "corruption": ("gaussian", "masking", "salt_and_pepper"),
         "noise": (0.1,),
       },
-      "vae": {"beta": (0.1, 1.0, 4.0), "output": ("bernoulli",)},
+      "vae": {"beta": (0.01, 0.1, 1.0)},
     }
   )
   return config

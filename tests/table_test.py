@@ -1,0 +1,45 @@
+"""The printed table picks the best and leaves out what failed."""
+
+from experiments.table import best_trials, format_table
+
+
+def row(trial, error, *, objective="sparse", status="ok", size="2", seed="0"):
+  return {
+    "id": trial,
+    "status": status,
+    "diverged_step": "",
+    "objective": objective,
+    "latent_size": size,
+    "seed": seed,
+    "widths": "(64,)",
+    "loss": "1.0",
+    "train_squared_error": "0.5",
+    "test_squared_error": error,
+    "pca_test_squared_error": "0.25",
+  }
+
+
+ROWS = [
+  row("a", "2.0"),
+  row("b", "1.0", seed="1"),
+  row("c", "0.1", status="diverged"),
+  row("d", "nan", status="diverged"),
+  row("e", "3.0", size="10"),
+  row("f", "4.0", objective="vae"),
+  row("g", "5.0", objective="vae", size="3", status="diverged"),
+]
+
+
+def test_best_of_each_objective_and_size():
+  assert [r["id"] for r in best_trials(ROWS)] == ["b", "e", "f"]
+
+
+def test_table_shows_what_varies():
+  lines = format_table(best_trials(ROWS), ROWS).splitlines()
+  assert lines[1].split() == ["sparse", "2", "0.5", "1", "0.25", "b", "seed=1"]
+  assert lines[3].split() == ["vae", "2", "0.5", "4", "0.25", "f"]
+
+
+def test_table_of_nothing_but_failures_has_no_lines():
+  failed = [r for r in ROWS if r["status"] == "diverged"]
+  assert len(format_table(best_trials(failed), failed).splitlines()) == 1
