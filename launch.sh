@@ -27,7 +27,16 @@ find_python() {
 
 # install EXTRA...: once for each state of the project files.
 install() {
-  local extras want
+  local extras extra want
+  for extra in ${EXTRAS//,/ }; do
+    case $extra in
+      cuda | tpu | tensorflow) ;;
+      *)
+        echo "error: unknown extra '$extra'; available: cuda, tpu, tensorflow" >&2
+        exit 2
+        ;;
+    esac
+  done
   extras=$(printf '%s\n' ${EXTRAS//,/ } "$@" | sort -u | paste -sd, -)
   want="$extras $(cat "$root/pyproject.toml" "$root/constraints.txt" | cksum)"
   for stamp in "$venv"/installed-*; do

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ae_jax.networks import Spec
+from ae_jax.networks import ACTIVATIONS, Spec
 from ae_jax.objectives import OBJECTIVES, RANGES
 from ae_jax.training import SCHEDULES, batching
 from ae_jax.types import Objective, UsageError
@@ -305,8 +305,9 @@ def _digest(objective: Objective) -> str:
 def _code(objective: Objective, name: str, code: str) -> str:
   needed = getattr(objective, "code", None)
   if code and (code != needed if needed else code == "gaussian"):
+    allowed = needed or ", ".join(ACTIVATIONS)
     raise UsageError(
-      f"objective {name} needs code {needed or 'of points'!r}, not {code!r}"
+      f"code of objective {name} is {code!r}; allowed: {allowed}"
     )
   return code or needed or "linear"
 

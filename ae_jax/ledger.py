@@ -136,9 +136,9 @@ def _check_identity(path: Path, identity: Mapping[str, Any]) -> None:
     stored = json.loads(path.read_text(encoding="utf-8"))["identity"]
   except (ValueError, KeyError, TypeError) as error:
     raise UsageError(f"{path} is not a {CONFIG} of this program") from error
-  differing = sorted(
-    key for key in stored | identity if stored.get(key) != identity.get(key)
-  )
+  differing = [
+    key for key in identity | stored if stored.get(key) != identity.get(key)
+  ]
   if differing:
     key = differing[0]
     raise UsageError(

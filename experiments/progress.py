@@ -25,13 +25,17 @@ class Progress:
       smoothing=0.1,
       disable=not trials,
     )
-    self._bar.set_description_str(f"0/{len(trials)} trials, compiling")
+    self._bar.set_description_str(
+      f"0/{len(trials)} trials, compiling and first epoch"
+    )
 
   def on_epoch(
     self, trials: list[Trial], epoch: int, terms: dict[str, np.ndarray]
   ) -> None:
     """Takes the news of one epoch of one chunk, as `program.OnEpoch`."""
     first = trials[0].settings
+    if epoch == first["num_epochs"]:
+      self._finished += len(trials)
     loss = terms["loss"]
     best = f"{np.nanmin(loss):.4g}" if np.isfinite(loss).any() else "diverged"
     self._bar.set_description_str(
@@ -41,8 +45,6 @@ class Progress:
       refresh=False,
     )
     self._bar.update(len(trials))
-    if epoch == first["num_epochs"]:
-      self._finished += len(trials)
 
   def __enter__(self) -> Self:
     return self

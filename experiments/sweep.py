@@ -8,6 +8,7 @@
   --config.data.name     a TFDS name; --config.data.path: an own .npy or .npz
   --config.fixed.NAME    a setting of all trials: num_epochs, widths, ...
   --config.sweep.NAME    values of a setting to sweep, such as (2, 8, 32)
+  --config.data.download_dir, --config.memory_gb, ...: see README.md
 
 The same command on the same workdir trains only what is not there yet; a wider
 grid, only what is new.
@@ -72,6 +73,8 @@ def prepare(argv: Sequence[str]) -> Run:
   fixed = config.fixed.to_dict()
   trials = grid.resolve(fixed | point for point in grid.union(axes))
   dataset = data.load(**config.data)
+  if config.memory_gb is not None and not config.memory_gb > 0:
+    raise UsageError(f"memory_gb must be above 0; got {config.memory_gb}")
   memory = (
     int(config.memory_gb * 1e9)
     if config.memory_gb is not None
@@ -129,6 +132,10 @@ def _report(run: Run) -> None:
   table = ledger.read_rows(run.workdir)
   rows = [table[trial.id] for trial in run.trials]
   num_ok = sum(row["status"] == "ok" for row in rows)
+  if num_ok == 0:
+    print(
+      "\nAll trials diverged: lower learning_rate or strength, or scale data"
+    )
   print(
     "\nThe best trial of each objective and latent size, by test error"
     " (||x - x~||^2, summed over features,\nmean over examples), beside a PCA"
@@ -179,6 +186,9 @@ def _identity(
     "config_file": config_file.name,
     "objective": config.objective,
     "data.name": dataset.name,
+    "data.test_fraction": config.data.test_fraction,
+    "data.seed": config.data.seed,
+    "data.standardize": config.data.standardize,
     **{f"fixed.{name}": value for name, value in config.fixed.items()},
     "data.sha256": digest.hexdigest()[:16],
   }
@@ -193,7 +203,8 @@ def _workdir(
   if given is not None:
     return Path(given).expanduser().absolute()
   digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:8]
-  return Path("runs", f"{config_file.stem}-{digest}").absolute()
+  names = dict.fromkeys((config_file.stem, identity["data.name"], digest))
+  return Path("runs", "-".join(names)).absolute()
 
 
 if __name__ == "__main__":

@@ -183,6 +183,7 @@ MISTAKES = {
     ["--config.data.path=two.npy"],
     "at least three examples.*got 2",
   ),
+  "no memory": (["--config.memory_gb=0"], "memory_gb must be above 0"),
   "objective twice": (
     ["--config.objective=vae", "--config.sweep.objective=sparse"],
     "config.objective or config.sweep.objective",

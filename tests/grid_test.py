@@ -172,8 +172,11 @@ def test_code_follows_the_objective():
     ({"schedule": "cosin"}, "cosin.*allowed: constant, linear, cosine"),
     ({"widths": "64"}, "widths must be of type tuple of ints"),
     ({"widths": (64, 0.5)}, "widths must be of type tuple of ints"),
-    ({"objective": "vae", "code": "linear"}, "vae needs code 'gaussian'"),
-    ({"code": "gaussian"}, "autoencoder.*'gaussian'"),
+    (
+      {"objective": "vae", "code": "linear"},
+      "vae is 'linear'; allowed: gaussian",
+    ),
+    ({"code": "gaussian"}, "autoencoder is 'gaussian'; allowed: linear, relu"),
   ],
 )
 def test_a_bad_point_gets_one_clear_line(point, message):

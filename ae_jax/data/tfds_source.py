@@ -93,8 +93,8 @@ def _builder(name: str, root: pathlib.Path) -> tfds.core.DatasetBuilder:
     close = difflib.get_close_matches(dataset.lower(), names)
     hint = f"did you mean {' or '.join(close)}? " if close else ""
     raise UsageError(
-      f"data.name={name!r} is unknown: {hint}(names are at "
-      "tensorflow.org/datasets/catalog; your own file goes to data.path)"
+      f"data.name={name!r} is unknown; {hint}names are at "
+      "tensorflow.org/datasets/catalog, your own file goes to data.path"
     ) from error
   except Exception as error:  # no such version, a missing library, ...
     raise UsageError(tfds_prepare.explain(name, error)) from error
