@@ -231,7 +231,7 @@ def test_a_prepared_dataset_needs_no_builder(digits, data_dir, tmp_path):
 @pytest.mark.parametrize(
   ("name", "match"),
   [
-    ("mnits", "'mnits' is unknown: did you mean mnist"),
+    ("mnits", "'mnits' is unknown; did you mean mnist"),
     ("CIFAR10", "did you mean cifar10"),
     ("xqzxqz:1.0.0", "is unknown"),
     ("huggingface:mnist", r"give name\[/config\]\[:version\]"),
