@@ -8,17 +8,15 @@ the hyper-parameters of the point's objective.
 import dataclasses
 import functools
 import hashlib
-import importlib
 import inspect
 import itertools
 import json
 import numbers
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from ae_jax.networks import ACTIVATIONS, Spec
-from ae_jax.objectives import OBJECTIVES, RANGES
+from ae_jax.objectives import OBJECTIVES, RANGES, lookup
 from ae_jax.training import SCHEDULES, batching
 from ae_jax.types import Objective, UsageError
 
@@ -167,8 +165,8 @@ def union(axes: Mapping[str, Any]) -> list[Point]:
   shared = _values({k: v for k, v in axes.items() if k not in own})
   objectives = shared.pop("objective", (DEFAULTS["objective"],))
   for name in own:
-    resolve_objective(name)
-  has = {name: hyper_parameters(resolve_objective(name)) for name in objectives}
+    lookup.find(name)
+  has = {name: hyper_parameters(lookup.find(name)) for name in objectives}
   for name in shared:
     if name not in DEFAULTS and not any(
       name in hyper for hyper in has.values()
@@ -199,8 +197,8 @@ def resolve(points: Iterable[Mapping[str, Any]]) -> list[Trial]:
   trials: dict[str, Trial] = {}
   functions: dict[str, Objective] = {}
   for point in points:
-    objective = resolve_objective(point.get("objective", DEFAULTS["objective"]))
-    name = _name(objective)
+    objective = lookup.find(point.get("objective", DEFAULTS["objective"]))
+    name = lookup.name_of(objective)
     if functions.setdefault(name, objective) is not objective:
       raise UsageError(f"two different objectives are both named {name}")
     trial = _resolve(objective, name, point)
@@ -210,49 +208,24 @@ def resolve(points: Iterable[Mapping[str, Any]]) -> list[Trial]:
   return list(trials.values())
 
 
-def resolve_objective(objective: str | Objective) -> Objective:
-  """Finds an objective by its name in the table or as "module:function"."""
-  if callable(objective):
-    return objective
-  if not isinstance(objective, str):
-    raise UsageError(f"objective is {objective!r}; give a name or a function")
-  if ":" not in objective:
-    if objective not in OBJECTIVES:
-      raise UsageError(
-        f"unknown objective {objective!r}; available:"
-        f" {', '.join(OBJECTIVES)}, or module:function"
-      )
-    return OBJECTIVES[objective]
-  module_name, _, function_name = objective.partition(":")
-  try:
-    function = getattr(importlib.import_module(module_name), function_name)
-  except Exception as error:  # a module may raise anything when imported
-    reason = " ".join(f"{type(error).__name__}: {error}".split())
-    raise UsageError(
-      f"cannot load objective {objective!r}: {reason}"
-    ) from error
-  if not callable(function):
-    raise UsageError(f"objective {objective!r} is not a function")
-  return function
-
-
 def hyper_parameters(objective: Objective) -> dict[str, Any]:
   """The keyword-only arguments of an objective, with their defaults."""
+  name = lookup.name_of(objective)
   try:
     parameters = inspect.signature(objective).parameters.values()
   except ValueError as error:  # of some builtins
-    raise UsageError(f"objective {_name(objective)}: {error}") from error
+    raise UsageError(f"objective {name}: {error}") from error
   keywords = [p for p in parameters if p.kind is p.KEYWORD_ONLY]
   if len(parameters) - len(keywords) != 4:
     raise UsageError(
-      f"objective {_name(objective)} must take (model, params, key, batch) and"
+      f"objective {name} must take (model, params, key, batch) and"
       f" keyword-only hyper-parameters; it takes {inspect.signature(objective)}"
     )
   for p in keywords:
     taken = p.name in DEFAULTS or p.name in RESERVED
     if taken or not isinstance(p.default, int | float | str):
       raise UsageError(
-        f"hyper-parameter {p.name!r} of objective {_name(objective)} needs a"
+        f"hyper-parameter {p.name!r} of objective {name} needs a"
         " name that is no other column's, and a number or string as default"
       )
   return {p.name: p.default for p in keywords}
@@ -280,26 +253,8 @@ def _resolve(
     settings=settings,
     objective=functools.partial(objective, **static),
     hyper={k: settings[k] for k in ("learning_rate", "latent_size", *traced)},
-    source="" if name in OBJECTIVES else _digest(objective),
+    source="" if name in OBJECTIVES else lookup.source_digest(objective),
   )
-
-
-def _name(objective: Objective) -> str:
-  for name, function in OBJECTIVES.items():
-    if function is objective:
-      return name
-  if not hasattr(objective, "__qualname__"):
-    raise UsageError(f"objective {objective!r} is not a plain function")
-  return f"{objective.__module__}:{objective.__qualname__}"
-
-
-def _digest(objective: Objective) -> str:
-  """Of the file that defines a function; of its code outside of files."""
-  try:
-    source = Path(inspect.getfile(objective)).read_bytes()
-  except (OSError, TypeError):
-    source = objective.__code__.co_code
-  return hashlib.sha256(source).hexdigest()
 
 
 def _code(objective: Objective, name: str, code: str) -> str:
