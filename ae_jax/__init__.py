@@ -1,3 +1,6 @@
 """Autoencoders in JAX: a whole sweep is one compiled program."""
 
+from ae_jax.runs import load
+
+__all__ = ["load"]
 __version__ = "0.1.0"

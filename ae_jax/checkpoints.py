@@ -7,6 +7,7 @@ restores a flipped bit without a word.
 
 import hashlib
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,8 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from ae_jax.grid import spec
-from ae_jax.networks import autoencoder, unpad
-from ae_jax.types import Autoencoder, Params, UsageError
+from ae_jax.networks import Spec, autoencoder, unpad
+from ae_jax.types import Params, UsageError
 
 Meta = dict[str, Any]
 
@@ -49,39 +50,50 @@ def save(directory: Path, step: int, params: Params, meta: Meta) -> None:
     raise RuntimeError(f"Orbax did not save step {step} in {directory}")
 
 
-def load(workdir: Path, trial_id: str) -> tuple[Autoencoder, Params]:
-  """Loads one trained trial of a run.
+def load(
+  workdir: Path, trial_ids: Collection[str]
+) -> dict[str, tuple[Spec, Params]]:
+  """Loads trained trials of a run.
 
   Args:
     workdir: of the run.
-    trial_id: its id in the table.
+    trial_ids: their ids in the table.
 
   Returns:
-    The network of the trial's own latent size, and its parameters.
+    id -> the network of the trial's own latent size, and its parameters.
 
   Raises:
     UsageError: there is no such trial.
     ValueError: its checkpoint is not as its settings say, or damaged.
   """
+  loaded: dict[str, tuple[Spec, Params]] = {}
   for directory in sorted((workdir / FOLDER).absolute().glob("*")):
+    if loaded.keys() >= {*trial_ids}:
+      break
     with _manager(directory) as manager:
       meta = _read(manager, meta=ocp.args.JsonRestore())["meta"]
-      ids = [trial["id"] for trial in meta["trials"]]
-      if trial_id not in ids:
+      settings = {trial["id"]: trial["settings"] for trial in meta["trials"]}
+      wanted = {*trial_ids} & settings.keys()
+      if not wanted:
         continue
-      index, features = ids.index(trial_id), tuple(meta["features"])
-      settings = meta["trials"][index]["settings"]
-      padded = autoencoder(spec(settings, features, meta["latent_size"]))
+      first, features = [*settings.values()][0], tuple(meta["features"])
+      padded = autoencoder(spec(first, features, meta["latent_size"]))
       like = jax.eval_shape(
-        jax.vmap(padded.init), jax.random.split(jax.random.key(0), len(ids))
+        jax.vmap(padded.init),
+        jax.random.split(jax.random.key(0), len(settings)),
       )
       params = _read(manager, params=ocp.args.StandardRestore(like))["params"]
     if meta["sha256"] != checksum(params):
       raise ValueError(f"the checkpoint in {directory} is damaged")
-    size = settings["latent_size"]
-    own = jax.tree.map(lambda p, i=index: np.asarray(p[i]), params)
-    return autoencoder(spec(settings, features, size)), unpad(own, size)
-  raise UsageError(f"workdir {workdir} has no trained trial {trial_id!r}")
+    for i, (trial_id, own) in enumerate(settings.items()):
+      if trial_id in wanted:
+        size = own["latent_size"]
+        one = jax.tree.map(lambda p, i=i: np.asarray(p[i]), params)
+        loaded[trial_id] = (spec(own, features, size), unpad(one, size))
+  missing = {*trial_ids} - loaded.keys()
+  if missing:
+    raise UsageError(f"workdir {workdir} has no trained trial {min(missing)!r}")
+  return loaded
 
 
 def checksum(params: Params) -> str:

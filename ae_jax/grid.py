@@ -15,6 +15,7 @@ import numbers
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from ae_jax.evaluation.measures import MEASURES
 from ae_jax.networks import ACTIVATIONS, Spec
 from ae_jax.objectives import OBJECTIVES, RANGES, lookup
 from ae_jax.training import SCHEDULES, batching
@@ -44,10 +45,7 @@ RESERVED = (
   "diverged_step",
   "epoch",
   "loss",
-  "train_squared_error",
-  "test_squared_error",
-  "pca_train_squared_error",
-  "pca_test_squared_error",
+  *MEASURES,
   "seconds",
 )
 _SPEC = ("network", "widths", "activation", "code", "output")

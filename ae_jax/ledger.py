@@ -4,6 +4,7 @@ A workdir belongs to one configuration; its grid may grow. Files are replaced
 whole, so a killed run leaves each as it was before or after, never between.
 """
 
+import ast
 import csv
 import fcntl
 import io
@@ -17,9 +18,12 @@ from typing import Any, TextIO
 
 import numpy as np
 
+from ae_jax.data import Standardization
 from ae_jax.types import UsageError
 
-CONFIG, RESULTS, CURVES = "config.json", "results.csv", "curves"
+CONFIG, RESULTS = "config.json", "results.csv"
+CURVES, UNITS = "curves", "units"
+STANDARDIZATION = "standardization.npz"
 
 TextRow = dict[str, str]
 
@@ -87,10 +91,66 @@ def write_curves(
   workdir: Path, trial_id: str, history: Mapping[str, np.ndarray]
 ) -> None:
   """Writes a trial's learning curves: a line an epoch, a column a term."""
-  lines = [",".join(("epoch", *history))]
-  for epoch, values in enumerate(zip(*history.values(), strict=True), start=1):
-    lines.append(",".join((str(epoch), *(str(float(v)) for v in values))))
-  replace(workdir / CURVES / f"{trial_id}.csv", "\n".join(lines) + "\n")
+  _write_series(workdir / CURVES / f"{trial_id}.csv", "epoch", history)
+
+
+def read_curves(workdir: Path, trial_id: str) -> dict[str, np.ndarray]:
+  """A trial's learning curves, term -> `[num_epochs]`."""
+  return _read_series(workdir / CURVES / f"{trial_id}.csv")
+
+
+def write_units(
+  workdir: Path, trial_id: str, units: Mapping[str, np.ndarray]
+) -> None:
+  """Writes what is measured of each code unit: a line a unit, from 1."""
+  _write_series(workdir / UNITS / f"{trial_id}.csv", "unit", units)
+
+
+def read_units(workdir: Path, trial_id: str) -> dict[str, np.ndarray]:
+  """What is measured of each code unit, name -> `[latent]`."""
+  return _read_series(workdir / UNITS / f"{trial_id}.csv")
+
+
+def read_config(workdir: Path) -> dict[str, Any]:
+  """What `config.json` holds: identity, config, command, versions, devices.
+
+  Raises:
+    UsageError: there is no run in the workdir.
+  """
+  path = workdir / CONFIG
+  try:
+    return json.loads(path.read_text(encoding="utf-8"))
+  except OSError as error:
+    raise UsageError(f"{workdir} holds no run: {error}") from error
+  except ValueError as error:
+    raise UsageError(f"{path} is not a {CONFIG} of this program") from error
+
+
+def write_standardization(
+  workdir: Path, standardization: Standardization
+) -> None:
+  """Keeps what the data was standardised with, for models that are loaded."""
+  path = workdir / STANDARDIZATION
+  partial = path.with_name(f".{path.name}.partial")
+  with partial.open("wb") as file:
+    np.savez(file, **standardization._asdict())
+  partial.replace(path)
+
+
+def read_standardization(workdir: Path) -> Standardization | None:
+  """What the data was standardised with; None where it was not."""
+  path = workdir / STANDARDIZATION
+  if not path.exists():
+    return None
+  with np.load(path, allow_pickle=False) as arrays:
+    return Standardization(**arrays)
+
+
+def typed(row: TextRow) -> dict[str, Any]:
+  """A row with numbers and tuples in the place of their text; empty: None."""
+  return {
+    name: text if name == "id" else _value(text) for name, text in row.items()
+  }
 
 
 def columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -113,6 +173,23 @@ def replace(path: Path, text: str) -> None:
     file.flush()
     os.fsync(file.fileno())
   partial.replace(path)
+
+
+def _write_series(
+  path: Path, index: str, series: Mapping[str, np.ndarray]
+) -> None:
+  lines = [",".join((index, *series))]
+  for i, values in enumerate(zip(*series.values(), strict=True), start=1):
+    lines.append(",".join((str(i), *(str(float(v)) for v in values))))
+  path.parent.mkdir(exist_ok=True)
+  replace(path, "\n".join(lines) + "\n")
+
+
+def _read_series(path: Path) -> dict[str, np.ndarray]:
+  with path.open(newline="", encoding="utf-8") as file:
+    _, *names = next(reader := csv.reader(file))
+    values = np.array([row[1:] for row in reader], np.float64)
+  return dict(zip(names, values.reshape(-1, len(names)).T, strict=True))
 
 
 def _lock(workdir: Path) -> TextIO:
@@ -146,6 +223,19 @@ def _check_identity(path: Path, identity: Mapping[str, Any]) -> None:
       f" {stored.get(key)!r} there and {identity.get(key)!r} here; name another"
       " workdir"
     )
+
+
+def _value(text: str) -> Any:
+  if not text:
+    return None
+  try:
+    return ast.literal_eval(text)
+  except (ValueError, SyntaxError):
+    pass
+  try:
+    return float(text)  # nan, inf
+  except ValueError:
+    return text
 
 
 def _text(value: Any) -> str:

@@ -20,6 +20,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from ae_jax import reconstruction
+from ae_jax.divergences import LOG_2PI
 from ae_jax.types import (
   Array,
   Autoencoder,
@@ -159,6 +160,9 @@ def autoencoder(spec: Spec, latent_size: Scalar | None = None) -> Autoencoder:
       else reconstruction.half_squared_error
     ),
     mean=jax.nn.sigmoid if bernoulli else ACTIVATIONS["linear"],
+    log_normalizer=(
+      0.0 if bernoulli else 0.5 * math.prod(spec.features) * LOG_2PI
+    ),
     latent_mask=mask,
   )
 

@@ -10,7 +10,7 @@ import os
 import textwrap
 import traceback
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -30,25 +30,10 @@ from ae_jax.program import (
   run_program,
   stack,
 )
-from ae_jax.types import Autoencoder, Params, UsageError
+from ae_jax.trained import Trained
+from ae_jax.types import UsageError
 
 Row = dict[str, Any]
-
-
-class Trained(NamedTuple):
-  """One trained trial.
-
-  Attributes:
-    row: its line of the table, see `rows`.
-    history: term -> `[num_epochs]`, means over each epoch.
-    model: the network of its own latent size.
-    params: of that network.
-  """
-
-  row: Row
-  history: dict[str, np.ndarray]
-  model: Autoencoder
-  params: Params
 
 
 def run(
@@ -87,12 +72,15 @@ def run(
     chunk_rows = rows(chunk, baseline)
     for i, trial in enumerate(chunk.trials):
       size = trial.settings["latent_size"]
+      own = trial.spec(dataset.train.shape[1:], size)
       padded = jax.tree.map(lambda p, i=i: p[i], chunk.params)
       trained[trial.id] = Trained(
         row=chunk_rows[i],
         history={name: term[i] for name, term in chunk.history.items()},
-        model=autoencoder(trial.spec(dataset.train.shape[1:], size)),
+        spec=own,
+        model=autoencoder(own),
         params=unpad(padded, size),
+        standardization=dataset.standardization,
       )
   return [trained[trial.id] for trial in trials]
 

@@ -53,6 +53,8 @@ class Autoencoder(NamedTuple):
       `distance` and `mean` understand.
     distance: (x `[batch, *features]`, decoded) -> d(x, x~) `[batch]`.
     mean: decoded -> x~, in the units of x.
+    log_normalizer: what `distance` leaves out of `-log p(x|z)`, in nats:
+      d/2 log 2 pi of a Gaussian with d features, 0 of a Bernoulli.
     latent_mask: `[latent]` of 0/1; all ones outside a masked sweep. `encode`
       gives 0 where it is 0 (and log-variance 0); `decode` ignores those units.
   """
@@ -62,6 +64,7 @@ class Autoencoder(NamedTuple):
   decode: Callable[[Params, Array], Array]
   distance: Callable[[Array, Array], Array]
   mean: Callable[[Array], Array]
+  log_normalizer: float
   latent_mask: Array
 
 

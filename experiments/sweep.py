@@ -96,6 +96,8 @@ def prepare(argv: Sequence[str]) -> Run:
 def train(run: Run) -> None:
   """Trains what is missing, keeps each chunk at once, prints the table."""
   start = time.perf_counter()
+  if run.dataset.standardization is not None:
+    ledger.write_standardization(run.workdir, run.dataset.standardization)
   done = ledger.read_rows(run.workdir)
   new = [trial for trial in run.trials if trial.id not in done]
   print(

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ae_jax.data.dataset import Dataset, to_float
+from ae_jax.data.dataset import Dataset, Standardization, to_float
 from ae_jax.types import UsageError
 
 
@@ -80,9 +80,13 @@ def from_arrays(
     raise UsageError("the data needs at least two examples to train on: got 1")
   if x.dtype == np.uint8 and max(x.max(), x_test.max()) <= 1:
     x, x_test = x.astype(np.float32), x_test.astype(np.float32)
+  statistics = None
   if standardize:
-    x, x_test = _standardize(to_float(x), to_float(x_test))
-  return Dataset(name, x, x_test, y, y_test)
+    statistics = _statistics(to_float(x))
+    with np.errstate(over="ignore"):
+      x, x_test = statistics.apply(x), statistics.apply(x_test)
+    _check_finite(x_test, "the standardized test data")
+  return Dataset(name, x, x_test, y, y_test, statistics)
 
 
 def _examples(values: ArrayLike, what: str) -> np.ndarray:
@@ -140,15 +144,9 @@ def _check_finite(x: np.ndarray, what: str) -> None:
     )
 
 
-def _standardize(
-  x: np.ndarray, x_test: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-  """Returns `(x - mean) / std` of both, with the statistics of the first."""
+def _statistics(x: np.ndarray) -> Standardization:
   mean = x.mean(axis=0, dtype=np.float64)
   # Not std == 0: the mean of equal numbers is off by a rounding error.
   constant = x.max(axis=0) == x.min(axis=0)
   std = np.where(constant, 1, x.std(axis=0, dtype=np.float64))
-  with np.errstate(over="ignore"):
-    x, x_test = (((v - mean) / std).astype(np.float32) for v in (x, x_test))
-  _check_finite(x_test, "the standardized test data")
-  return x, x_test
+  return Standardization(mean, std)

@@ -8,6 +8,26 @@ import numpy as np
 ArrayT = TypeVar("ArrayT", np.ndarray, jax.Array)
 
 
+class Standardization(NamedTuple):
+  """The statistics that standardised data was made with.
+
+  Attributes:
+    mean: `[*features]`, of the train set, in [0, 1] for bytes.
+    std: `[*features]`, above 0.
+  """
+
+  mean: np.ndarray
+  std: np.ndarray
+
+  def apply(self, x: np.ndarray) -> np.ndarray:
+    """Gives `(x - mean) / std` as float32, for `[n, *features]`."""
+    return ((to_float(x) - self.mean[None]) / self.std[None]).astype(np.float32)
+
+  def undo(self, x: np.ndarray) -> np.ndarray:
+    """Gives `x * std + mean` as float32, for `[n, *features]`."""
+    return (x * self.std[None] + self.mean[None]).astype(np.float32)
+
+
 class Dataset(NamedTuple):
   """A train and a test set in memory.
 
@@ -18,6 +38,7 @@ class Dataset(NamedTuple):
     test: `[m, *features]`, of the same type.
     train_labels: `[n]`, or None where there are none.
     test_labels: `[m]`, or None where there are none.
+    standardization: what `train` and `test` were standardised with, or None.
   """
 
   name: str
@@ -25,6 +46,7 @@ class Dataset(NamedTuple):
   test: np.ndarray
   train_labels: np.ndarray | None
   test_labels: np.ndarray | None
+  standardization: Standardization | None = None
 
 
 def to_float(x: ArrayT) -> ArrayT:

@@ -1,0 +1,121 @@
+"""The measures of a trained model: the columns of the table, their units.
+
+A measure that needs what is not there (labels, data in [0, 1], a Gaussian
+code) is left out of the row. `pca_NAME` is the same measure of a PCA with as
+many components, `pixels_NAME` that of the data itself.
+"""
+
+from typing import NamedTuple
+
+
+class Measure(NamedTuple):
+  """One column.
+
+  Attributes:
+    unit: of its values.
+    better: "lower", "higher", or "" where neither is.
+    meaning: one line.
+  """
+
+  unit: str
+  better: str
+  meaning: str
+
+
+NUM_SAMPLES = 64  # of the importance-weighted bound
+NUM_NEIGHBOURS = 5  # of the k-nearest-neighbour classifier
+DEPTHS = (1, 10, 100)  # of the lists that image search returns
+NOISES = (0.1, 0.3, 0.5)
+CORRUPTIONS = ("gaussian", "masking", "salt_and_pepper")
+
+_SQUARED = "squared error"
+_RECONSTRUCTION = {
+  "train_squared_error": Measure(
+    _SQUARED, "lower", "||x - x~||^2, summed over features, train examples"
+  ),
+  "test_squared_error": Measure(
+    _SQUARED, "lower", "||x - x~||^2, summed over features, test examples"
+  ),
+  "test_clipped_squared_error": Measure(
+    _SQUARED, "lower", "the same, x~ clipped to [0, 1]"
+  ),
+  "test_cross_entropy": Measure(
+    "nats", "lower", "Bernoulli cross-entropy of x and x~, summed over features"
+  ),
+}
+_FEATURES = {
+  "probe_accuracy": Measure(
+    "share", "higher", "test accuracy of a logistic regression on the codes"
+  ),
+  "knn_accuracy": Measure(
+    "share", "higher", "test accuracy of the 5 nearest train codes' majority"
+  ),
+  "silhouette": Measure(
+    "-1 ... 1", "higher", "how far classes lie apart in the test codes"
+  ),
+}
+_SEARCH = {
+  **{
+    f"precision_at_{k}": Measure(
+      "share", "higher", f"of the {k} nearest train images, those of the class"
+    )
+    for k in DEPTHS
+  },
+  "mean_average_precision": Measure(
+    "share", "higher", "average precision within the 100 nearest, mean"
+  ),
+}
+_CODES = {
+  "code_mean": Measure("code", "", "mean activation of all units"),
+  "active_share": Measure("share", "", "activations above 1e-3 in magnitude"),
+  "dead_units": Measure("units", "lower", "units whose code never varies"),
+  "jacobian_norm": Measure("code / data", "", "||df/dx||_F, mean"),
+}
+_NOISE = {
+  f"squared_error_{corruption}_{noise}": Measure(
+    _SQUARED, "lower", f"||x - g(f(x_noisy))||^2, {corruption} noise of {noise}"
+  )
+  for corruption in CORRUPTIONS
+  for noise in NOISES
+}
+_NATS = {
+  "test_reconstruction": "E_q[-log p(x|z)]",
+  "test_kl": "KL(q(z|x) || p(z))",
+  "test_negative_elbo": "E_q[-log p(x|z)] + KL(q(z|x) || p(z))",
+  "test_nll": f"-log p(x), importance-weighted bound, {NUM_SAMPLES} samples",
+}
+_LIKELIHOOD = {
+  **{
+    f"{name}_{unit}": Measure(text, "lower" if name != "test_kl" else "", mean)
+    for name, mean in _NATS.items()
+    for unit, text in (("nats", "nats"), ("bits_per_dim", "bits/dim"))
+  },
+  "active_units": Measure(
+    "units", "", "units whose posterior mean has a variance above 0.01"
+  ),
+}
+
+FAMILIES: dict[str, dict[str, Measure]] = {
+  "reconstruction": _RECONSTRUCTION,
+  "features": _FEATURES,
+  "search": _SEARCH,
+  "codes": _CODES,
+  "noise": _NOISE,
+  "likelihood": _LIKELIHOOD,
+}
+_OWN = {k: v for family in FAMILIES.values() for k, v in family.items()}
+
+
+def _beside(prefix: str, of: str, *families: dict[str, Measure]) -> dict:
+  return {
+    f"{prefix}_{name}": measure._replace(meaning=f"{of}: {measure.meaning}")
+    for family in families
+    for name, measure in family.items()
+  }
+
+
+MEASURES: dict[str, Measure] = {
+  **_OWN,
+  **_beside("pca", "PCA of that size", _RECONSTRUCTION, _FEATURES, _SEARCH),
+  **_beside("pixels", "the data itself", _FEATURES, _SEARCH),
+}
