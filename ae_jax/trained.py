@@ -94,7 +94,8 @@ class Trained(NamedTuple):
         " with a Gaussian code, such as vae, has"
       )
     shape = (num_samples, self.spec.latent_size)
-    return self.decode(jax.random.normal(jax.random.key(seed), shape))
+    z = jax.random.normal(jax.random.key(seed), shape)
+    return self.decode(np.asarray(z))
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -110,7 +111,7 @@ def _decode(spec: Spec, params: Params, z: Array) -> Array:
 
 
 def _in_batches(
-  function: Callable[[Spec, Params, Array], Array],
+  function: Callable[..., Array],
   spec: Spec,
   params: Params,
   x: np.ndarray,
