@@ -42,7 +42,8 @@ class Trained(NamedTuple):
     """Codes z = f(x); of a Gaussian code the mean.
 
     Args:
-      x: `[n, *features]`, numbers, or bytes that stand for x / 255.
+      x: `[n, *features]`, numbers, or bytes that stand for x / 255 (zeros and ones
+        for themselves).
 
     Returns:
       `[n, latent]`, float32.
@@ -134,4 +135,5 @@ def _check(x: Any, trailing: tuple[int, ...], what: str) -> np.ndarray:
     raise UsageError(f"the {what} must have shape [{wanted}]; got {x.shape}")
   if x.dtype.kind not in "buif":
     raise UsageError(f"the {what} must be numbers; got type {x.dtype}")
-  return x if x.dtype == np.uint8 else x.astype(np.float32)
+  are_bytes = x.dtype == np.uint8 and x.max(initial=0) > 1  # as `data` has it
+  return x if are_bytes else x.astype(np.float32)
