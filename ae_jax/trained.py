@@ -42,8 +42,8 @@ class Trained(NamedTuple):
     """Codes z = f(x); of a Gaussian code the mean.
 
     Args:
-      x: `[n, *features]`, numbers, or bytes that stand for x / 255 (zeros and ones
-        for themselves).
+      x: `[n, *features]`, numbers, or bytes that stand for x / 255 (zeros and
+        ones for themselves).
 
     Returns:
       `[n, latent]`, float32.
