@@ -103,12 +103,14 @@ def write_units(
   workdir: Path, trial_id: str, units: Mapping[str, np.ndarray]
 ) -> None:
   """Writes what is measured of each code unit: a line a unit, from 1."""
-  _write_series(workdir / UNITS / f"{trial_id}.csv", "unit", units)
+  if units:
+    _write_series(workdir / UNITS / f"{trial_id}.csv", "unit", units)
 
 
 def read_units(workdir: Path, trial_id: str) -> dict[str, np.ndarray]:
-  """What is measured of each code unit, name -> `[latent]`."""
-  return _read_series(workdir / UNITS / f"{trial_id}.csv")
+  """What is measured of each code unit, name -> `[latent]`; perhaps nothing."""
+  path = workdir / UNITS / f"{trial_id}.csv"
+  return _read_series(path) if path.exists() else {}
 
 
 def read_config(workdir: Path) -> dict[str, Any]:

@@ -77,7 +77,7 @@ def prepare(argv: Sequence[str]) -> Run:
   config, axes, config_file, own = parse(argv, ("workdir",))
   fixed = config.fixed.to_dict()
   trials = grid.resolve(fixed | point for point in grid.union(axes))
-  measures = families(config.measures)
+  measures = families(",".join(config.measures).replace(" ", "").split(","))
   dataset = data.load(**config.data)
   if config.memory_gb is not None and not config.memory_gb > 0:
     raise UsageError(f"memory_gb must be above 0; got {config.memory_gb}")
@@ -87,7 +87,7 @@ def prepare(argv: Sequence[str]) -> Run:
     else sweep.half_of_memory()
   )
   sweep.check(trials, dataset, memory)
-  identity = _identity(config, config_file, dataset)
+  identity = _identity(config, measures, config_file, dataset)
   workdir = _workdir(own["workdir"], config_file, identity)
   record = {
     "identity": identity,
@@ -120,7 +120,8 @@ def train(run: Run) -> None:
     beside = {}
     if new:
       progress.on_baselines()
-      sizes = {trial.settings["latent_size"] for trial in new}
+      # Of all trials, so that a run that goes on has the same bits.
+      sizes = {trial.settings["latent_size"] for trial in run.trials}
       begin = time.perf_counter()
       beside = baselines(data, sizes, run.measures)
       measuring["PCA and data"] = time.perf_counter() - begin
@@ -200,7 +201,10 @@ def _images_per_trial(run: Run, chunk: Chunk) -> int:
 
 
 def _identity(
-  config: ConfigDict, config_file: Path, dataset: data.Dataset
+  config: ConfigDict,
+  measures: tuple[str, ...],
+  config_file: Path,
+  dataset: data.Dataset,
 ) -> dict[str, Any]:
   """What must be the same for all runs in a workdir; the grid may grow."""
   digest = hashlib.sha256()
@@ -215,7 +219,7 @@ def _identity(
     "data.test_fraction": config.data.test_fraction,
     "data.seed": config.data.seed,
     "data.standardize": config.data.standardize,
-    "measures": families(config.measures),
+    "measures": measures,
     **{f"fixed.{name}": value for name, value in config.fixed.items()},
     "data.sha256": digest.hexdigest()[:16],
   }

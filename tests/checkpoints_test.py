@@ -28,6 +28,7 @@ def run(tmp_path_factory):
       "--config.sweep.beta=1.0",
       "--config.sweep.seed=0,1",
       "--config.fixed.num_epochs=2",
+      "--config.measures=()",
     ]
   )
   return folder / "out"
@@ -53,7 +54,7 @@ def test_unknown_trial(run):
 
 
 def test_a_changed_bit_is_noticed(tmp_path):
-  (trained,) = sweep.run([{"num_epochs": 1, "latent_size": 3}], X)
+  (trained,) = sweep.run([{"num_epochs": 1, "latent_size": 3}], X, measures=())
   (trial,) = grid.resolve([{"num_epochs": 1, "latent_size": 3}])
   stacked = jax.tree.map(lambda p: p[None], trained.params)
   meta = {

@@ -16,12 +16,14 @@ import numpy as np
 import pytest
 
 from ae_jax import checkpoints, ledger
+from ae_jax.evaluation.measures import FAMILIES, MEASURES
 from ae_jax.objectives import OBJECTIVES
 from ae_jax.types import UsageError
 from experiments import flags, sweep
 
 ROOT = Path(__file__).parent.parent
 CONFIGS = sorted(p.name for p in flags.CONFIGS.glob("*.py"))
+FEW_MEASURES = ("--config.measures=()",)
 SMALL = (
   "--config.sweep.objective=autoencoder,sparse",
   "--config.sweep.latent_size=2,5",
@@ -46,7 +48,7 @@ def run(images, tmp_path, monkeypatch, capsys):
   monkeypatch.chdir(tmp_path)
 
   def call(*arguments, workdir=tmp_path / "run", data=images):
-    argv = ["sweep.py", *arguments, f"--workdir={workdir}"]
+    argv = ["sweep.py", f"--workdir={workdir}", *FEW_MEASURES, *arguments]
     if data is not None:
       argv.append(f"--config.data.path={data}")
     code = 0
@@ -60,7 +62,7 @@ def run(images, tmp_path, monkeypatch, capsys):
   return call
 
 
-def rows_of(workdir, without=("seconds",)):
+def rows_of(workdir, without=("seconds", "evaluation_seconds")):
   with (workdir / ledger.RESULTS).open(newline="") as file:
     return [
       {k: v for k, v in row.items() if k not in without}
@@ -75,15 +77,15 @@ def test_a_run_leaves_table_curves_config_and_models(run):
   assert len(rows) == 2 + 4
   assert {row["status"] for row in rows} == {"ok"}
   assert [*rows[0]][:3] == ["id", "status", "diverged_step"]
-  assert [*rows[0]][-5:] == [
-    "train_squared_error",
-    "test_squared_error",
-    "pca_train_squared_error",
-    "pca_test_squared_error",
+  assert [*rows[0]][-10:] == [
+    *FAMILIES["reconstruction"],
+    *(f"pca_{name}" for name in FAMILIES["reconstruction"]),
     "seconds",
+    "evaluation_seconds",
   ]
   assert {row["strength"] for row in rows} == {"", "0.1", "1.0"}
   for row in rows:
+    assert ledger.read_units(workdir, row["id"]) == {}
     with (workdir / "curves" / f"{row['id']}.csv").open() as file:
       curve = list(csv.DictReader(file))
     assert [line["epoch"] for line in curve] == ["1", "2"]
@@ -96,6 +98,32 @@ def test_a_run_leaves_table_curves_config_and_models(run):
   assert len(saved) == 2
   for word in ("6 trials: 6 ok, 0 diverged", "PCA", "sparse", "results.csv"):
     assert word in out
+
+
+def test_all_measures_are_columns_with_labels(run, tmp_path):
+  rng = np.random.default_rng(0)
+  labels = rng.integers(0, 2, 40)
+  x = rng.uniform(size=(40, 5)) * (1 + labels[:, None])
+  np.savez(tmp_path / "mine.npz", x=x / 2, y=labels)
+  workdir, code, out, err = run(
+    f"--config.measures={','.join(FAMILIES)}",
+    "--config.objective=vae",
+    "--config.sweep.latent_size=3",
+    "--config.sweep.seed=0",
+    "--config.fixed.num_epochs=1",
+    data=tmp_path / "mine.npz",
+  )
+  assert code == 0, err
+  (row,) = rows_of(workdir)
+  # 32 training examples: there are no 100 nearest.
+  expected = {n for n in MEASURES if not n.endswith("precision_at_100")}
+  assert {*row} & {*MEASURES} == expected
+  assert all(np.isfinite(float(row[name])) for name in expected)
+  units = ledger.read_units(workdir, row["id"])
+  assert {*units} == {"mean", "std", "active_share", "singular_value", "kl"}
+  assert all(unit.shape == (3,) for unit in units.values())
+  for family in FAMILIES:
+    assert f"{family} " in out
 
 
 def test_the_same_command_trains_nothing_and_a_wider_grid_what_is_new(run):
@@ -134,6 +162,10 @@ def test_another_configuration_is_refused(run, tmp_path, other):
 
 
 MISTAKES = {
+  "unknown measures": (
+    ["--config.measures=sound"],
+    "unknown measures 'sound'; allowed: reconstruction, features",
+  ),
   "unknown field": (
     ["--config.fixed.epochs=3"],
     "epochs.*config.fixed.num_epochs",
@@ -388,6 +420,7 @@ def test_kill_9_in_the_middle_keeps_what_was_finished(images, tmp_path):
       [
         sys.executable,
         ROOT / "experiments" / "sweep.py",
+        *FEW_MEASURES,
         *SMALL,
         "--config.sweep.objective=autoencoder,sparse,denoising,vae",
         f"--config.data.path={images}",

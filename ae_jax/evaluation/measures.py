@@ -129,13 +129,13 @@ MEASURES: dict[str, Measure] = {
 
 
 def families(names: Iterable[str]) -> tuple[str, ...]:
-  """Checks names of families; reconstruction is among them always.
+  """Checks names of families; "" is none, and reconstruction always there.
 
   Raises:
     UsageError: a name is unknown.
   """
   for name in (names := [*names]):
-    if name not in FAMILIES:
+    if name and name not in FAMILIES:
       raise UsageError(
         f"unknown measures {name!r}; allowed: {', '.join(FAMILIES)}"
       )
