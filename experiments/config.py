@@ -33,6 +33,7 @@ def base() -> ConfigDict:
       "sweep": {},
       # What trained models are measured by; fewer take less time.
       "measures": tuple(FAMILIES),
+      "tensorboard": False,  # also write learning curves for TensorBoard
       # What one program may take; half of the device's (CPU: the machine's).
       "memory_gb": config_dict.placeholder(float),
     }

@@ -40,6 +40,7 @@ from experiments.environment import environment
 from experiments.flags import parse
 from experiments.progress import Progress
 from experiments.table import best_trials, format_table
+from experiments.tensorboard import TensorBoard
 
 
 class Run(NamedTuple):
@@ -50,6 +51,7 @@ class Run(NamedTuple):
   measures: tuple[str, ...]
   workdir: Path
   memory_bytes: int
+  tensorboard: bool
   lock: TextIO  # held as long as it is open
 
 
@@ -96,7 +98,9 @@ def prepare(argv: Sequence[str]) -> Run:
     **environment(),
   }
   lock = ledger.open_workdir(workdir, record)
-  return Run(trials, dataset, measures, workdir, memory, lock)
+  return Run(
+    trials, dataset, measures, workdir, memory, config.tensorboard, lock
+  )
 
 
 def train(run: Run) -> None:
@@ -115,6 +119,15 @@ def train(run: Run) -> None:
   )
   images, seconds = 0, 0.0
   measuring: dict[str, float] = collections.defaultdict(float)
+  board = TensorBoard(run.workdir) if run.tensorboard else None
+
+  def on_epoch(
+    trials: list[grid.Trial], epoch: int, terms: dict[str, np.ndarray]
+  ) -> None:
+    progress.on_epoch(trials, epoch, terms)
+    if board is not None:
+      board.on_epoch(trials, epoch, terms)
+
   with Progress(new) as progress:
     data = examples(run.dataset)
     beside = {}
@@ -130,7 +143,7 @@ def train(run: Run) -> None:
       data.train,
       memory_bytes=run.memory_bytes,
       done=done,
-      on_epoch=progress.on_epoch,
+      on_epoch=on_epoch,
     ):
       measured = sweep.measure(chunk, data, run.measures, progress.on_measured)
       _keep(run, chunk, measured, sweep.rows(chunk, measured, beside))

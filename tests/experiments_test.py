@@ -1,5 +1,6 @@
 """The command line: every config, every mistake, a kill, a wider grid."""
 
+import collections
 import csv
 import fcntl
 import importlib
@@ -7,6 +8,7 @@ import json
 import os
 import re
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -14,12 +16,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tensorboardX.proto import event_pb2
 
 from ae_jax import checkpoints, ledger
 from ae_jax.evaluation.measures import FAMILIES, MEASURES
 from ae_jax.objectives import OBJECTIVES
 from ae_jax.types import UsageError
-from experiments import flags, sweep
+from experiments import flags, sweep, tensorboard
 
 ROOT = Path(__file__).parent.parent
 CONFIGS = sorted(p.name for p in flags.CONFIGS.glob("*.py"))
@@ -108,6 +111,7 @@ def test_all_measures_are_columns_with_labels(run, tmp_path):
   workdir, code, out, err = run(
     f"--config.measures={','.join(FAMILIES)}",
     "--config.objective=vae",
+    "--config.sweep.beta=1.0",
     "--config.sweep.latent_size=3",
     "--config.sweep.seed=0",
     "--config.fixed.num_epochs=1",
@@ -124,6 +128,39 @@ def test_all_measures_are_columns_with_labels(run, tmp_path):
   assert all(unit.shape == (3,) for unit in units.values())
   for family in FAMILIES:
     assert f"{family} " in out
+
+
+def tf_records(path):
+  """Records of a TFRECORD file: length, its checksum, data, its checksum."""
+  content = path.read_bytes()
+  while content:
+    (length,) = struct.unpack("<Q", content[:8])
+    yield content[12 : 12 + length]
+    content = content[16 + length :]
+
+
+def test_tensorboard_gets_the_learning_curves(run):
+  workdir, code, _, err = run(*SMALL)
+  assert code == 0, err
+  assert not (workdir / tensorboard.FOLDER).exists()
+  workdir, code, _, err = run(
+    *SMALL, "--config.tensorboard=True", workdir=workdir.with_name("logged")
+  )
+  assert code == 0, err
+  for row in rows_of(workdir):
+    name = f"{row['objective']}-{row['id']}"
+    (log,) = (workdir / tensorboard.FOLDER / name).iterdir()
+    logged = collections.defaultdict(list)
+    for record in tf_records(log):
+      event = event_pb2.Event.FromString(record)
+      for value in event.summary.value:
+        logged[value.tag].append((event.step, value.simple_value))
+    curves = ledger.read_curves(workdir, row["id"])
+    assert {*logged} == {*curves}
+    for term, curve in curves.items():
+      steps, values = zip(*logged[term], strict=True)
+      assert steps == (1, 2)
+      np.testing.assert_array_equal(np.float32(values), np.float32(curve))
 
 
 def test_the_same_command_trains_nothing_and_a_wider_grid_what_is_new(run):
