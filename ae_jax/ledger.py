@@ -121,7 +121,9 @@ def read_config(workdir: Path) -> dict[str, Any]:
   try:
     return json.loads(path.read_text(encoding="utf-8"))
   except OSError as error:
-    raise UsageError(f"{workdir} holds no run: {error}") from error
+    raise UsageError(
+      f"{workdir} holds no run: {CONFIG}: {error.strerror}"
+    ) from error
   except ValueError as error:
     raise UsageError(f"{path} is not a {CONFIG} of this program") from error
 
