@@ -18,6 +18,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
+from ae_jax.atomic import replacing
 from ae_jax.data import Standardization
 from ae_jax.types import UsageError
 
@@ -133,10 +134,8 @@ def write_standardization(
 ) -> None:
   """Keeps what the data was standardised with, for models that are loaded."""
   path = workdir / STANDARDIZATION
-  partial = path.with_name(f".{path.name}.partial")
-  with partial.open("wb") as file:
+  with replacing(path) as file:
     np.savez(file, **standardization._asdict())
-  partial.replace(path)
 
 
 def read_standardization(workdir: Path) -> Standardization | None:
@@ -169,12 +168,8 @@ def columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:
 
 def replace(path: Path, text: str) -> None:
   """Writes a file whole: it is the old one or the new one, nothing between."""
-  partial = path.with_name(f".{path.name}.partial")
-  with partial.open("w", encoding="utf-8") as file:
-    file.write(text)
-    file.flush()
-    os.fsync(file.fileno())
-  partial.replace(path)
+  with replacing(path) as file:
+    file.write(text.encode())
 
 
 def _write_series(
