@@ -40,7 +40,7 @@ def load(
       a trial that is given by its id.
   """
   workdir = Path(run_dir)
-  ledger.read_config(workdir)
+  ledger.read_config(workdir)  # or there is no run
   rows = ledger.read_rows(workdir)
   if not rows:
     raise UsageError(f"run {workdir} has no finished trial yet")
@@ -65,6 +65,7 @@ def load_trials(
   """Loads several trials of a run, by id; see `load`."""
   rows = ledger.read_rows(workdir)
   standardization = ledger.read_standardization(workdir)
+  data_range = ledger.read_config(workdir).get("data_range")
   return {
     trial_id: Trained(
       row=ledger.typed(rows[trial_id]),
@@ -73,6 +74,7 @@ def load_trials(
       model=autoencoder(spec),
       params=params,
       standardization=standardization,
+      data_range=None if data_range is None else tuple(data_range),
     )
     for trial_id, (spec, params) in checkpoints.load(workdir, trial_ids).items()
   }

@@ -29,6 +29,8 @@ class Trained(NamedTuple):
     model: the pure functions.
     params: of the model.
     standardization: what its data was standardised with, or None.
+    data_range: the least and the greatest value of its train data in the units
+      of the data, see `data.value_range`; None where it is not known.
   """
 
   row: dict[str, Any]
@@ -37,6 +39,7 @@ class Trained(NamedTuple):
   model: Autoencoder
   params: Params
   standardization: Standardization | None = None
+  data_range: tuple[float, float] | None = None
 
   def encode(self, x: np.ndarray) -> np.ndarray:
     """Codes z = f(x); of a Gaussian code the mean.
@@ -130,13 +133,20 @@ class Trained(NamedTuple):
 
   def _data(self, x: np.ndarray) -> Iterator[np.ndarray]:
     x = _checked(x, self.spec.features, "data")
-    batches = _blocks(x) if _are_bytes(x) else _floats(x, "data")
+    batches = _blocks(x) if are_bytes(x) else _floats(x, "data")
     if self.standardization is None:
       return batches
     return map(self.standardization.apply, batches)
 
   def _undo(self, x: np.ndarray) -> np.ndarray:
     return x if self.standardization is None else self.standardization.undo(x)
+
+
+def are_bytes(x: np.ndarray) -> bool:
+  """Whether x stands for x / 255, as `data.from_arrays` has it."""
+  return x.dtype == np.uint8 and any(
+    block.max(initial=0) > 1 for block in _blocks(x)
+  )
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -169,13 +179,6 @@ def _checked(x: Any, trailing: tuple[int, ...], what: str) -> np.ndarray:
   if x.dtype.kind not in "buif":
     raise UsageError(f"the {what} must be numbers; got type {x.dtype}")
   return x
-
-
-def _are_bytes(x: np.ndarray) -> bool:
-  """Whether x stands for x / 255, as `data.from_arrays` has it."""
-  return x.dtype == np.uint8 and any(
-    block.max(initial=0) > 1 for block in _blocks(x)
-  )
 
 
 def _blocks(x: np.ndarray) -> Iterator[np.ndarray]:
