@@ -208,7 +208,9 @@ def _readme(trained: Trained) -> str:
     forward=forward.format(
       activation=spec.activation,
       code=code,
-      code_activation="identity" if code == "mean" else spec.code,
+      code_activation=(
+        "identity" if spec.code in ("gaussian", "linear") else spec.code
+      ),
       squash=squash,
       features=spec.features,
       num_features=math.prod(spec.features),
@@ -231,8 +233,9 @@ decode = export.deserialize(Path("decode.stablehlo").read_bytes()).call
 ```
 
 `z = encode(x)` takes float32 `[{data}]` to float32 `[b, {latent}]`, and
-`decode(z)` goes back, for any batch size b, on {platforms}. x has the units of
-the data that the model was trained on; bytes are given as x / 255.
+`decode(z)` goes back, for any batch size b, on {platforms}.
+x has the units of the data that the model was trained on; bytes are given as
+x / 255.
 
 ## To build it elsewhere
 

@@ -1,5 +1,7 @@
 """Trained models of a run, by id, by what is best, by settings."""
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -97,6 +99,21 @@ def test_standardisation_comes_back_with_the_model(run):
     + 0.2 * trained.row["test_squared_error"]
   )
   np.testing.assert_allclose(error.sum(axis=1).mean(), expected, rtol=1e-4)
+
+
+def test_the_range_of_the_data_comes_back_in_its_own_units(run):
+  low, high = ae_jax.load(run).data_range
+  # A fifth is held out, and to standardise and back is not exact.
+  assert X.min() - 1e-5 <= low < 0.1
+  assert 0.9 < high <= X.max() + 1e-5
+
+
+def test_the_range_of_the_data_of_a_run_of_older_days_is_not_known(
+  run, tmp_path
+):
+  shutil.copytree(run, tmp_path / "old")
+  (tmp_path / "old" / "config.json").write_text("{}")
+  assert ae_jax.load(tmp_path / "old").data_range is None
 
 
 MISTAKES = {
