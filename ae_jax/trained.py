@@ -86,7 +86,7 @@ class Trained(NamedTuple):
     """Codes from the prior, z ~ N(0, I).
 
     Args:
-      num_samples: how many; the first ones are the same for any number.
+      num_samples: how many; of more of them these are the first.
       seed: of the random numbers, in [0, 2^31).
 
     Returns:

@@ -32,25 +32,23 @@ def read(path: Path, features: tuple[int, ...]) -> np.ndarray:
       another size.
   """
   try:
-    with path.open("rb") as file:
-      start = file.read(8)
-    if start.startswith(b"\x93NUMPY"):
-      return np.load(path, mmap_mode="r", allow_pickle=False)
-    if start.startswith(b"PK"):
-      return _read_npz(path)
-    if start == b"\x89PNG\r\n\x1a\n":
-      return _read_image(path, features)
+    array = _open(path, features)
+  except UsageError:
+    raise
   except (OSError, MemoryError, Image.DecompressionBombError) as error:
     reason = getattr(error, "strerror", None) or error
     raise UsageError(f"cannot read {path}: {reason}") from error
-  except UsageError:
-    raise
   except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
     reason = str(error).partition("\n")[0]
     raise UsageError(
       f"cannot read {path}, which is damaged or holds Python objects: {reason}"
     ) from error
-  raise UsageError(f"{path} is no .npy, .npz or .png file")
+  if array.ndim == 0 or array.dtype.kind not in "buif":
+    raise UsageError(
+      f"{path} must hold numbers [n, ...]; it is of type {array.dtype} and"
+      f" shape {array.shape}"
+    )
+  return array
 
 
 def write(
@@ -103,6 +101,18 @@ def check_output(
   for given in inputs:
     if path.exists() and given.exists() and path.samefile(given):
       raise UsageError(f"{path} is the input; name another output")
+
+
+def _open(path: Path, features: tuple[int, ...]) -> np.ndarray:
+  with path.open("rb") as file:
+    start = file.read(8)
+  if start.startswith(b"\x93NUMPY"):
+    return np.load(path, mmap_mode="r", allow_pickle=False)
+  if start.startswith(b"PK"):
+    return _read_npz(path)
+  if start == b"\x89PNG\r\n\x1a\n":
+    return _read_image(path, features)
+  raise UsageError(f"{path} is no .npy, .npz or .png file")
 
 
 def _read_npz(path: Path) -> np.ndarray:

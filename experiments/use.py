@@ -40,7 +40,7 @@ def main(argv: Sequence[str]) -> None:
     print(f"error: {error}", file=sys.stderr)
     sys.exit(2)
   except KeyboardInterrupt:
-    print("\ninterrupted: nothing was written", file=sys.stderr)
+    print("\ninterrupted: no file was left half-written", file=sys.stderr)
     sys.exit(130)
 
 
@@ -100,10 +100,11 @@ def search(arguments: argparse.Namespace) -> None:
   """The GALLERY examples whose codes are nearest to those of QUERIES."""
   folder, k = arguments.folder, arguments.num
   inputs = (arguments.queries, arguments.gallery)
-  targets = [folder / name for name in ("indices.npy", "distances.npy")]
+  names = ("indices.npy", "distances.npy", "found.png")
+  *targets, picture = (folder / name for name in names)
   if folder.is_dir():
-    for target in targets:
-      array_files.check_output(target, (".npy",), inputs)
+    for target in (*targets, picture):
+      array_files.check_output(target, (".npy", ".png"), inputs)
   elif folder.exists():
     raise UsageError(f"cannot write to {folder}: it is no folder")
   trained = _load(arguments)
@@ -138,7 +139,7 @@ def search(arguments: argparse.Namespace) -> None:
   found = found.reshape(*nearest.shape, *features)
   images = np.concatenate([shown[:, None], found], axis=1)
   _draw(
-    folder / "found.png",
+    picture,
     images,
     trained,
     f"{len(shown)} of {len(queries)} queries, each before what was found",
@@ -208,7 +209,10 @@ def _nearest(
 
 def _numbers(rows: np.ndarray, of: np.ndarray) -> np.ndarray:
   """Some rows of an array as float32, as the model reads the whole of it."""
-  return to_float(rows) if are_bytes(of) else rows.astype(np.float32)
+  if are_bytes(of):
+    return to_float(rows)
+  with np.errstate(over="ignore"):  # an overflow is told as infinite
+    return rows.astype(np.float32)
 
 
 def _naming(

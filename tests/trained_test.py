@@ -105,8 +105,9 @@ def test_samples_are_means_of_codes_from_the_prior():
   # Standard errors: 1/sqrt(n) of the mean, sqrt(2/n) of the variance.
   np.testing.assert_allclose(z.mean(axis=0), 0, atol=5 / 20_000**0.5)
   np.testing.assert_allclose(z.var(axis=0), 1, atol=5 * (2 / 20_000) ** 0.5)
-  np.testing.assert_array_equal(one.sample_codes(7, seed=3), z[:7])
-  np.testing.assert_array_equal(one.sample(7, seed=3), one.decode(z[:7]))
+  # Another number of them is another program: the last bit may differ.
+  np.testing.assert_allclose(one.sample_codes(7, seed=3), z[:7], **CLOSE)
+  np.testing.assert_allclose(one.sample(7, seed=3), one.decode(z[:7]), **CLOSE)
   assert np.abs(one.sample(7) - one.sample(7, seed=3)).max() > 0.01
   assert one.sample(0).shape == (0, 4, 3)
 

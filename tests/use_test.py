@@ -217,6 +217,19 @@ MISTAKES = {
     ["encode", "{}/images", "flat.npy", "z.npy"],
     r"flat.npy: the data must have shape \[n, 6, 5\]; got \(40, 36\)",
   ),
+  "a number": (["encode", "{}/images", "3.npy", "z.npy"], r"float64.*\(\)"),
+  "shape of a picture": (
+    ["reconstruct", "{}/images", "flat.npy", "r.png"],
+    r"flat.npy: the data must have shape \[n, 6, 5\]",
+  ),
+  "shape of a gallery": (
+    ["search", "{}/images", "x.npy", "flat.npy", "f"],
+    r"flat.npy: the data must have shape \[n, 6, 5\]",
+  ),
+  "overflow in a picture": (
+    ["reconstruct", "{}/images", "huge.npy", "r.png"],
+    "huge.npy: row 0 of the data.*infinite",
+  ),
   "type": (["encode", "{}/images", "words.npy", "z.npy"], "words.*type <U1"),
   "NaN": (["encode", "{}/images", "nan.npy", "z.npy"], "nan.npy: row 1070 of"),
   "NaN in a search": (
@@ -317,6 +330,8 @@ def test_a_mistake_is_one_line_and_nothing_is_written(
   np.save("flat.npy", FLAT)
   np.save("codes.npy", np.zeros((3, 3)))
   np.save("none.npy", IMAGES[:0])
+  np.save("3.npy", 3.0)
+  np.save("huge.npy", np.full((2, 6, 5), 1e300))
   np.save("words.npy", np.full((2, 6, 5), "a"))
   bad = IMAGES.copy()
   bad[1070, 2, 2] = np.nan
@@ -367,7 +382,7 @@ def test_an_interrupt_leaves_nothing(call, monkeypatch):
   monkeypatch.setattr(ae_jax.runs.Trained, "encode_batches", interrupted)
   code, _, err = call("encode", "x.npy", "z.npy", VAE)
   assert code == 130
-  assert err == "\ninterrupted: nothing was written\n"
+  assert err == "\ninterrupted: no file was left half-written\n"
   assert [path.name for path in Path.cwd().iterdir()] == ["x.npy"]
 
 
