@@ -5,8 +5,6 @@ A `.npy` is memory-mapped and written batch by batch; nothing is unpickled.
 
 import math
 import os
-import zipfile
-import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -14,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from ae_jax.atomic import replacing
+from ae_jax.data.files import DAMAGED
 from ae_jax.types import UsageError
 
 
@@ -38,7 +37,7 @@ def read(path: Path, features: tuple[int, ...]) -> np.ndarray:
   except (OSError, MemoryError, Image.DecompressionBombError) as error:
     reason = getattr(error, "strerror", None) or error
     raise UsageError(f"cannot read {path}: {reason}") from error
-  except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+  except DAMAGED as error:
     reason = str(error).partition("\n")[0]
     raise UsageError(
       f"cannot read {path}, which is damaged or holds Python objects: {reason}"

@@ -239,6 +239,10 @@ MISTAKES = {
   "pickle": (["encode", "{}/images", "object.npy", "z.npy"], "Python objects"),
   "pickle in npz": (["encode", "{}/images", "o.npz", "z.npy"], "Python objec"),
   "damaged": (["encode", "{}/images", "short.npy", "z.npy"], "is damaged"),
+  "damaged header": (
+    ["encode", "{}/images", "header.npy", "z.npy"],
+    "header.npy, which is damaged",
+  ),
   "damaged png": (["encode", "{}/images", "bad.png", "z.npy"], "read bad.png"),
   "arrays": (["encode", "{}/images", "ab.npz", "z.npy"], "'a', 'b'.*named x"),
   "text": (["encode", "{}/images", "text.txt", "z.npy"], "text.txt is no .npy"),
@@ -341,6 +345,9 @@ def test_a_mistake_is_one_line_and_nothing_is_written(
   np.savez("o.npz", x=objects)
   np.savez("ab.npz", a=FLAT, b=FLAT)
   Path("short.npy").write_bytes(Path("x.npy").read_bytes()[:-100])
+  Path("header.npy").write_bytes(
+    Path("x.npy").read_bytes().replace(b"}", b" ", 1)
+  )
   Path("text.txt").write_text("1 2 3")
   Image.fromarray(np.zeros((7, 8), np.uint8)).save("big.png")
   Image.fromarray(np.zeros((6, 5), np.uint16)).save("deep.png")
