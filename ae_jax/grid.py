@@ -47,6 +47,7 @@ RESERVED = (
   "loss",
   *MEASURES,
   "seconds",
+  "evaluation_seconds",
 )
 _SPEC = ("network", "widths", "activation", "code", "output")
 

@@ -9,12 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ae_jax.evaluation.reconstruction import squared_error
 from ae_jax.grid import Trial
+from ae_jax.networks import Spec
 from ae_jax.training import Hyper, Trainer, trainer
 from ae_jax.types import Array, Key, Params
 
-Data = dict[str, Array]  # "train" and "test"
 OnEpoch = Callable[[list[Trial], int, dict[str, np.ndarray]], None]
 
 
@@ -23,21 +22,19 @@ class Chunk(NamedTuple):
 
   Attributes:
     trials: its trials, in the order of the leading axis of all that follows.
-    latent_size: the size that codes are padded to.
+    spec: of the network, its code padded to the largest of the group.
     params: `[trials, ...]`, padded.
     history: term -> `[trials, num_epochs]`, means over each epoch.
     diverged_at: `[trials]`, the step from 0; -1: none.
-    errors: "train" and "test" -> `[trials]`, see `squared_error`.
     num_steps: of each trial.
     seconds: of training, without compilation, all trials together.
   """
 
   trials: list[Trial]
-  latent_size: int
+  spec: Spec
   params: Params
   history: dict[str, np.ndarray]
   diverged_at: np.ndarray
-  errors: dict[str, np.ndarray]
   num_steps: int
   seconds: float
 
@@ -47,18 +44,16 @@ class Program(NamedTuple):
 
   Attributes:
     size: number of trials.
-    latent_size: the size that codes are padded to.
+    spec: of the network, its code padded to the largest of the group.
     init: (keys, hyper) -> state.
     epoch: (state, hyper, train) -> (state, terms); `state` is donated.
-    errors: (params, hyper, data) -> {"train": `[size]`, "test": `[size]`}.
-    memory_bytes: what the largest of them takes, its arguments included.
+    memory_bytes: what the larger of them takes, its arguments included.
   """
 
   size: int
-  latent_size: int
+  spec: Spec
   init: Any
   epoch: Any
-  errors: Any
   memory_bytes: int
 
 
@@ -75,64 +70,59 @@ def stack(trials: Sequence[Trial]) -> tuple[Key, Hyper]:
   return jax.vmap(jax.random.key)(seeds), hyper
 
 
-def build(group: list[Trial], train: Array | np.ndarray) -> Trainer:
-  """The trainer that all trials of a group share, padded to the largest."""
-  first = group[0]
+def padded_spec(group: list[Trial], features: tuple[int, ...]) -> Spec:
+  """The network that all trials of a group share, padded to the largest."""
   latent_size = max(trial.settings["latent_size"] for trial in group)
+  return group[0].spec(features, latent_size)
+
+
+def build(group: list[Trial], train: Array | np.ndarray) -> Trainer:
+  """The trainer that all trials of a group share."""
+  first = group[0]
   return trainer(
     first.objective,
-    first.spec(train.shape[1:], latent_size),
+    padded_spec(group, train.shape[1:]),
     num_epochs=first.settings["num_epochs"],
     batch_size=first.settings["batch_size"],
     schedule=first.schedule(len(train)),
   )
 
 
-def compile_program(group: list[Trial], data: Data, size: int) -> Program:
+def compile_program(group: list[Trial], train: Array, size: int) -> Program:
   """Compiles the program that trains `size` trials of a group at once."""
-  one = build(group, data["train"])
-
-  def errors(params: Params, hyper: Hyper, data: Data) -> Data:
-    model = one.model(hyper)
-    return {name: squared_error(model, params, x) for name, x in data.items()}
-
+  one = build(group, train)
   keys, hyper = stack(group[:size])
   init = jax.jit(jax.vmap(one.init)).lower(keys, hyper).compile()
   state = jax.eval_shape(jax.vmap(one.init), keys, hyper)
   epoch = (
     jax.jit(jax.vmap(one.epoch, in_axes=(0, 0, None)), donate_argnums=0)
-    .lower(state, hyper, data["train"])
-    .compile()
-  )
-  evaluate = (
-    jax.jit(jax.vmap(errors, in_axes=(0, 0, None)))
-    .lower(state.params, hyper, data)
+    .lower(state, hyper, train)
     .compile()
   )
   return Program(
     size=size,
-    latent_size=max(trial.settings["latent_size"] for trial in group),
+    spec=padded_spec(group, train.shape[1:]),
     init=init,
     epoch=epoch,
-    errors=evaluate,
-    memory_bytes=max(_memory_bytes(f) for f in (init, epoch, evaluate)),
+    memory_bytes=max(_memory_bytes(init), _memory_bytes(epoch)),
   )
 
 
-def fit_program(group: list[Trial], data: Data, memory_bytes: int) -> Program:
+def fit_program(group: list[Trial], train: Array, memory_bytes: int) -> Program:
   """Compiles the largest program that stays within the memory.
 
   The size is the whole group, or a fair share of it; one trial is taken even
   where it needs more.
   """
-  fixed = sum(x.nbytes for x in data.values())
   num_chunks, size = 1, len(group)
   while True:
-    program = compile_program(group, data, size)
+    program = compile_program(group, train, size)
     if program.memory_bytes <= memory_bytes or size == 1:
       return program
     # Memory is about linear in the trials; one more chunk at the least.
-    excess = (program.memory_bytes - fixed) / max(memory_bytes - fixed, 1)
+    excess = (program.memory_bytes - train.nbytes) / max(
+      memory_bytes - train.nbytes, 1
+    )
     num_chunks = min(
       max(num_chunks + 1, math.ceil(num_chunks * excess)), len(group)
     )
@@ -142,10 +132,10 @@ def fit_program(group: list[Trial], data: Data, memory_bytes: int) -> Program:
 def run_program(
   program: Program,
   trials: list[Trial],
-  data: Data,
+  train: Array,
   on_epoch: OnEpoch | None = None,
 ) -> Chunk:
-  """Trains and evaluates up to `program.size` trials of its group."""
+  """Trains up to `program.size` trials of its group."""
   # Repeats of the last trial fill the program up; their results are dropped.
   filled = trials + trials[-1:] * (program.size - len(trials))
   keys, hyper = stack(filled)
@@ -157,21 +147,20 @@ def run_program(
   state = program.init(keys, hyper)
   epochs = []
   for epoch in range(trials[0].settings["num_epochs"]):
-    state, terms = program.epoch(state, hyper, data["train"])
+    state, terms = program.epoch(state, hyper, train)
     epochs.append(kept(terms))
     if on_epoch is not None:
       on_epoch(trials, epoch + 1, epochs[-1])
   seconds = time.perf_counter() - start
   return Chunk(
     trials=trials,
-    latent_size=program.latent_size,
+    spec=program.spec,
     params=kept(state.params),
     history={
       name: np.stack([terms[name] for terms in epochs], axis=1)
       for name in sorted(epochs[0], key=lambda name: (name != "loss", name))
     },
     diverged_at=kept(state.diverged_at),
-    errors=kept(program.errors(state.params, hyper, data)),
     num_steps=int(state.step[0]),
     seconds=seconds,
   )

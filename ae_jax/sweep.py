@@ -9,15 +9,17 @@ float rounding. This file knows no disk.
 import os
 import textwrap
 import traceback
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from ae_jax.data import Dataset, from_arrays, to_float
-from ae_jax.evaluation.reconstruction import pca_squared_errors
+from ae_jax.evaluation.baselines import Baselines, baselines
+from ae_jax.evaluation.evaluate import Measured, OnMeasured, evaluate
+from ae_jax.evaluation.examples import Examples, examples
+from ae_jax.evaluation.measures import FAMILIES, MEASURES, families
 from ae_jax.grid import RESERVED, Trial, resolve
 from ae_jax.networks import autoencoder, unpad
 from ae_jax.objectives import OBJECTIVES
@@ -31,7 +33,7 @@ from ae_jax.program import (
   stack,
 )
 from ae_jax.trained import Trained
-from ae_jax.types import UsageError
+from ae_jax.types import Array, UsageError
 
 Row = dict[str, Any]
 
@@ -41,16 +43,19 @@ def run(
   train: np.ndarray | Dataset,
   test: np.ndarray | None = None,
   *,
+  measures: Sequence[str] = tuple(FAMILIES),
   memory_bytes: int | None = None,
   on_epoch: OnEpoch | None = None,
 ) -> list[Trained]:
-  """Trains every point of a grid; needs no files.
+  """Trains and measures every point of a grid; needs no files.
 
   Args:
     points: the grid, from `grid.product`, `grid.zipped`, `grid.union` or any
       list of dicts; `+` joins them.
     train: data `[n, *features]`, or a dataset with its test part.
     test: data `[m, *features]`; without it a fifth of `train` is held out.
+    measures: families of `evaluation.measures.FAMILIES`; "reconstruction" is
+      always measured.
     memory_bytes: what a program may take; half of the memory by default.
     on_epoch: called with trials, epoch and mean terms after each epoch.
 
@@ -64,12 +69,15 @@ def run(
   trials = resolve(points)
   memory = memory_bytes or half_of_memory()
   check(trials, dataset, memory)
-  baseline = pca_squared_errors(dataset.train, dataset.test)
+  data = examples(dataset)
+  wanted = families(measures)
+  sizes = {trial.settings["latent_size"] for trial in trials}
+  beside = baselines(data, sizes, wanted)
   trained = {}
   for chunk in train_chunks(
-    trials, dataset, memory_bytes=memory, on_epoch=on_epoch
+    trials, data.train, memory_bytes=memory, on_epoch=on_epoch
   ):
-    chunk_rows = rows(chunk, baseline)
+    chunk_rows = rows(chunk, measure(chunk, data, wanted), beside)
     for i, trial in enumerate(chunk.trials):
       size = trial.settings["latent_size"]
       own = trial.spec(dataset.train.shape[1:], size)
@@ -85,6 +93,17 @@ def run(
   return [trained[trial.id] for trial in trials]
 
 
+def measure(
+  chunk: Chunk,
+  data: Examples,
+  wanted: Sequence[str],
+  on_measured: OnMeasured | None = None,
+) -> Measured:
+  """Measures all trials of a chunk; see `evaluation.evaluate`."""
+  sizes = [trial.settings["latent_size"] for trial in chunk.trials]
+  return evaluate(chunk.spec, chunk.params, sizes, data, wanted, on_measured)
+
+
 def groups(trials: Iterable[Trial]) -> list[list[Trial]]:
   """Trials that share a compiled program, in the order of their first one."""
   by_group: dict[str, list[Trial]] = {}
@@ -95,7 +114,7 @@ def groups(trials: Iterable[Trial]) -> list[list[Trial]]:
 
 def train_chunks(
   trials: Iterable[Trial],
-  dataset: Dataset,
+  train: Array,
   *,
   memory_bytes: int,
   done: Collection[str] = (),
@@ -108,65 +127,61 @@ def train_chunks(
 
   Args:
     trials: the whole grid.
-    dataset: train and test data.
+    train: data `[n, *features]`, float32 or uint8.
     memory_bytes: what a program may take.
     done: ids of trials to leave out.
     on_epoch: called with trials, epoch and mean terms after each epoch.
 
   Yields:
-    Each chunk as soon as it is trained and evaluated.
+    Each chunk as soon as it is trained.
   """
-  data = {
-    "train": jnp.asarray(dataset.train),
-    "test": jnp.asarray(dataset.test),
-  }
   for group in groups(trials):
     if all(trial.id in done for trial in group):
       continue
-    program = fit_program(group, data, memory_bytes)
+    program = fit_program(group, train, memory_bytes)
     for start in range(0, len(group), program.size):
       part = group[start : start + program.size]
       missing = [trial for trial in part if trial.id not in done]
       if missing == part:
-        yield run_program(program, part, data, on_epoch)
+        yield run_program(program, part, train, on_epoch)
       elif missing:
-        smaller = compile_program(group, data, len(missing))
-        yield run_program(smaller, missing, data, on_epoch)
+        smaller = compile_program(group, train, len(missing))
+        yield run_program(smaller, missing, train, on_epoch)
 
 
-def rows(chunk: Chunk, baseline: dict[str, np.ndarray]) -> list[Row]:
+def rows(chunk: Chunk, measured: Measured, beside: Baselines) -> list[Row]:
   """The lines of the table: one dict a trial.
 
   Columns: `id`; `status`, "ok" or "diverged"; `diverged_step`, from 0 (None
   where it is ok); every setting; every term of the loss, mean over the last
-  epoch; `train_squared_error` and `test_squared_error`, summed over features,
-  mean over examples, and the same of a PCA of that latent size as `pca_...`;
-  `seconds`, the trial's share of its program's training time.
+  epoch; the measures of `evaluation.measures`; `seconds` and
+  `evaluation_seconds`, the trial's share of training and of measuring.
 
   Args:
     chunk: trained trials.
-    baseline: from `evaluation.reconstruction.pca_squared_errors`.
+    measured: their measures.
+    beside: those of the baselines.
   """
   table = []
   for i, trial in enumerate(chunk.trials):
+    own = {name: column[i] for name, column in measured.columns.items()}
+    values = own | beside[trial.settings["latent_size"]]
     diverged_step = int(chunk.diverged_at[i])
-    finite = all(np.isfinite(errors[i]) for errors in chunk.errors.values())
-    if diverged_step < 0 and not finite:  # by the update of the last step
-      diverged_step = chunk.num_steps - 1
-    row = {
-      "id": trial.id,
-      "status": "ok" if diverged_step < 0 else "diverged",
-      "diverged_step": None if diverged_step < 0 else diverged_step,
-      **trial.settings,
-      **{name: float(term[i, -1]) for name, term in chunk.history.items()},
-    }
-    for split in ("train", "test"):
-      row[f"{split}_squared_error"] = float(chunk.errors[split][i])
-    for split, errors in baseline.items():
-      size = min(trial.settings["latent_size"], len(errors) - 1)
-      row[f"pca_{split}_squared_error"] = float(errors[size])
-    row["seconds"] = chunk.seconds / len(chunk.trials)
-    table.append(row)
+    if diverged_step < 0 and not np.isfinite(values["train_squared_error"]):
+      diverged_step = chunk.num_steps - 1  # by the update of the last step
+    table.append(
+      {
+        "id": trial.id,
+        "status": "ok" if diverged_step < 0 else "diverged",
+        "diverged_step": None if diverged_step < 0 else diverged_step,
+        **trial.settings,
+        **{name: float(term[i, -1]) for name, term in chunk.history.items()},
+        **{name: float(values[name]) for name in MEASURES if name in values},
+        "seconds": chunk.seconds / len(chunk.trials),
+        "evaluation_seconds": sum(measured.seconds.values())
+        / len(chunk.trials),
+      }
+    )
   return table
 
 

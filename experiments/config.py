@@ -2,6 +2,7 @@
 
 from ml_collections import ConfigDict, config_dict
 
+from ae_jax.evaluation.measures import FAMILIES
 from ae_jax.grid import DEFAULTS
 
 
@@ -30,6 +31,8 @@ def base() -> ConfigDict:
       },
       "fixed": {k: v for k, v in DEFAULTS.items() if k != "objective"},
       "sweep": {},
+      # What trained models are measured by; fewer take less time.
+      "measures": tuple(FAMILIES),
       # What one program may take; half of the device's (CPU: the machine's).
       "memory_gb": config_dict.placeholder(float),
     }

@@ -46,6 +46,17 @@ class Progress:
     )
     self._bar.update(len(trials))
 
+  def on_baselines(self) -> None:
+    """Says that PCA and the data themselves are being measured."""
+    self._bar.set_description_str("measuring PCA")
+
+  def on_measured(self, family: str, num_trials: int) -> None:
+    """Takes the news of measures, as `evaluation.evaluate.OnMeasured`."""
+    self._bar.set_description_str(
+      f"{self._finished}/{self._num_trials} trials, measured {family} of"
+      f" {num_trials}"
+    )
+
   def __enter__(self) -> Self:
     return self
 

@@ -14,6 +14,7 @@ The same command on the same workdir trains only what is not there yet; a wider
 grid, only what is new.
 """
 
+import collections
 import hashlib
 import json
 import os
@@ -28,7 +29,10 @@ from absl import app, flags, logging
 from ml_collections import ConfigDict
 
 from ae_jax import checkpoints, data, grid, ledger, sweep
-from ae_jax.evaluation.reconstruction import pca_squared_errors
+from ae_jax.evaluation.baselines import baselines
+from ae_jax.evaluation.evaluate import Measured
+from ae_jax.evaluation.examples import examples
+from ae_jax.evaluation.measures import families
 from ae_jax.program import Chunk
 from ae_jax.training import batching
 from ae_jax.types import UsageError
@@ -43,6 +47,7 @@ class Run(NamedTuple):
 
   trials: list[grid.Trial]
   dataset: data.Dataset
+  measures: tuple[str, ...]
   workdir: Path
   memory_bytes: int
   lock: TextIO  # held as long as it is open
@@ -72,6 +77,7 @@ def prepare(argv: Sequence[str]) -> Run:
   config, axes, config_file, own = parse(argv, ("workdir",))
   fixed = config.fixed.to_dict()
   trials = grid.resolve(fixed | point for point in grid.union(axes))
+  measures = families(config.measures)
   dataset = data.load(**config.data)
   if config.memory_gb is not None and not config.memory_gb > 0:
     raise UsageError(f"memory_gb must be above 0; got {config.memory_gb}")
@@ -91,7 +97,7 @@ def prepare(argv: Sequence[str]) -> Run:
     **environment(),
   }
   lock = ledger.open_workdir(workdir, record)
-  return Run(trials, dataset, workdir, memory, lock)
+  return Run(trials, dataset, measures, workdir, memory, lock)
 
 
 def train(run: Run) -> None:
@@ -108,26 +114,39 @@ def train(run: Run) -> None:
     f" there already; groups of one shape: {len(sweep.groups(run.trials))}",
     flush=True,
   )
-  baseline = (
-    pca_squared_errors(run.dataset.train, run.dataset.test) if new else {}
-  )
   images, seconds = 0, 0.0
+  measuring: dict[str, float] = collections.defaultdict(float)
   with Progress(new) as progress:
+    data = examples(run.dataset)
+    beside = {}
+    if new:
+      progress.on_baselines()
+      sizes = {trial.settings["latent_size"] for trial in new}
+      begin = time.perf_counter()
+      beside = baselines(data, sizes, run.measures)
+      measuring["PCA and data"] = time.perf_counter() - begin
     for chunk in sweep.train_chunks(
       run.trials,
-      run.dataset,
+      data.train,
       memory_bytes=run.memory_bytes,
       done=done,
       on_epoch=progress.on_epoch,
     ):
-      _keep(run, chunk, baseline)
+      measured = sweep.measure(chunk, data, run.measures, progress.on_measured)
+      _keep(run, chunk, measured, sweep.rows(chunk, measured, beside))
       images += len(chunk.trials) * _images_per_trial(run, chunk)
       seconds += chunk.seconds
+      for family, taken in measured.seconds.items():
+        measuring[family] += taken
   _report(run)
-  summary = f"{len(new)} trained in {time.perf_counter() - start:.1f} s"
+  print(f"{len(new)} trained in {time.perf_counter() - start:.1f} s")
   if new:
-    summary += f"; {seconds:.1f} s of them at {images / seconds:,.0f} images/s"
-  print(summary)
+    print(
+      f"training: {seconds:.1f} s at {images / seconds:,.0f} images/s;"
+      f" measuring: {sum(measuring.values()):.1f} s ("
+      + ", ".join(f"{name} {s:.1f}" for name, s in measuring.items())
+      + "); the rest: compilation, files"
+    )
 
 
 def _report(run: Run) -> None:
@@ -151,7 +170,9 @@ def _report(run: Run) -> None:
   )
 
 
-def _keep(run: Run, chunk: Chunk, baseline: dict[str, np.ndarray]) -> None:
+def _keep(
+  run: Run, chunk: Chunk, measured: Measured, rows: list[sweep.Row]
+) -> None:
   """Writes a chunk to disk; its rows come last and make it count."""
   first = chunk.trials[0]
   checkpoints.save(
@@ -160,14 +181,17 @@ def _keep(run: Run, chunk: Chunk, baseline: dict[str, np.ndarray]) -> None:
     chunk.params,
     {
       "features": run.dataset.train.shape[1:],
-      "latent_size": chunk.latent_size,
+      "latent_size": chunk.spec.latent_size,
       "trials": [{"id": t.id, "settings": t.settings} for t in chunk.trials],
     },
   )
   for i, trial in enumerate(chunk.trials):
     history = {name: term[i] for name, term in chunk.history.items()}
     ledger.write_curves(run.workdir, trial.id, history)
-  ledger.add_rows(run.workdir, sweep.rows(chunk, baseline))
+    size = trial.settings["latent_size"]
+    units = {name: unit[i, :size] for name, unit in measured.units.items()}
+    ledger.write_units(run.workdir, trial.id, units)
+  ledger.add_rows(run.workdir, rows)
 
 
 def _images_per_trial(run: Run, chunk: Chunk) -> int:
@@ -192,6 +216,7 @@ def _identity(
     "data.test_fraction": config.data.test_fraction,
     "data.seed": config.data.seed,
     "data.standardize": config.data.standardize,
+    "measures": families(config.measures),
     **{f"fixed.{name}": value for name, value in config.fixed.items()},
     "data.sha256": digest.hexdigest()[:16],
   }

@@ -5,7 +5,10 @@ code) is left out of the row. `pca_NAME` is the same measure of a PCA with as
 many components, `pixels_NAME` that of the data itself.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
+
+from ae_jax.types import UsageError
 
 
 class Measure(NamedTuple):
@@ -23,6 +26,7 @@ class Measure(NamedTuple):
 
 
 NUM_SAMPLES = 64  # of the importance-weighted bound
+NUM_JACOBIANS = 128  # test examples whose Jacobian is taken
 NUM_NEIGHBOURS = 5  # of the k-nearest-neighbour classifier
 DEPTHS = (1, 10, 100)  # of the lists that image search returns
 NOISES = (0.1, 0.3, 0.5)
@@ -47,25 +51,27 @@ _FEATURES = {
   "probe_accuracy": Measure(
     "share", "higher", "test accuracy of a logistic regression on the codes"
   ),
-  "knn_accuracy": Measure(
-    "share", "higher", "test accuracy of the 5 nearest train codes' majority"
-  ),
   "silhouette": Measure(
     "-1 ... 1", "higher", "how far classes lie apart in the test codes"
   ),
 }
-_SEARCH = {
+_NEIGHBOURS = {
+  "knn_accuracy": Measure(
+    "share",
+    "higher",
+    f"test accuracy of the vote of the {NUM_NEIGHBOURS} nearest train codes",
+  ),
   **{
     f"precision_at_{k}": Measure(
-      "share", "higher", f"of the {k} nearest train images, those of the class"
+      "share", "higher", f"of the {k} nearest train codes, those of the class"
     )
     for k in DEPTHS
   },
   "mean_average_precision": Measure(
-    "share", "higher", "average precision within the 100 nearest, mean"
+    "share", "higher", f"average precision within the {max(DEPTHS)} nearest"
   ),
 }
-_CODES = {
+_ACTIVITY = {
   "code_mean": Measure("code", "", "mean activation of all units"),
   "active_share": Measure("share", "", "activations above 1e-3 in magnitude"),
   "dead_units": Measure("units", "lower", "units whose code never varies"),
@@ -98,11 +104,12 @@ _LIKELIHOOD = {
 FAMILIES: dict[str, dict[str, Measure]] = {
   "reconstruction": _RECONSTRUCTION,
   "features": _FEATURES,
-  "search": _SEARCH,
-  "codes": _CODES,
+  "neighbours": _NEIGHBOURS,
+  "activity": _ACTIVITY,
   "noise": _NOISE,
   "likelihood": _LIKELIHOOD,
 }
+PCA_FAMILIES = ("reconstruction", "features", "neighbours")
 _OWN = {k: v for family in FAMILIES.values() for k, v in family.items()}
 
 
@@ -116,6 +123,20 @@ def _beside(prefix: str, of: str, *families: dict[str, Measure]) -> dict:
 
 MEASURES: dict[str, Measure] = {
   **_OWN,
-  **_beside("pca", "PCA of that size", _RECONSTRUCTION, _FEATURES, _SEARCH),
-  **_beside("pixels", "the data itself", _FEATURES, _SEARCH),
+  **_beside("pca", "PCA of that size", _RECONSTRUCTION, _FEATURES, _NEIGHBOURS),
+  **_beside("pixels", "the data itself", _FEATURES, _NEIGHBOURS),
 }
+
+
+def families(names: Iterable[str]) -> tuple[str, ...]:
+  """Checks names of families; reconstruction is among them always.
+
+  Raises:
+    UsageError: a name is unknown.
+  """
+  for name in (names := [*names]):
+    if name not in FAMILIES:
+      raise UsageError(
+        f"unknown measures {name!r}; allowed: {', '.join(FAMILIES)}"
+      )
+  return tuple(f for f in FAMILIES if f in names or f == "reconstruction")

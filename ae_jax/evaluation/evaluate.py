@@ -1,0 +1,278 @@
+"""All measures of trials of one shape, jitted and vmapped over the trials."""
+
+import functools
+import math
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ae_jax.data import to_float
+from ae_jax.evaluation import (
+  activity,
+  features,
+  likelihood,
+  neighbours,
+  noise,
+  reconstruction,
+)
+from ae_jax.evaluation.blocks import in_blocks
+from ae_jax.evaluation.examples import Examples
+from ae_jax.evaluation.measures import (
+  CORRUPTIONS,
+  DEPTHS,
+  FAMILIES,
+  NOISES,
+  NUM_JACOBIANS,
+  NUM_NEIGHBOURS,
+  NUM_SAMPLES,
+)
+from ae_jax.networks import Spec, autoencoder
+from ae_jax.types import Array, Autoencoder, Params
+
+_TRIALS = 8  # measured at once
+_CODES = 1 << 28  # numbers of codes held at once
+
+OnMeasured = Callable[[str, int], None]
+Columns = dict[str, Any]  # name -> [trials]
+Units = dict[str, Any]  # name -> [trials, latent]
+
+
+class Measured(NamedTuple):
+  """Measures of some trials.
+
+  Attributes:
+    columns: name -> `[trials]`, as `measures.MEASURES` declares them.
+    units: name -> `[trials, latent]`, of each code unit: `mean`, `std`,
+      `active_share`; `singular_value` of the encoder's Jacobian, by falling
+      size (NaN beyond the number of features); of a Gaussian code `kl`.
+    seconds: family of measures -> what it took.
+  """
+
+  columns: Columns
+  units: Units
+  seconds: dict[str, float]
+
+
+def evaluate(
+  spec: Spec,
+  params: Params,
+  latent_sizes: Sequence[int],
+  data: Examples,
+  families: Iterable[str] = tuple(FAMILIES),
+  on_measured: OnMeasured | None = None,
+) -> Measured:
+  """Measures trials of one shape.
+
+  Args:
+    spec: of their networks, padded to the largest latent size.
+    params: `[trials, ...]`, padded.
+    latent_sizes: of each trial.
+    data: what to measure on.
+    families: which measures, names in `measures.FAMILIES`; those that the data
+      or the code do not allow are left out.
+    on_measured: called with the name of a family and the number of trials that
+      have it now.
+
+  Returns:
+    The measures.
+  """
+  num_trials = len(latent_sizes)
+  num_codes = (len(data.train) + len(data.test)) * spec.latent_size
+  size = max(min(_TRIALS, num_trials, _CODES // num_codes), 1)
+  parts, seconds = [], dict.fromkeys(families, 0.0)
+  for start in range(0, num_trials, size):
+    # The last trial fills the last block up: one shape, one compilation.
+    index = np.minimum(np.arange(start, start + size), num_trials - 1)
+    some = jax.tree.map(lambda p, i=index: jnp.asarray(p)[i], params)
+    sizes = jnp.asarray(latent_sizes)[index]
+    columns: Columns = {}
+    units: Units = {}
+    for family in seconds:
+      begin = time.perf_counter()
+      with jax.default_matmul_precision("highest"):
+        measured = _OF_FAMILY[family](spec, some, sizes, data)
+      measured = jax.tree.map(np.asarray, measured)
+      columns |= measured[0]
+      units |= measured[1]
+      seconds[family] += time.perf_counter() - begin
+      if on_measured is not None:
+        on_measured(family, min(start + size, num_trials))
+    parts.append((columns, units))
+  columns, units = jax.tree.map(
+    lambda *x: np.concatenate(x)[:num_trials], *parts
+  )
+  return Measured(columns, units, seconds)
+
+
+@functools.partial(jax.jit, static_argnames="num_classes")
+def measure_features(
+  train: Array,
+  test: Array,
+  train_classes: Array,
+  test_classes: Array,
+  num_classes: int,
+) -> Columns:
+  """The family "features" of codes, `[trials, n or m, latent]`."""
+
+  def of_trial(train: Array, test: Array) -> Columns:
+    return {
+      "probe_accuracy": features.linear_probe_accuracy(
+        train, train_classes, test, test_classes, num_classes
+      ),
+      "silhouette": features.silhouette(test, test_classes, num_classes),
+    }
+
+  return jax.vmap(of_trial)(train, test)
+
+
+@functools.partial(jax.jit, static_argnames="num_classes")
+def measure_neighbours(
+  train: Array,
+  test: Array,
+  train_classes: Array,
+  test_classes: Array,
+  num_classes: int,
+) -> Columns:
+  """The family "neighbours" of codes, as `measure_features`."""
+  k = min(max(DEPTHS), train.shape[1])
+  num_relevant = jnp.bincount(train_classes, length=num_classes)[test_classes]
+
+  def of_trial(train: Array, test: Array) -> Columns:
+    found = train_classes[neighbours.nearest(test, train, k).indices]
+    relevant = found == test_classes[:, None]
+    return {
+      "knn_accuracy": neighbours.knn_accuracy(
+        found[:, :NUM_NEIGHBOURS], test_classes, num_classes
+      ),
+      **{
+        f"precision_at_{depth}": neighbours.precision_at(relevant, depth)
+        for depth in DEPTHS
+        if depth <= k
+      },
+      "mean_average_precision": neighbours.mean_average_precision(
+        relevant, num_relevant
+      ),
+    }
+
+  return jax.vmap(of_trial)(train, test)
+
+
+def _vmapped(function: Callable[..., Any]) -> Callable[..., Any]:
+  """`function(model, params, data)` of one trial -> of trials of a spec."""
+
+  @functools.partial(jax.jit, static_argnums=0)
+  def of_trials(
+    spec: Spec, params: Params, latent_sizes: Array, data: Examples
+  ) -> Any:
+    return jax.vmap(
+      lambda params, size: function(autoencoder(spec, size), params, data)
+    )(params, latent_sizes)
+
+  return of_trials
+
+
+@_vmapped
+def _codes(
+  model: Autoencoder, params: Params, data: Examples
+) -> tuple[Array, Array]:
+  def of_block(block: Array) -> Array:
+    return reconstruction.codes(model, params, to_float(block))
+
+  return in_blocks(of_block, data.train), in_blocks(of_block, data.test)
+
+
+@_vmapped
+def _reconstruction(
+  model: Autoencoder, params: Params, data: Examples
+) -> tuple[Columns, Units]:
+  columns = {
+    f"{name}_squared_error": reconstruction.squared_error(model, params, x)
+    for name, x in (("train", data.train), ("test", data.test))
+  }
+  if data.unit_interval:
+    errors = reconstruction.unit_interval_errors(model, params, data.test)
+    columns |= {f"test_{name}": error for name, error in errors.items()}
+  return columns, {}
+
+
+@_vmapped
+def _activity(
+  model: Autoencoder, params: Params, data: Examples
+) -> tuple[Columns, Units]:
+  codes = in_blocks(
+    lambda x: reconstruction.codes(model, params, to_float(x)), data.test
+  )
+  columns, units = activity.activations(codes, model.latent_mask)
+  norm, values = activity.jacobian(model, params, data.test[:NUM_JACOBIANS])
+  padding = (0, len(model.latent_mask) - len(values))
+  return columns | {"jacobian_norm": norm}, units | {
+    "singular_value": jnp.pad(values, padding, constant_values=jnp.nan)
+  }
+
+
+@_vmapped
+def _noise(
+  model: Autoencoder, params: Params, data: Examples
+) -> tuple[Columns, Units]:
+  columns = {}
+  for corruption in CORRUPTIONS:
+    if corruption == "salt_and_pepper" and not data.unit_interval:
+      continue
+    errors = noise.squared_errors(
+      model, params, jax.random.key(0), data.test, corruption, NOISES
+    )
+    for i, level in enumerate(NOISES):
+      columns[f"squared_error_{corruption}_{level}"] = errors[i]
+  return columns, {}
+
+
+@_vmapped
+def _bounds(
+  model: Autoencoder, params: Params, data: Examples
+) -> tuple[Columns, Units]:
+  nats, units = likelihood.nats(
+    model, params, jax.random.key(0), data.test, NUM_SAMPLES
+  )
+  bits = data.test[0].size * math.log(2)
+  return {
+    **{f"test_{name}_nats": value for name, value in nats.items()},
+    **{f"test_{name}_bits_per_dim": v / bits for name, v in nats.items()},
+    "active_units": likelihood.active_units(units["variance"]),
+  }, {"kl": units["kl"]}
+
+
+def _likelihood(
+  spec: Spec, params: Params, latent_sizes: Array, data: Examples
+) -> tuple[Columns, Units]:
+  if spec.code != "gaussian":
+    return {}, {}
+  return _bounds(spec, params, latent_sizes, data)
+
+
+def _of_codes(measure: Callable[..., Columns]) -> Callable[..., Any]:
+  """A measure of codes and classes -> of trials; nothing without classes."""
+
+  def of_trials(
+    spec: Spec, params: Params, latent_sizes: Array, data: Examples
+  ) -> tuple[Columns, Units]:
+    if not data.num_classes:
+      return {}, {}
+    codes = _codes(spec, params, latent_sizes, data)
+    classes = data.train_classes, data.test_classes
+    return measure(*codes, *classes, num_classes=data.num_classes), {}
+
+  return of_trials
+
+
+_OF_FAMILY = {
+  "reconstruction": _reconstruction,
+  "features": _of_codes(measure_features),
+  "neighbours": _of_codes(measure_neighbours),
+  "activity": _activity,
+  "noise": _noise,
+  "likelihood": _likelihood,
+}

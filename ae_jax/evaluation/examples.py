@@ -1,0 +1,71 @@
+"""Data on the device, with what measures need to know of it."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ae_jax.data import Dataset, to_float
+from ae_jax.types import Array
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Examples:
+  """A train and a test set that measures read.
+
+  Attributes:
+    train: `[n, *features]`, float32 or uint8.
+    test: `[m, *features]`.
+    train_classes: `[n]`, integers in [0, num_classes); None: no classes.
+    test_classes: `[m]`, or None.
+    num_classes: 0 where there are none.
+    unit_interval: whether all data are in [0, 1].
+  """
+
+  train: Array
+  test: Array
+  train_classes: Array | None
+  test_classes: Array | None
+  num_classes: int = dataclasses.field(metadata={"static": True})
+  unit_interval: bool = dataclasses.field(metadata={"static": True})
+
+
+def examples(dataset: Dataset) -> Examples:
+  """Puts a dataset on the device and reads its labels as classes.
+
+  Labels are classes if they are strings, booleans or whole numbers, and if
+  both parts have at least two of them.
+  """
+  classes = _classes(dataset.train_labels, dataset.test_labels)
+  parts = (dataset.train, dataset.test)
+  train_classes, test_classes = classes or (None, None)
+  return Examples(
+    train=jnp.asarray(dataset.train),
+    test=jnp.asarray(dataset.test),
+    train_classes=train_classes,
+    test_classes=test_classes,
+    num_classes=0 if classes is None else 1 + int(max(map(np.max, classes))),
+    unit_interval=all(
+      to_float(x.min()) >= 0 and to_float(x.max()) <= 1 for x in parts
+    ),
+  )
+
+
+def _classes(
+  train: np.ndarray | None, test: np.ndarray | None
+) -> tuple[Array, Array] | None:
+  if train is None or test is None:
+    return None
+  labels = np.concatenate([train, test])
+  whole = labels.dtype.kind in "biuSU" or (
+    labels.dtype.kind == "f" and np.all(labels == np.floor(labels))
+  )
+  if not whole:
+    return None
+  _, classes = np.unique(labels, return_inverse=True)
+  parts = classes[: len(train)], classes[len(train) :]
+  if any(len(np.unique(part)) < 2 for part in parts):
+    return None
+  return jnp.asarray(parts[0]), jnp.asarray(parts[1])
