@@ -3,6 +3,8 @@
 #
 #   ./launch.sh                         the default sweep
 #   ./launch.sh sweep [--workdir=DIR] [--config=FILE] [--config.FIELD=VALUE ...]
+#   ./launch.sh encode|decode|reconstruct|sample|search|export --help
+#                                       uses a trained model of a run
 #   ./launch.sh test [pytest arguments]
 #
 # PYTHON names the interpreter (3.11 or newer); EXTRAS=cuda, tpu or tensorflow
@@ -59,6 +61,12 @@ install() {
   echo "$want" >"$venv/installed-${extras:-base}"
 }
 
+# experiment FILE ARGUMENT...: a program of experiments/.
+experiment() {
+  install
+  exec "$venv/bin/python" "$root/experiments/$1" "${@:2}"
+}
+
 EXTRAS=${EXTRAS:-}
 export JAX_COMPILATION_CACHE_DIR=${JAX_COMPILATION_CACHE_DIR:-$venv/jax_cache}
 export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0
@@ -69,9 +77,9 @@ if [[ $# -gt 0 && $1 != -* ]]; then
   shift
 fi
 case $command in
-  sweep)
-    install
-    exec "$venv/bin/python" "$root/experiments/sweep.py" "$@"
+  sweep) experiment sweep.py "$@" ;;
+  encode | decode | reconstruct | sample | search | export)
+    experiment use.py "$command" "$@"
     ;;
   test)
     install test
@@ -79,7 +87,8 @@ case $command in
     exec "$venv/bin/python" -m pytest "$@"
     ;;
   *)
-    echo "error: unknown command '$command'; available: sweep, test" >&2
+    echo "error: unknown command '$command'; available: sweep, encode, decode," \
+      "reconstruct, sample, search, export, test" >&2
     exit 2
     ;;
 esac

@@ -18,6 +18,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
+from ae_jax.atomic import replacing
 from ae_jax.data import Standardization
 from ae_jax.types import UsageError
 
@@ -123,7 +124,9 @@ def read_config(workdir: Path) -> dict[str, Any]:
   try:
     return json.loads(path.read_text(encoding="utf-8"))
   except OSError as error:
-    raise UsageError(f"{workdir} holds no run: {error}") from error
+    raise UsageError(
+      f"{workdir} holds no run: {CONFIG}: {error.strerror}"
+    ) from error
   except ValueError as error:
     raise UsageError(f"{path} is not a {CONFIG} of this program") from error
 
@@ -133,10 +136,8 @@ def write_standardization(
 ) -> None:
   """Keeps what the data was standardised with, for models that are loaded."""
   path = workdir / STANDARDIZATION
-  partial = path.with_name(f".{path.name}.partial")
-  with partial.open("wb") as file:
+  with replacing(path) as file:
     np.savez(file, **standardization._asdict())
-  partial.replace(path)
 
 
 def read_standardization(workdir: Path) -> Standardization | None:
@@ -169,12 +170,8 @@ def columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:
 
 def replace(path: Path, text: str) -> None:
   """Writes a file whole: it is the old one or the new one, nothing between."""
-  partial = path.with_name(f".{path.name}.partial")
-  with partial.open("w", encoding="utf-8") as file:
-    file.write(text)
-    file.flush()
-    os.fsync(file.fileno())
-  partial.replace(path)
+  with replacing(path) as file:
+    file.write(text.encode())
 
 
 def _write_series(

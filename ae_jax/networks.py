@@ -231,7 +231,7 @@ class _Encoder(nn.Module):
     spec = self.spec
     activation = ACTIVATIONS[spec.activation]
     if spec.network == "mlp":
-      x = x.reshape(len(x), -1)
+      x = x.reshape(x.shape[0], -1)
     elif x.ndim == 3:  # images of one channel
       x = x[..., None]
     for i, width in enumerate(spec.widths):
@@ -241,7 +241,7 @@ class _Encoder(nn.Module):
         else nn.Conv(width, (3, 3), strides=2, name=f"hidden_{i}")
       )
       x = activation(layer(x))
-    x = x.reshape(len(x), -1)
+    x = x.reshape(x.shape[0], -1)
 
     def head(name: str) -> Array:
       return nn.Dense(spec.latent_size, kernel_init=self.head_init, name=name)(
@@ -282,7 +282,7 @@ class _Decoder(nn.Module):
       sizes.append((height, width))
     top = (*sizes.pop(), self.spec.widths[-1])
     x = nn.Dense(math.prod(top), kernel_init=self.latent_init, name="latent")(z)
-    x = x.reshape(len(x), *top)
+    x = x.reshape(x.shape[0], *top)
     outputs = (*reversed(self.spec.widths[:-1]), channels)
     for i, output in enumerate(outputs):
       x = nn.ConvTranspose(output, (3, 3), strides=(2, 2), name=f"hidden_{i}")(

@@ -36,13 +36,21 @@ def load(
     The trial, ready to encode, decode, reconstruct and (a VAE) sample.
 
   Raises:
-    UsageError: there is no such run, trial, column or setting.
+    UsageError: there is no such run, trial, column or setting; or settings for
+      a trial that is given by its id.
   """
   workdir = Path(run_dir)
-  ledger.read_config(workdir)
+  ledger.read_config(workdir)  # or there is no run
   rows = ledger.read_rows(workdir)
+  if not rows:
+    raise UsageError(f"run {workdir} has no finished trial yet")
   if trial == "best":
     trial = best(rows.values(), by, where)
+  elif where:
+    raise UsageError(
+      f"trial {trial!r} is one trial; settings choose among those of a run:"
+      " give the one or the other"
+    )
   elif trial not in rows:
     raise UsageError(
       f"run {workdir} has no trial {trial!r}; it has {len(rows)}, the first of"
@@ -57,6 +65,7 @@ def load_trials(
   """Loads several trials of a run, by id; see `load`."""
   rows = ledger.read_rows(workdir)
   standardization = ledger.read_standardization(workdir)
+  data_range = ledger.read_config(workdir).get("data_range")
   return {
     trial_id: Trained(
       row=ledger.typed(rows[trial_id]),
@@ -65,6 +74,7 @@ def load_trials(
       model=autoencoder(spec),
       params=params,
       standardization=standardization,
+      data_range=None if data_range is None else tuple(data_range),
     )
     for trial_id, (spec, params) in checkpoints.load(workdir, trial_ids).items()
   }
@@ -84,19 +94,36 @@ def best(
       raise UsageError(
         f"the table has no column {name!r}; it has {', '.join(columns)}"
       )
-  values = {
-    row["id"]: value
-    for row in map(ledger.typed, rows)
+  fitting = [ledger.typed(row) for row in rows]
+  for name, value in where.items():
+    values = [row[name] for row in fitting]
+    fitting = [row for row in fitting if _same(row[name], value)]
+    if not fitting:
+      raise UsageError(
+        f"no such trial has {name}={value}; the values are {_listed(values)}"
+      )
+  scores = {
+    row["id"]: row[by]
+    for row in fitting
     if row["status"] == "ok"
-    and all(str(row[name]) == str(value) for name, value in where.items())
-    and isinstance(value := row[by], int | float)
-    and math.isfinite(value)
+    and isinstance(row[by], int | float)
+    and math.isfinite(row[by])
   }
-  if not values:
-    settings = ", ".join(f"{name}={value}" for name, value in where.items())
+  if not scores:
     raise UsageError(
-      f"no trial that ended well has a number in {by!r}"
-      + (f" and the settings {settings}" if where else "")
+      f"none of {len(fitting)} trials ended well and has a number in {by!r}"
     )
   more_is_better = by in MEASURES and MEASURES[by].better == "higher"
-  return (max if more_is_better else min)(values, key=values.__getitem__)
+  return (max if more_is_better else min)(scores, key=scores.__getitem__)
+
+
+def _same(stored: Any, given: Any) -> bool:
+  """Whether a setting of the table is the one that was asked for."""
+  if isinstance(stored, tuple):
+    given = tuple(given) if isinstance(given, list | tuple) else (given,)
+  return stored == given
+
+
+def _listed(values: Collection[Any], most: int = 8) -> str:
+  texts = [*dict.fromkeys(map(str, values))]
+  return ", ".join(texts[:most]) + (", ..." if len(texts) > most else "")

@@ -1,7 +1,7 @@
 """A trained autoencoder as functions on arrays of any length."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -17,10 +17,10 @@ _BATCH_SIZE = 1024
 class Trained(NamedTuple):
   """One trained trial.
 
-  `encode`, `decode`, `reconstruct` and `sample` take and give NumPy arrays in
-  the units of the data that it was trained on (bytes are read as x / 255,
-  standardisation is applied and undone), and walk them in batches, so that any
-  number of rows fits in memory.
+  Its methods take and give NumPy arrays in the units of the data that it was
+  trained on: bytes are read as x / 255, standardisation is applied and undone.
+  They walk an array in batches, which `encode_batches` and its like give one by
+  one: with these, what does not fit in memory may be a memory-mapped file.
 
   Attributes:
     row: its line of the table, see `sweep.rows`.
@@ -29,6 +29,8 @@ class Trained(NamedTuple):
     model: the pure functions.
     params: of the model.
     standardization: what its data was standardised with, or None.
+    data_range: the least and the greatest value of its train data in the units
+      of the data, see `data.value_range`; None where it is not known.
   """
 
   row: dict[str, Any]
@@ -37,6 +39,7 @@ class Trained(NamedTuple):
   model: Autoencoder
   params: Params
   standardization: Standardization | None = None
+  data_range: tuple[float, float] | None = None
 
   def encode(self, x: np.ndarray) -> np.ndarray:
     """Codes z = f(x); of a Gaussian code the mean.
@@ -49,12 +52,9 @@ class Trained(NamedTuple):
       `[n, latent]`, float32.
 
     Raises:
-      UsageError: x has another shape or holds no numbers.
+      UsageError: x has another shape, or holds what is no finite number.
     """
-    x = _check(x, self.spec.features, "data")
-    if self.standardization is not None:
-      x = self.standardization.apply(x)
-    return _in_batches(_encode, self.spec, self.params, x)
+    return np.concatenate([*self.encode_batches(x)])
 
   def decode(self, z: np.ndarray) -> np.ndarray:
     """Means x~ of p(x|z), in the units of the data.
@@ -66,37 +66,87 @@ class Trained(NamedTuple):
       `[n, *features]`, float32.
 
     Raises:
-      UsageError: z has another shape or holds no numbers.
+      UsageError: z has another shape, or holds what is no finite number.
     """
-    z = _check(z, (self.spec.latent_size,), "codes")
-    x = _in_batches(_decode, self.spec, self.params, z)
-    return x if self.standardization is None else self.standardization.undo(x)
+    return np.concatenate([*self.decode_batches(z)])
 
   def reconstruct(self, x: np.ndarray) -> np.ndarray:
     """Reconstructions x~ = g(f(x)), `[n, *features]`; see `encode`."""
-    return self.decode(self.encode(x))
+    return np.concatenate([*self.reconstruct_batches(x)])
 
   def sample(self, num_samples: int, seed: int = 0) -> np.ndarray:
-    """Means of p(x|z) at codes from the prior, z ~ N(0, I).
-
-    Args:
-      num_samples: n.
-      seed: of the codes.
+    """Means of p(x|z) at codes from the prior; see `sample_codes`.
 
     Returns:
-      `[n, *features]`, float32.
+      `[num_samples, *features]`, float32.
+    """
+    return self.decode(self.sample_codes(num_samples, seed))
+
+  def sample_codes(self, num_samples: int, seed: int = 0) -> np.ndarray:
+    """Codes from the prior, z ~ N(0, I).
+
+    Args:
+      num_samples: how many; of more of them these are the first.
+      seed: of the random numbers, in [0, 2^31).
+
+    Returns:
+      `[num_samples, latent]`, float32.
 
     Raises:
-      UsageError: the code has no prior: the objective is not a VAE.
+      UsageError: the code has no prior: the objective is not a VAE; or a number
+        is out of range.
     """
     if self.spec.code != "gaussian":
       raise UsageError(
         f"objective {self.row['objective']} has no prior to sample from; one"
         " with a Gaussian code, such as vae, has"
       )
+    for name, value in {"num_samples": num_samples, "seed": seed}.items():
+      if not 0 <= value < 2**31:
+        raise UsageError(f"{name} must be in [0, 2^31); got {value}")
     shape = (num_samples, self.spec.latent_size)
-    z = jax.random.normal(jax.random.key(seed), shape)
-    return self.decode(np.asarray(z))
+    return np.asarray(jax.random.normal(jax.random.key(seed), shape))
+
+  def encode_batches(self, x: np.ndarray) -> Iterator[np.ndarray]:
+    """What `encode` gives, `[batch, latent]` at a time."""
+    encode = self._function(_encode)
+    return (encode(batch) for batch in self._data(x))
+
+  def decode_batches(self, z: np.ndarray) -> Iterator[np.ndarray]:
+    """What `decode` gives, `[batch, *features]` at a time."""
+    decode = self._function(_decode)
+    codes = _floats(_checked(z, (self.spec.latent_size,), "codes"), "codes")
+    return (self._undo(decode(batch)) for batch in codes)
+
+  def reconstruct_batches(self, x: np.ndarray) -> Iterator[np.ndarray]:
+    """What `reconstruct` gives, `[batch, *features]` at a time."""
+    encode, decode = self._function(_encode), self._function(_decode)
+    return (self._undo(decode(encode(batch))) for batch in self._data(x))
+
+  def _function(
+    self, function: Callable[[Spec, Params, np.ndarray], Array]
+  ) -> Callable[[np.ndarray], np.ndarray]:
+    params = jax.device_put(self.params)  # once, and not for each batch
+    return lambda batch: _padded(
+      functools.partial(function, self.spec, params), batch
+    )
+
+  def _data(self, x: np.ndarray) -> Iterator[np.ndarray]:
+    x = _checked(x, self.spec.features, "data")
+    batches = _blocks(x) if are_bytes(x) else _floats(x, "data")
+    if self.standardization is None:
+      return batches
+    return map(self.standardization.apply, batches)
+
+  def _undo(self, x: np.ndarray) -> np.ndarray:
+    return x if self.standardization is None else self.standardization.undo(x)
+
+
+def are_bytes(x: np.ndarray) -> bool:
+  """Whether x stands for x / 255, as `data.from_arrays` has it."""
+  return x.dtype == np.uint8 and any(
+    block.max(initial=0) > 1 for block in _blocks(x)
+  )
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -111,29 +161,43 @@ def _decode(spec: Spec, params: Params, z: Array) -> Array:
   return model.mean(model.decode(params, z))
 
 
-def _in_batches(
-  function: Callable[..., Array],
-  spec: Spec,
-  params: Params,
-  x: np.ndarray,
+def _padded(
+  function: Callable[[np.ndarray], Array], batch: np.ndarray
 ) -> np.ndarray:
-  """Applies a function to `[n, ...]`, a power of two of rows at a time."""
-  size = min(_BATCH_SIZE, 1 << max(len(x) - 1, 0).bit_length())
-  results = []
-  for start in range(0, max(len(x), 1), size):
-    batch = x[start : start + size]
-    padding = [(0, size - len(batch))] + [(0, 0)] * (x.ndim - 1)
-    result = function(spec, params, np.pad(batch, padding))
-    results.append(np.asarray(result)[: len(batch)])
-  return np.concatenate(results)
+  """Applies a function to a power of two of rows: few shapes to compile."""
+  size = 1 << max(len(batch) - 1, 0).bit_length()
+  padding = [(0, size - len(batch))] + [(0, 0)] * (batch.ndim - 1)
+  return np.asarray(function(np.pad(batch, padding)))[: len(batch)]
 
 
-def _check(x: Any, trailing: tuple[int, ...], what: str) -> np.ndarray:
+def _checked(x: Any, trailing: tuple[int, ...], what: str) -> np.ndarray:
+  """Returns numbers `[n, *trailing]`, or raises."""
   x = np.asarray(x)
   if x.shape[1:] != trailing or x.ndim == 0:
     wanted = ", ".join(map(str, ("n", *trailing)))
     raise UsageError(f"the {what} must have shape [{wanted}]; got {x.shape}")
   if x.dtype.kind not in "buif":
     raise UsageError(f"the {what} must be numbers; got type {x.dtype}")
-  are_bytes = x.dtype == np.uint8 and x.max(initial=0) > 1  # as `data` has it
-  return x if are_bytes else x.astype(np.float32)
+  return x
+
+
+def _blocks(x: np.ndarray) -> Iterator[np.ndarray]:
+  """Gives `[batch, ...]` at a time; of no rows one empty batch."""
+  for start in range(0, max(len(x), 1), _BATCH_SIZE):
+    yield x[start : start + _BATCH_SIZE]
+
+
+def _floats(x: np.ndarray, what: str) -> Iterator[np.ndarray]:
+  """Gives finite float32 `[batch, ...]` at a time, or raises."""
+  start = 0
+  for block in _blocks(x):
+    with np.errstate(over="ignore"):  # an overflow is infinite below
+      batch = block.astype(np.float32)
+    finite = np.isfinite(batch).all(axis=tuple(range(1, batch.ndim)))
+    if not finite.all():
+      raise UsageError(
+        f"row {start + finite.argmin()} of the {what} (counted from 0) is NaN"
+        " or infinite as float32"
+      )
+    yield batch
+    start += len(batch)

@@ -95,6 +95,7 @@ def prepare(argv: Sequence[str]) -> Run:
     "identity": identity,
     "config": json.loads(config.to_json_best_effort()) | {"sweep": axes},
     "command": list(argv),
+    "data_range": data.value_range(dataset),
     **environment(),
   }
   lock = ledger.open_workdir(workdir, record)

@@ -467,6 +467,16 @@ def test_standardize_uses_the_statistics_of_the_train_set():
   np.testing.assert_allclose(dataset.test, expected + 1 / std, rtol=1e-5)
 
 
+@pytest.mark.parametrize("standardize", [False, True])
+def test_value_range_is_in_the_units_of_the_data(standardize):
+  x = np.linspace(-3, 7, 40).reshape(10, 4)
+  dataset = data.from_arrays(x, x * 9, standardize=standardize)
+  np.testing.assert_allclose(data.value_range(dataset), (-3, 7), rtol=1e-6)
+  x = np.arange(51, 103, dtype=np.uint8).reshape(13, 4)
+  dataset = data.from_arrays(x, x, standardize=standardize)
+  np.testing.assert_allclose(data.value_range(dataset), (0.2, 0.4), rtol=1e-6)
+
+
 def test_standardize_maps_bytes_to_the_unit_interval_first():
   x = np.uint8([[0, 7], [255, 7]])
   dataset = data.from_arrays(x, x, standardize=True)

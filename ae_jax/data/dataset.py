@@ -49,6 +49,20 @@ class Dataset(NamedTuple):
   standardization: Standardization | None = None
 
 
+def value_range(dataset: Dataset) -> tuple[float, float]:
+  """The least and the greatest value of the train set.
+
+  Returns:
+    In the units before standardisation; of bytes in [0, 1].
+  """
+  extremes = to_float(
+    np.stack([dataset.train.min(axis=0), dataset.train.max(axis=0)])
+  )
+  if dataset.standardization is not None:
+    extremes = dataset.standardization.undo(extremes)
+  return float(extremes.min()), float(extremes.max())
+
+
 def to_float(x: ArrayT) -> ArrayT:
   """Maps bytes to [0, 1], `x / 255`; leaves float32 as it is.
 

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import tokenize
 import zipfile
 import zlib
 
@@ -18,6 +19,17 @@ _ROLES = {
   "y_test": "test_labels",
 }
 _KERAS = {"x_train", "y_train", "x_test", "y_test"}
+# What NumPy and the libraries under it raise at a file with changed bytes.
+DAMAGED = (
+  ValueError,
+  EOFError,
+  SyntaxError,
+  tokenize.TokenError,
+  NotImplementedError,
+  RuntimeError,
+  zipfile.BadZipFile,
+  zlib.error,
+)
 
 
 def read(
@@ -117,7 +129,7 @@ def _read_file(
   except (OSError, MemoryError) as error:
     reason = getattr(error, "strerror", None) or error
     raise UsageError(f"cannot read {option}={path}: {reason}") from error
-  except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+  except DAMAGED as error:
     reason = str(error).partition("\n")[0]
     raise UsageError(
       f"cannot read {option}={path}, which is damaged or holds Python "

@@ -1,0 +1,31 @@
+"""Files that are there whole or not at all."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+  """Opens a file that takes the place of `path` when the block ends.
+
+  A block that raises leaves `path` as it was; so does a process that is killed.
+
+  Args:
+    path: in a folder that exists.
+
+  Raises:
+    OSError: the file cannot be written.
+  """
+  partial = path.with_name(f".{path.name}.partial")
+  try:
+    with partial.open("wb") as file:
+      yield file
+      file.flush()
+      os.fsync(file.fileno())
+    partial.replace(path)
+  except BaseException:
+    partial.unlink(missing_ok=True)
+    raise

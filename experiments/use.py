@@ -1,0 +1,283 @@
+"""Uses a trained model: codes, pictures, search, export.
+
+Every command takes the folder of a run and picks one of its trials: the best,
+or the one that --trial, --by and --where name. `./launch.sh COMMAND --help`
+shows an example of each. Inputs are never unpickled and never written to.
+"""
+
+import argparse
+import math
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from absl import logging
+from sklearn.neighbors import NearestNeighbors
+from tqdm import tqdm
+
+from ae_jax import export, runs
+from ae_jax.data import to_float
+from ae_jax.trained import Trained, are_bytes
+from ae_jax.types import UsageError
+from experiments import array_files, pictures, use_flags
+
+_NUM_PICTURED = 64  # pairs, or queries
+_MOST_PICTURED = 1024  # single images
+_MOST_FOUND_PICTURED = 20
+_PAIRS_A_ROW = 16
+_BLOCK = 1024  # queries at a time
+
+
+def main(argv: Sequence[str]) -> None:
+  """Runs the program; exits with 2 and one line at a mistake of the user."""
+  logging.set_verbosity(logging.WARNING)  # Orbax reports each step of a load
+  try:
+    arguments = use_flags.parse(argv)
+    _COMMANDS[arguments.command](arguments)
+  except UsageError as error:
+    print(f"error: {error}", file=sys.stderr)
+    sys.exit(2)
+  except KeyboardInterrupt:
+    print("\ninterrupted: no file was left half-written", file=sys.stderr)
+    sys.exit(130)
+
+
+def encode(arguments: argparse.Namespace) -> None:
+  """INPUT [n, *features] -> codes [n, latent]."""
+  source, target = arguments.input, arguments.output
+  array_files.check_output(target, (".npy",), [source])
+  trained = _load(arguments)
+  x = array_files.read(source, trained.spec.features)
+  shape = (len(x), trained.spec.latent_size)
+  _write(target, shape, _naming(source, trained.encode_batches, x))
+
+
+def decode(arguments: argparse.Namespace) -> None:
+  """CODES [n, latent] -> means of the data [n, *features]."""
+  source, target = arguments.codes, arguments.output
+  array_files.check_output(target, (".npy", ".png"), [source])
+  trained = _load(arguments)
+  z = array_files.read(source, (trained.spec.latent_size,))
+  _write_decoded(target, trained, z, source)
+
+
+def sample(arguments: argparse.Namespace) -> None:
+  """Codes from the prior -> means of the data [num, *features]."""
+  array_files.check_output(arguments.output, (".npy", ".png"), [])
+  trained = _load(arguments)
+  z = trained.sample_codes(arguments.num, arguments.seed)
+  _write_decoded(arguments.output, trained, z, "samples")
+
+
+def reconstruct(arguments: argparse.Namespace) -> None:
+  """INPUT [n, *features] -> reconstructions of that shape."""
+  source, target = arguments.input, arguments.output
+  array_files.check_output(target, (".npy", ".png"), [source])
+  trained = _load(arguments)
+  features = trained.spec.features
+  if target.suffix == ".png":
+    pictures.check_images(features)
+  x = array_files.read(source, features)
+  if target.suffix == ".npy":
+    batches = _naming(source, trained.reconstruct_batches, x)
+    _write(target, (len(x), *features), batches)
+    return
+  shown = _numbers(x[:_NUM_PICTURED], x)
+  again = np.concatenate([*_naming(source, trained.reconstruct_batches, shown)])
+  columns = min(_PAIRS_A_ROW, max(len(shown), 1))
+  pairs = [pictures.in_rows(images, columns) for images in (shown, again)]
+  _draw(
+    target,
+    np.stack(pairs, axis=1).reshape(-1, columns, *features),
+    trained,
+    f"{len(shown)} of {len(x)} originals, each above its reconstruction",
+  )
+
+
+def search(arguments: argparse.Namespace) -> None:
+  """The GALLERY examples whose codes are nearest to those of QUERIES."""
+  folder, k = arguments.folder, arguments.num
+  inputs = (arguments.queries, arguments.gallery)
+  names = ("indices.npy", "distances.npy", "found.png")
+  *targets, picture = (folder / name for name in names)
+  if folder.is_dir():
+    for target in (*targets, picture):
+      array_files.check_output(target, (".npy", ".png"), inputs)
+  elif folder.exists():
+    raise UsageError(f"cannot write to {folder}: it is no folder")
+  trained = _load(arguments)
+  features = trained.spec.features
+  queries, gallery = (array_files.read(path, features) for path in inputs)
+  if k > len(gallery):
+    raise UsageError(
+      f"--num={k} is more than the {len(gallery)} rows of {arguments.gallery}"
+    )
+  if len(queries) == 0:
+    raise UsageError(f"{arguments.queries} has no rows to search for")
+  query_codes, gallery_codes = (
+    np.concatenate(
+      [*_progress(_naming(path, trained.encode_batches, x), len(x), "encode")]
+    )
+    for path, x in zip(inputs, (queries, gallery), strict=True)
+  )
+  distances, indices = _nearest(query_codes, gallery_codes, k)
+  try:
+    folder.mkdir(parents=True, exist_ok=True)
+  except OSError as error:
+    raise UsageError(f"cannot make {folder}: {error.strerror}") from error
+  for target, values in zip(targets, (indices, distances), strict=True):
+    array_files.write(target, values.shape, [values])
+    print(f"wrote {target}: {values.dtype} {list(values.shape)}")
+  if not pictures.are_images(features):
+    print(f"no picture: data of shape {features} are no images")
+    return
+  shown = _numbers(queries[:_NUM_PICTURED], queries)
+  nearest = indices[:_NUM_PICTURED, :_MOST_FOUND_PICTURED]
+  found = _numbers(gallery[nearest.ravel()], gallery)
+  found = found.reshape(*nearest.shape, *features)
+  images = np.concatenate([shown[:, None], found], axis=1)
+  _draw(
+    picture,
+    images,
+    trained,
+    f"{len(shown)} of {len(queries)} queries, each before what was found",
+    lead=True,
+  )
+
+
+def export_model(arguments: argparse.Namespace) -> None:
+  """StableHLO functions, weights and what describes them, in FOLDER."""
+  export.check_folder(arguments.folder)
+  for path in export.save(_load(arguments), arguments.folder):
+    print(f"wrote {path}: {path.stat().st_size:,} bytes")
+
+
+def _load(arguments: argparse.Namespace) -> Trained:
+  trained = runs.load(
+    arguments.run_dir, arguments.trial, by=arguments.by, **arguments.where
+  )
+  row = trained.row
+  names = ("objective", "latent_size", "seed", arguments.by)
+  values = (
+    f"{name}={row[name]:.4g}"
+    if isinstance(row[name], float)
+    else f"{name}={row[name]}"
+    for name in dict.fromkeys(names)
+  )
+  print(f"trial {row['id']}: {', '.join(values)}")
+  return trained
+
+
+def _write_decoded(
+  target: Path, trained: Trained, z: np.ndarray, source: Path | str
+) -> None:
+  """Decodes to a `.npy` of all, or a picture of the first."""
+  features = trained.spec.features
+  if target.suffix == ".npy":
+    batches = _naming(source, trained.decode_batches, z)
+    _write(target, (len(z), *features), batches)
+    return
+  pictures.check_images(features)
+  shown = z[:_MOST_PICTURED]
+  x = np.concatenate([*_naming(source, trained.decode_batches, shown)])
+  columns = math.ceil(max(len(x), 1) ** 0.5)
+  _draw(
+    target,
+    pictures.in_rows(x, columns),
+    trained,
+    f"{len(x)} of {len(z)} images",
+  )
+
+
+def _nearest(
+  queries: np.ndarray, gallery: np.ndarray, k: int
+) -> tuple[np.ndarray, np.ndarray]:
+  """Exact nearest neighbours: distances and indices `[num_queries, k]`."""
+  finder = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(gallery)
+  blocks = (
+    queries[start : start + _BLOCK] for start in range(0, len(queries), _BLOCK)
+  )
+  found = [
+    finder.kneighbors(block)
+    for block in _progress(blocks, len(queries), "search")
+  ]
+  distances, indices = map(np.concatenate, zip(*found, strict=True))
+  return distances, indices
+
+
+def _numbers(rows: np.ndarray, of: np.ndarray) -> np.ndarray:
+  """Some rows of an array as float32, as the model reads the whole of it."""
+  if are_bytes(of):
+    return to_float(rows)
+  with np.errstate(over="ignore"):  # an overflow is told as infinite
+    return rows.astype(np.float32)
+
+
+def _naming(
+  source: Path | str,
+  function: Callable[[np.ndarray], Iterator[np.ndarray]],
+  x: np.ndarray,
+) -> Iterator[np.ndarray]:
+  """The batches that a function gives; its errors say whose they are."""
+  try:
+    yield from function(x)
+  except UsageError as error:
+    raise UsageError(f"{source}: {error}") from error
+
+
+def _progress(
+  batches: Iterable[np.ndarray], num_rows: int, what: str
+) -> Iterator[np.ndarray]:
+  """A bar with the time left over what takes more than a few seconds."""
+  terminal = sys.stderr.isatty()
+  with tqdm(
+    total=num_rows,
+    desc=what,
+    unit=" rows",
+    unit_scale=True,
+    delay=2,
+    mininterval=0.2 if terminal else 5.0,
+    bar_format="{desc}  {percentage:3.0f}%|{bar:20}| {rate_fmt}, {remaining}"
+    + (" left" if terminal else " left\n"),
+  ) as bar:
+    for batch in batches:
+      yield batch
+      bar.update(len(batch))
+
+
+def _write(
+  target: Path, shape: tuple[int, ...], batches: Iterator[np.ndarray]
+) -> None:
+  array_files.write(target, shape, _progress(batches, shape[0], "rows"))
+  print(f"wrote {target}: float32 {list(shape)}")
+
+
+def _draw(
+  target: Path,
+  images: np.ndarray,
+  trained: Trained,
+  what: str,
+  **layout: Any,
+) -> None:
+  if images.size == 0:
+    raise UsageError(f"there is nothing to draw in {target}: no rows")
+  extremes = trained.data_range or (np.nanmin(images), np.nanmax(images))
+  low, high = pictures.grey_range(*extremes)
+  pictures.write(target, pictures.tile(images, low, high, **layout))
+  print(f"wrote {target}: {what}; {pictures.say_range(low, high)}")
+
+
+_COMMANDS = {
+  "encode": encode,
+  "decode": decode,
+  "reconstruct": reconstruct,
+  "sample": sample,
+  "search": search,
+  "export": export_model,
+}
+
+
+if __name__ == "__main__":
+  main(sys.argv)

@@ -1,0 +1,145 @@
+"""A trained model on arrays of any length, in the units of its data."""
+
+import jax
+import numpy as np
+import pytest
+
+from ae_jax.data import Standardization
+from ae_jax.networks import Spec, autoencoder
+from ae_jax.trained import Trained
+from ae_jax.types import UsageError
+
+MLP = Spec((4, 3), 5, widths=(16,))
+VAE = Spec((4, 3), 5, widths=(16,), code="gaussian", output="bernoulli")
+# A product over fewer or more rows may be summed in another order.
+CLOSE = {"rtol": 1e-5, "atol": 1e-6}
+
+
+def trained(spec, standardization=None):
+  model = autoencoder(spec)
+  params = jax.tree.map(np.asarray, model.init(jax.random.key(0)))
+  row = {"objective": "vae" if spec.code == "gaussian" else "autoencoder"}
+  return Trained(row, {}, spec, model, params, standardization)
+
+
+def uniform(n, spec=MLP):
+  rng = np.random.default_rng(n)
+  return rng.uniform(size=(n, *spec.features)).astype(np.float32)
+
+
+@pytest.mark.parametrize("n", [1, 1023, 1024, 1025])
+@pytest.mark.parametrize("spec", [MLP, VAE], ids=["point", "gaussian"])
+def test_batches_are_the_pure_functions_in_one_piece(spec, n):
+  one, x = trained(spec), uniform(n)
+  code = one.model.encode(one.params, x)
+  mean = code.mean if spec is VAE else code
+  means = one.model.mean(one.model.decode(one.params, mean))
+  z = one.encode(x)
+  assert z.dtype == np.float32
+  np.testing.assert_allclose(z, mean, **CLOSE)
+  np.testing.assert_allclose(one.decode(z), means, **CLOSE)
+  np.testing.assert_allclose(one.reconstruct(x), means, **CLOSE)
+  lengths = [len(batch) for batch in one.encode_batches(x)]
+  assert lengths == [*[1024] * (n // 1024), *[n % 1024] * (n % 1024 > 0)]
+
+
+@pytest.mark.parametrize("spec", [MLP, VAE], ids=["point", "gaussian"])
+def test_no_rows_give_no_rows(spec):
+  one = trained(spec)
+  for x in (uniform(0), uniform(0).astype(np.uint8)):
+    assert one.encode(x).shape == (0, 5)
+    assert one.reconstruct(x).shape == (0, 4, 3)
+  assert one.decode(np.zeros((0, 5))).shape == (0, 4, 3)
+
+
+def test_bytes_stand_for_x_over_255_and_zeros_and_ones_for_themselves():
+  one = trained(MLP)
+  x = np.random.default_rng(0).integers(0, 256, (1030, 4, 3), dtype=np.uint8)
+  np.testing.assert_allclose(
+    one.encode(x), one.encode(x.astype(np.float32) / 255), **CLOSE
+  )
+  # What bytes mean is one decision for all rows: some batches are all dark.
+  dark = np.concatenate([np.ones((1024, 4, 3), np.uint8), x[:6]])
+  np.testing.assert_allclose(
+    one.encode(dark), one.encode(dark.astype(np.float32) / 255), **CLOSE
+  )
+  binary = (x > 127).astype(np.uint8)
+  for values in (binary, binary.astype(bool), binary.astype(np.int64)):
+    np.testing.assert_array_equal(
+      one.encode(values), one.encode(binary.astype(np.float32))
+    )
+
+
+def test_codes_are_never_bytes():
+  one, z = trained(MLP), np.full((2, 5), 200, np.uint8)
+  np.testing.assert_array_equal(one.decode(z), one.decode(z.astype(np.float32)))
+
+
+def test_standardised_data_goes_in_and_out_in_its_own_units():
+  mean = np.arange(12.0).reshape(4, 3)
+  std = np.linspace(0.5, 3.0, 12).reshape(4, 3)
+  inside, one = trained(MLP), trained(MLP, Standardization(mean, std))
+  x = uniform(10) * 7
+  scaled = ((x - mean[None]) / std[None]).astype(np.float32)
+  np.testing.assert_allclose(one.encode(x), inside.encode(scaled), **CLOSE)
+  expected = inside.reconstruct(scaled) * std[None] + mean[None]
+  np.testing.assert_allclose(one.reconstruct(x), expected, rtol=1e-5, atol=1e-5)
+  scaled = ((np.uint8(51) / 255 - mean[None]) / std[None]).astype(np.float32)
+  np.testing.assert_allclose(
+    one.encode(np.full((1, 4, 3), 51, np.uint8)),
+    inside.encode(scaled),
+    **CLOSE,
+  )
+
+
+def test_a_memory_mapped_file_is_an_array_too(tmp_path):
+  one, x = trained(MLP), uniform(1025)
+  np.save(tmp_path / "x.npy", x)
+  mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+  np.testing.assert_array_equal(one.encode(mapped), one.encode(x))
+
+
+def test_samples_are_means_of_codes_from_the_prior():
+  one = trained(VAE)
+  z = one.sample_codes(20_000, seed=3)
+  # Standard errors: 1/sqrt(n) of the mean, sqrt(2/n) of the variance.
+  np.testing.assert_allclose(z.mean(axis=0), 0, atol=5 / 20_000**0.5)
+  np.testing.assert_allclose(z.var(axis=0), 1, atol=5 * (2 / 20_000) ** 0.5)
+  # Another number of them is another program: the last bit may differ.
+  np.testing.assert_allclose(one.sample_codes(7, seed=3), z[:7], **CLOSE)
+  np.testing.assert_allclose(one.sample(7, seed=3), one.decode(z[:7]), **CLOSE)
+  assert np.abs(one.sample(7) - one.sample(7, seed=3)).max() > 0.01
+  assert one.sample(0).shape == (0, 4, 3)
+
+
+MISTAKES = {
+  "no rows": (lambda: trained(MLP).encode(np.float32(3)), r"\[n, 4, 3\].*\(\)"),
+  "flat": (lambda: trained(MLP).encode(np.zeros((2, 12))), r"got \(2, 12\)"),
+  "codes": (lambda: trained(MLP).decode(np.zeros((2, 4))), r"codes.*\[n, 5\]"),
+  "words": (lambda: trained(MLP).encode(np.full((2, 4, 3), "a")), "type <U1"),
+  "complex": (
+    lambda: trained(MLP).decode(np.zeros((2, 5), complex)),
+    "type complex128",
+  ),
+  "sample": (lambda: trained(MLP).sample(2), "objective autoencoder has no pr"),
+  "seed": (lambda: trained(VAE).sample(2, seed=-1), r"seed must be.*got -1"),
+  "number": (lambda: trained(VAE).sample(-1), r"num_samples must be.*got -1"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_one_line(mistake):
+  call, message = MISTAKES[mistake]
+  with pytest.raises(UsageError, match=message) as raised:
+    call()
+  assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("value", [np.nan, -np.inf, 1e300])
+def test_the_first_row_that_is_not_finite_is_named(value):
+  x = uniform(2000).astype(np.float64)
+  x[1500, 2, 1] = x[1700, 0, 0] = value
+  with pytest.raises(UsageError, match="row 1500 of the data"):
+    trained(MLP).encode(x)
+  with pytest.raises(UsageError, match="row 1 of the codes"):
+    trained(MLP).decode([[0.0] * 5, [value] * 5])
