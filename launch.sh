@@ -3,6 +3,7 @@
 #
 #   ./launch.sh                         the default sweep
 #   ./launch.sh sweep [--workdir=DIR] [--config=FILE] [--config.FIELD=VALUE ...]
+#   ./launch.sh report RUN_DIR [--by=COLUMN] [--picture=FILE.png]
 #   ./launch.sh test [pytest arguments]
 #
 # PYTHON names the interpreter (3.11 or newer); EXTRAS=cuda, tpu or tensorflow
@@ -69,9 +70,9 @@ if [[ $# -gt 0 && $1 != -* ]]; then
   shift
 fi
 case $command in
-  sweep)
+  sweep | report)
     install
-    exec "$venv/bin/python" "$root/experiments/sweep.py" "$@"
+    exec "$venv/bin/python" "$root/experiments/$command.py" "$@"
     ;;
   test)
     install test
@@ -79,7 +80,7 @@ case $command in
     exec "$venv/bin/python" -m pytest "$@"
     ;;
   *)
-    echo "error: unknown command '$command'; available: sweep, test" >&2
+    echo "error: unknown command '$command'; available: sweep, report, test" >&2
     exit 2
     ;;
 esac

@@ -27,7 +27,7 @@ import numpy as np
 from absl import app, flags, logging
 from ml_collections import ConfigDict
 
-from ae_jax import checkpoints, data, grid, ledger, sweep
+from ae_jax import checkpoints, data, grid, ledger, report, sweep
 from ae_jax.evaluation.reconstruction import pca_squared_errors
 from ae_jax.program import Chunk
 from ae_jax.training import batching
@@ -145,6 +145,7 @@ def _report(run: Run) -> None:
     f"table:  {run.workdir / ledger.RESULTS}\n"
     f"curves: {run.workdir / ledger.CURVES}\n"
     f"models: {run.workdir / checkpoints.FOLDER}\n"
+    f"report: {report.write(run.workdir, run.dataset)}\n"
     f"{len(rows)} trials: {num_ok} ok, {len(rows) - num_ok} diverged; ",
     end="",
   )
@@ -179,11 +180,6 @@ def _identity(
   config: ConfigDict, config_file: Path, dataset: data.Dataset
 ) -> dict[str, Any]:
   """What must be the same for all runs in a workdir; the grid may grow."""
-  digest = hashlib.sha256()
-  for array in dataset:
-    if isinstance(array, np.ndarray):
-      digest.update(f"{array.shape} {array.dtype}".encode())
-      digest.update(array.tobytes())
   identity = {
     "config_file": config_file.name,
     "objective": config.objective,
@@ -192,7 +188,7 @@ def _identity(
     "data.seed": config.data.seed,
     "data.standardize": config.data.standardize,
     **{f"fixed.{name}": value for name, value in config.fixed.items()},
-    "data.sha256": digest.hexdigest()[:16],
+    "data.sha256": data.digest(dataset),
   }
   return json.loads(json.dumps(identity))
 

@@ -5,10 +5,22 @@ import pathlib
 
 from ae_jax.data import files
 from ae_jax.data.arrays import from_arrays
-from ae_jax.data.dataset import Dataset, Standardization, to_float
+from ae_jax.data.dataset import (
+  Dataset,
+  Standardization,
+  digest,
+  to_float,
+)
 from ae_jax.types import UsageError
 
-__all__ = ["Dataset", "Standardization", "from_arrays", "load", "to_float"]
+__all__ = [
+  "Dataset",
+  "Standardization",
+  "digest",
+  "from_arrays",
+  "load",
+  "to_float",
+]
 
 
 def load(

@@ -1,0 +1,259 @@
+"""Still pictures: arrays -> PNG, drawn without any global state.
+
+Images are `[h, w]` or `[h, w, 3]` in [0, 1] here; `models` brings them there.
+Words of users are drawn as they are, never read as mathematics.
+"""
+
+import base64
+import io
+import warnings
+from collections.abc import Sequence
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ae_jax.report.blocks import Picture
+from ae_jax.report.overview import COLORS, DASHES
+
+DPI = 100
+_FONT_SIZE = 9
+_MAX_NAMED_CLASSES = 20
+_MARKERS = "os^Dv"
+LINES = {
+  "solid": "-",
+  "dash": "--",
+  "dot": ":",
+  "dashdot": "-.",
+  "longdash": (0, (8, 3)),
+}
+_GAP = 1  # pixels of a mosaic between two images
+
+
+def embed(
+  figure: Figure, caption: str, alt: str, wide: bool = False
+) -> Picture:
+  """A drawn figure as a picture of the page."""
+  width, height = (figure.get_size_inches() * DPI).round().astype(int).tolist()
+  uri = base64.b64encode(png(figure)).decode()
+  return Picture(
+    caption, alt, f"data:image/png;base64,{uri}", width, height, wide
+  )
+
+
+def png(figure: Figure) -> bytes:
+  """A drawn figure as the bytes of a PNG."""
+  buffer = io.BytesIO()
+  with warnings.catch_warnings(), mpl.rc_context({"font.size": _FONT_SIZE}):
+    # A word in a script that the font lacks is drawn as boxes.
+    warnings.filterwarnings("ignore", "Glyph .* missing from font")
+    figure.savefig(buffer, format="png", dpi=DPI)
+  return buffer.getvalue()
+
+
+def strips(rows: Sequence[tuple[str, np.ndarray]]) -> Figure:
+  """Rows of images, each with its name.
+
+  Args:
+    rows: names and images `[n, h, w(, 3)]`, all of one shape.
+  """
+  images = np.stack([images for _, images in rows])
+  figure = Figure(figsize=(7.2, 0.15 + 0.62 * len(rows)))
+  draw_strips(figure.add_axes((0.17, 0.02, 0.82, 0.96)), images, rows)
+  return figure
+
+
+def draw_strips(
+  axes: Axes, images: np.ndarray, rows: Sequence[tuple[str, np.ndarray]]
+) -> None:
+  """Draws images `[rows, n, h, w(, 3)]` with the names of the rows."""
+  tiles = mosaic(images)
+  axes.imshow(tiles, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+  step = len(tiles) / len(rows)
+  axes.set_yticks(
+    [(i + 0.5) * step - 0.5 for i in range(len(rows))],
+    [name for name, _ in rows],
+    parse_math=False,
+    fontsize=_FONT_SIZE,
+  )
+  axes.tick_params(length=0)
+  axes.set_xticks([])
+  axes.spines[:].set_visible(False)
+
+
+def tiles(images: np.ndarray, cmap: str = "gray") -> Figure:
+  """A grid of images `[rows, columns, h, w(, 3)]` in [0, 1]."""
+  array = mosaic(images)
+  height, width = array.shape[:2]
+  side = 3.6
+  figure = Figure(figsize=(side, side * min(height / width, 2.0)))
+  axes = figure.add_axes((0, 0, 1, 1))
+  axes.imshow(array, cmap=cmap, vmin=0, vmax=1, interpolation="nearest")
+  axes.set_axis_off()
+  return figure
+
+
+def mosaic(images: np.ndarray) -> np.ndarray:
+  """`[rows, columns, h, w(, 3)]` -> one image, white between them."""
+  gap = [(0, 0), (0, 0), (_GAP, _GAP), (_GAP, _GAP)]
+  padded = np.pad(
+    images, gap + [(0, 0)] * (images.ndim - 4), constant_values=1.0
+  )
+  rows, columns, h, w, *channels = padded.shape
+  return padded.swapaxes(1, 2).reshape(rows * h, columns * w, *channels)
+
+
+def profiles(rows: Sequence[tuple[str, np.ndarray]]) -> Figure:
+  """Examples that are no images, each a panel, each row of them a line.
+
+  Args:
+    rows: names and examples `[n, d]`, n <= 4.
+  """
+  n = len(rows[0][1])
+  figure = _figure(7.2, 0.9 + 1.0 * n)
+  panels = figure.subplots(n, 1, sharex=True, squeeze=False)[:, 0]
+  for i, axes in enumerate(panels):
+    for (name, examples), color, dash in zip(
+      rows, ("#000000", *COLORS), DASHES, strict=False
+    ):
+      x = np.arange(1, examples.shape[1] + 1)
+      axes.plot(
+        x,
+        examples[i],
+        color=color,
+        linestyle=LINES[dash],
+        marker="." if len(x) < 40 else None,
+        linewidth=1.2,
+        label=name,
+      )
+    _quiet(axes)
+  panels[-1].set_xlabel("feature")
+  figure.legend(
+    *panels[0].get_legend_handles_labels(),
+    loc="outside upper center",
+    ncols=len(rows),
+    frameon=False,
+  )
+  return figure
+
+
+def scatter(
+  panels: Sequence[tuple[str, np.ndarray]], labels: np.ndarray | None
+) -> Figure:
+  """Codes in the plane, coloured and marked by class, with its name.
+
+  Args:
+    panels: titles and points `[n, 2]`.
+    labels: `[n]`, or None.
+  """
+  figure = _figure(7.2, 3.5)
+  all_axes = figure.subplots(1, len(panels), squeeze=False)[0]
+  for axes, (title, points) in zip(all_axes, panels, strict=True):
+    _draw_classes(axes, points, labels)
+    axes.set_title(title, fontsize=_FONT_SIZE + 1)
+    _quiet(axes)
+  return figure
+
+
+def histograms(
+  values: Sequence[tuple[str, np.ndarray]],
+  norms: tuple[str, Sequence[tuple[str, float, float]]] | None,
+) -> Figure:
+  """Densities of code values, a line each, and norms beside them.
+
+  Args:
+    values: names and values of any shape.
+    norms: the name of the hyper-parameter, and for each of its values the mean
+      norm of the Jacobian and its spread.
+  """
+  figure = _figure(7.2, 3.0)
+  left, *right = figure.subplots(1, 1 + (norms is not None), squeeze=False)[0]
+  pooled = np.concatenate([v.ravel() for _, v in values])
+  low, high = np.percentile(pooled, [0.5, 99.5]).tolist()
+  edges = np.linspace(*_interval(low, high), 41)
+  shades = mpl.colormaps["viridis"](np.linspace(0, 0.85, len(values)))
+  for (name, v), shade, dash in zip(
+    values, shades, (DASHES * len(values))[: len(values)], strict=True
+  ):
+    counts, _ = np.histogram(v, edges)
+    left.stairs(
+      counts / v.size, edges, color=shade, label=name, linestyle=LINES[dash]
+    )
+  left.set_yscale("log")
+  left.set_xlabel("value of a code unit")
+  left.set_ylabel("share of all values")
+  left.legend(frameon=False, fontsize=_FONT_SIZE - 1)
+  _quiet(left)
+  if norms is not None:
+    name, points = norms
+    texts, means, spreads = zip(*points, strict=True)
+    x = range(len(points))
+    right[0].errorbar(x, means, spreads, color=COLORS[0], marker="o", capsize=3)
+    right[0].set_xticks(x, texts, parse_math=False)
+    right[0].set_xlabel(name, parse_math=False)
+    right[0].set_ylabel("norm of df/dx")
+    _quiet(right[0])
+  return figure
+
+
+def _figure(width: float, height: float) -> Figure:
+  """In inches of `DPI` pixels."""
+  return Figure(figsize=(width, height), layout="constrained")
+
+
+def _draw_classes(
+  axes: Axes, points: np.ndarray, labels: np.ndarray | None
+) -> None:
+  if labels is None:
+    axes.scatter(*points.T, s=6, color=COLORS[0], linewidths=0)
+    return
+  classes, index = np.unique(labels, return_inverse=True)
+  if len(classes) > _MAX_NAMED_CLASSES:
+    axes.scatter(*points.T, s=6, c=index, cmap="cividis", linewidths=0)
+    return
+  for i in range(len(classes)):
+    own = points[index == i]
+    axes.scatter(
+      *own.T,
+      s=8,
+      color=COLORS[i % len(COLORS)],
+      marker=_MARKERS[i % len(_MARKERS)],
+      linewidths=0,
+      alpha=0.7,
+    )
+  for i, name in enumerate(classes.tolist()):
+    text = axes.text(
+      *np.median(points[index == i], axis=0).tolist(),
+      class_name(name),
+      ha="center",
+      va="center",
+      fontsize=_FONT_SIZE,
+      fontweight="bold",
+      parse_math=False,
+      bbox={
+        "boxstyle": "round,pad=0.15",
+        "facecolor": "white",
+        "edgecolor": COLORS[i % len(COLORS)],
+        "alpha": 0.85,
+      },
+    )
+    text.set_clip_on(True)
+
+
+def class_name(label: object) -> str:
+  """A label as a short word."""
+  text = label.decode(errors="replace") if isinstance(label, bytes) else label
+  word = " ".join(str(text).split())
+  return word if len(word) <= 12 else f"{word[:11]}…"
+
+
+def _interval(low: float, high: float) -> tuple[float, float]:
+  """The interval, widened where it is too narrow for float32 to divide."""
+  least = 1e-6 * max(abs(low), abs(high), 1e-6)
+  return (low, high) if high - low > least else (low - least, high + least)
+
+
+def _quiet(axes: Axes) -> None:
+  axes.spines[["top", "right"]].set_visible(False)
+  axes.tick_params(labelsize=_FONT_SIZE - 1, color="#999999")
