@@ -183,12 +183,13 @@ def _reconstructions(
       " put on the noisy ones"
     )
   lines += [
-    ("autoencoder", best.decode(z[seen.shown])),
-    ("PCA", by_pca(seen, size)),
+    ("reconstructed", best.decode(z[seen.shown])),
+    ("by PCA", by_pca(seen, size)),
   ]
+  components = min(size, len(seen.baseline.components))
   caption += (
-    f". Both the autoencoder and the PCA have {size} code units"
-    f" (the data have {seen.baseline.mean.size} features)."
+    f"; code of {size} units, PCA of {components} components; the data have"
+    f" {seen.baseline.mean.size} features."
   )
   alt = f"Rows of test examples: {', '.join(name for name, _ in lines)}"
   if is_images(best.spec.features):
@@ -351,5 +352,6 @@ def _rectangle(images: np.ndarray, columns: int) -> np.ndarray:
   columns = min(columns, len(images))
   missing = -len(images) % columns
   padding = [(0, missing)] + [(0, 0)] * (images.ndim - 1)
-  filled = np.pad(images, padding, constant_values=1.0)
+  nothing = 1.0 if images.ndim == 4 else np.nan
+  filled = np.pad(images, padding, constant_values=nothing)
   return filled.reshape(-1, columns, *images.shape[1:])

@@ -15,12 +15,18 @@ from ae_jax.evaluation.measures import NOISES
 from ae_jax.report import trials
 from ae_jax.report.trials import Row, Rows
 
-# Okabe and Ito's colours that stand out on white; black is kept for PCA.
+# Okabe and Ito's colours that stand out on white, and grey; PCA is black.
 COLORS = (
-  "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9",
-)  # fmt: skip
-SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "star", "cross")
+  "#0072B2",
+  "#D55E00",
+  "#009E73",
+  "#CC79A7",
+  "#E69F00",
+  "#56B4E9",
+  "#767676",
+)
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
+SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "star")
 _MAX_POINTS = 40_000  # of all learning curves together
 _MAX_TICKS = 12
 _LOG_RATIO = 10.0
@@ -84,14 +90,14 @@ def heat_map(rows: Rows, by: str, strength: str) -> go.Figure:
       z=[[cell and cell.mean for cell in line] for line in grid],
       text=[["" if c is None else str(c) for c in line] for line in grid],
       texttemplate="%{text}",
-      textfont={"size": 12},
+      textfont={"size": 11},
       colorscale="Cividis",
-      reversescale=not trials.more_is_better(by),
+      reversescale=trials.more_is_better(by),
+      showscale=False,
       hovertemplate=(
         f"latent size %{{x}}<br>{_escape(strength)} %{{y}}<br>%{{text}}"
         "<extra></extra>"
       ),
-      colorbar={"thickness": 10, "outlinewidth": 0},
       xgap=2,
       ygap=2,
     )
@@ -122,7 +128,8 @@ def parallel_coordinates(rows: Rows, by: str) -> go.Figure | None:
       by,
     )
   )
-  dimensions = [_setting_axis(shown, name) for name in trials.varying(shown)]
+  varying = trials.varying(shown)
+  dimensions = [_setting_axis(shown, name) for name in varying]
   dimensions += [
     _measure_axis(name, values)
     for name in measures
@@ -137,7 +144,7 @@ def parallel_coordinates(rows: Rows, by: str) -> go.Figure | None:
       line={
         "color": [*map(math.log10, colors)] if logarithmic else colors,
         "colorscale": "Viridis",
-        "reversescale": not trials.more_is_better(by),
+        "reversescale": trials.more_is_better(by),
       },
       labelfont={"size": 12},
       tickfont={"size": 11},
@@ -145,7 +152,9 @@ def parallel_coordinates(rows: Rows, by: str) -> go.Figure | None:
       labelside="top",
     )
   )
-  return _laid_out(figure, margin={"l": 70, "r": 60, "t": 60, "b": 24})
+  longest = max(map(len, dimensions[0]["ticktext"])) if varying else 0
+  left = 24 + 6 * min(max(longest, 8), 30)
+  return _laid_out(figure, margin={"l": left, "r": 50, "t": 50, "b": 24})
 
 
 def learning_curves(
@@ -262,7 +271,7 @@ def axis_type(values: Sequence[float]) -> str:
 
 
 def style(index: int) -> tuple[str, str, str]:
-  """Colour, dash and marker of the i-th line, different for the first 210."""
+  """Colour, dash and marker of the i-th line; the first 210 differ."""
   return (
     COLORS[index % len(COLORS)],
     DASHES[index % len(DASHES)],
@@ -283,7 +292,7 @@ def _setting_axis(rows: Rows, name: str) -> dict:
   step = max(1, -(-len(values) // _MAX_TICKS))
   ticks = range(0, len(values), step)
   return {
-    "label": _escape(name.replace("_", " ")),
+    "label": _escape(trials.words(name)),
     "values": [values.index(row[name]) for row in rows],
     "tickvals": [*ticks],
     "ticktext": [_escape(values[i] or "none") for i in ticks],
@@ -292,7 +301,7 @@ def _setting_axis(rows: Rows, name: str) -> dict:
 
 
 def _measure_axis(name: str, values: list[float]) -> dict:
-  label = _escape(name.replace("_", " "))
+  label = _escape(trials.words(name))
   if axis_type(values) != "log":
     return {"label": label, "values": values}
   logs = [*map(math.log10, values)]
@@ -323,7 +332,7 @@ def _escape(text: str) -> str:
 
 
 def _with_unit(measure: str) -> str:
-  name, unit = measure.replace("_", " "), trials.unit(measure)
+  name, unit = trials.words(measure), trials.unit(measure)
   return _escape(name if not unit or unit in name else f"{name} ({unit})")
 
 
@@ -340,7 +349,13 @@ def _axis(title: str, shown: Sequence[float]) -> dict:
   kind = axis_type([value for value in shown if value > 0])
   if any(value < 0 for value in shown):
     kind = "linear"
-  return {"title": title, "type": kind, "exponentformat": "power"}
+  axis = {"title": title, "type": kind, "exponentformat": "power"}
+  if kind == "log":
+    logs = [math.log10(value) for value in shown if value > 0]
+    ticks = _log_ticks(min(logs) - 0.15, max(logs) + 0.15)
+    axis["tickvals"] = [10**tick for tick in ticks]
+    axis["ticktext"] = [f"{10**tick:.3g}" for tick in ticks]
+  return axis
 
 
 def _laid_out(figure: go.Figure, **layout: dict) -> go.Figure:

@@ -1,6 +1,7 @@
 """A run directory -> `report.html`."""
 
 import json
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -121,7 +122,7 @@ def render(run: Run, dataset: Dataset, sections: list[Section]) -> str:
     summary=(
       f"{len(run.rows)} trials: {num_ok} ok, {len(run.rows) - num_ok} diverged."
       f" {len(dataset.train):,} train and {len(dataset.test):,} test examples"
-      f" of shape {' x '.join(map(str, dataset.train.shape[1:]))}"
+      f" of shape [{', '.join(map(str, dataset.train.shape[1:]))}]"
       + (", standardised." if dataset.standardization is not None else ".")
     ),
     sections=sections,
@@ -188,9 +189,9 @@ def _by_size(run: Run) -> Section:
         _plot(
           overview.heat_map(own, run.by, strength),
           f"{name}: {measure} over latent size and {strength}, mean ± standard"
-          " deviation over seeds, at the best other settings.",
-          150 + 44 * num_values,
-        )._replace(wide=False)
+          " deviation over seeds, at the best other settings; dark is best.",
+          90 + 40 * num_values,
+        )._replace(wide=len(sizes) > 5, min_width=100 + 84 * len(sizes))
       )
   return Section("Latent size and strength", "", blocks)
 
@@ -203,12 +204,12 @@ def _every_trial(run: Run) -> Section:
       _plot(
         figure,
         "A line for each trial that ended well, coloured by"
-        f" {run.by.replace('_', ' ')} (yellow is best). Drag along an axis to"
+        f" {run.by.replace('_', ' ')} (dark is best). Drag along an axis to"
         " keep the trials in a range; click the axis to let them go.",
         380,
-      )._replace(min_width=820)
+      )._replace(min_width=900)
     )
-  blocks.append(tables.all_trials(run.rows))
+  blocks.append(tables.all_trials(run.rows, run.by))
   if len(trials.ok(run.rows)) < len(run.rows):
     blocks.append(tables.diverged(run.rows))
   return Section("All trials", "", blocks)
@@ -293,6 +294,7 @@ def _objectives(workdir: Path, dataset: Dataset, run: Run) -> Section:
 
 def _how(run: Run) -> Section:
   config = run.config
+  _, *arguments = config.get("command", [""])
   seconds = [trials.number(row, "seconds") or 0.0 for row in run.rows]
   facts = {
     "git commit": config.get("git_commit") or "not known",
@@ -304,7 +306,7 @@ def _how(run: Run) -> Section:
     "How to reproduce",
     "",
     [
-      Listing("The command.", " ".join(map(str, config.get("command", [])))),
+      Listing("The command.", f"./launch.sh sweep {shlex.join(arguments)}"),
       tables.pairs(facts, "What it ran on."),
       Listing(
         "The configuration.", json.dumps(config.get("config", {}), indent=2)

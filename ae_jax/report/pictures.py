@@ -13,6 +13,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from ae_jax.report.blocks import Picture
 from ae_jax.report.overview import COLORS, DASHES
@@ -97,8 +98,9 @@ def tiles(images: np.ndarray, cmap: str = "gray") -> Figure:
 def mosaic(images: np.ndarray) -> np.ndarray:
   """`[rows, columns, h, w(, 3)]` -> one image, white between them."""
   gap = [(0, 0), (0, 0), (_GAP, _GAP), (_GAP, _GAP)]
+  nothing = 1.0 if images.ndim == 5 else np.nan  # of any colour map
   padded = np.pad(
-    images, gap + [(0, 0)] * (images.ndim - 4), constant_values=1.0
+    images, gap + [(0, 0)] * (images.ndim - 4), constant_values=nothing
   )
   rows, columns, h, w, *channels = padded.shape
   return padded.swapaxes(1, 2).reshape(rows * h, columns * w, *channels)
@@ -181,9 +183,11 @@ def histograms(
       counts / v.size, edges, color=shade, label=name, linestyle=LINES[dash]
     )
   left.set_yscale("log")
+  left.yaxis.set_minor_formatter(NullFormatter())
   left.set_xlabel("value of a code unit")
   left.set_ylabel("share of all values")
-  left.legend(frameon=False, fontsize=_FONT_SIZE - 1)
+  if len(values) > 1:
+    left.legend(frameon=False, fontsize=_FONT_SIZE - 1)
   _quiet(left)
   if norms is not None:
     name, points = norms

@@ -7,14 +7,6 @@ from ae_jax.report import trials
 from ae_jax.report.blocks import Cell, Table
 from ae_jax.report.trials import Row, Rows
 
-_WORDS = {
-  "id": "trial",
-  "latent_size": "latent size",
-  "train_squared_error": "train error",
-  "test_squared_error": "test error",
-  "pca_test_squared_error": "PCA test error",
-}
-
 
 def best_trials(best: Sequence[Row], rows: Rows, by: str) -> Table:
   """The best trial of each objective (and size), PCA beside it.
@@ -56,14 +48,18 @@ def best_trials(best: Sequence[Row], rows: Rows, by: str) -> Table:
   )
 
 
-def all_trials(rows: Rows) -> Table:
+def all_trials(rows: Rows, by: str) -> Table:
   """Every trial: what varies among them, and every number of its own."""
-  measures = [n for n in trials.results(rows) if _any_number(rows, n)]
-  beside = [n for n in ("pca_test_squared_error",) if _any_number(rows, n)]
-  settings = dict.fromkeys(["objective", "latent_size", *trials.varying(rows)])
+  first = [by, "test_squared_error", "pca_test_squared_error"]
+  columns = dict.fromkeys(["id", "objective", "latent_size"])
+  columns |= dict.fromkeys(n for n in first if _any_number(rows, n))
+  columns |= dict.fromkeys(["status", *trials.varying(rows)])
+  columns |= dict.fromkeys(
+    n for n in trials.results(rows) if _any_number(rows, n)
+  )
   return table_of(
     rows,
-    ["id", "status", *settings, *measures, *beside],
+    [*columns],
     "All trials; settings that are the same for all are left out. A click on"
     " a heading sorts.",
     sortable=True,
@@ -127,7 +123,7 @@ def table_of(
   ]
   return Table(
     caption,
-    columns=[_WORDS.get(name, name.replace("_", " ")) for name in columns],
+    columns=[trials.words(name) for name in columns],
     titles=[_title(name) for name in columns],
     numeric=[_is_numeric(rows, name) for name in columns],
     rows=[list(line) for line in zip(*cells, strict=True)],

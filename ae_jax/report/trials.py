@@ -19,6 +19,12 @@ Rows = Sequence[Row]
 
 _ENDING = ("id", "status", "diverged_step")
 _FIRST_RESULT = "loss"
+_SHORT = {
+  "id": "trial",
+  "train_squared_error": "train error",
+  "test_squared_error": "test error",
+  "pca_test_squared_error": "PCA test error",
+}
 _BESIDE = ("pca_", "pixels_")
 _ROUNDING = 1e-12  # of the largest number beside it
 
@@ -90,6 +96,11 @@ def results(rows: Rows) -> list[str]:
 def unit(measure: str) -> str:
   """Of a column; empty where it is not known."""
   return MEASURES[measure].unit if measure in MEASURES else ""
+
+
+def words(column: str) -> str:
+  """A column as it stands in a heading."""
+  return _SHORT.get(column, column.replace("_", " "))
 
 
 def more_is_better(measure: str) -> bool:
