@@ -1,4 +1,4 @@
-"""The page of a run: what is on it, what is not, and that nothing runs in it."""
+"""The page of a run: what is on it, what is not; nothing of a user runs."""
 
 import csv
 import json
@@ -133,6 +133,8 @@ def images(tmp_path_factory):
     "--config.sweep.seed=0,1",
     "--config.sweep.strength=0.01,0.1",
     "--config.sweep.noise=0.0,0.1",
+    "--config.sweep.corruption=masking",
+    "--config.sweep.beta=1.0",
     labels=np.array([SCRIPT, "$x^2$ & 漢字", "<b>"] * 20),
     name="<b>x&y",
   )
@@ -155,8 +157,8 @@ def test_the_page_of_images(images):
   assert "Autoencoders on <b>x&y" in page.words
   kinds = [figure["data"][0]["type"] for figure in page.figures]
   assert kinds == ["scatter", "heatmap", "heatmap", "parcoords", "scatter"]
-  # Reconstructions, codes, histogram, filters; samples, traversal, manifold.
-  assert len(page.pictures) == 3 * 4 + 3
+  # Reconstructions, codes, PCA's, values, filters; of the VAE three more.
+  assert len(page.pictures) == 3 * 5 + 3
   noisy = [alt for alt in page.pictures if "noisy" in alt]
   assert len(noisy) == 1
 
@@ -199,7 +201,7 @@ def test_measures_that_are_there_are_shown(images, tmp_path):
   for words in ("pixels knn accuracy", "pca precision at 10", "dead units"):
     assert words in text
   assert "Largest probe accuracy: 0.5" in text
-  assert any("Jacobian norms" in alt for alt in page.pictures)
+  assert any("Norm of the encoder's Jacobian" in alt for alt in page.pictures)
 
 
 @pytest.mark.parametrize(
@@ -220,7 +222,7 @@ def test_measures_that_are_there_are_shown(images, tmp_path):
       id="convolutions, a class for each image",
     ),
     pytest.param(
-      1e12 * RNG.normal(size=(40, 3)),
+      1e6 * RNG.normal(size=(40, 3)),
       None,
       ("--config.sweep.objective=autoencoder", "--config.sweep.latent_size=8"),
       ["autoencoder"],

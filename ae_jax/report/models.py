@@ -5,6 +5,7 @@ from statistics import NormalDist
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from ae_jax import pca
@@ -74,15 +75,15 @@ def examples(dataset: Dataset) -> Examples:
   x = _raw(dataset, dataset.test[:_NUM_CODES])
   labels = dataset.test_labels
   labels = None if labels is None else labels[:_NUM_CODES]
-  first = range(len(x))
+  order = [*range(len(x))]
   if labels is not None:
-    _, firsts = np.unique(labels, return_index=True)
-    first = [*firsts.tolist(), *sorted({*first} - {*firsts.tolist()})]
+    firsts = np.unique(labels, return_index=True)[1].tolist()
+    order = [*firsts, *sorted({*order} - {*firsts})]
   low, high = float(x.min()), float(x.max())
   return Examples(
     x=x,
     labels=labels,
-    shown=[*first][:_NUM_EXAMPLES],
+    shown=order[:_NUM_EXAMPLES],
     low=low,
     high=high if high > low else low + 1.0,
     dataset=dataset,
@@ -112,7 +113,11 @@ def choose(rows: Rows, by: str) -> Shown | None:
 
 
 def look(
-  shown: Shown, rows: Rows, models: Mapping[str, Trained], seen: Examples
+  shown: Shown,
+  rows: Rows,
+  models: Mapping[str, Trained],
+  seen: Examples,
+  beside: Picture | None,
 ) -> list[Picture]:
   """All pictures of one objective.
 
@@ -121,6 +126,7 @@ def look(
     rows: of the objective.
     models: id -> model, for `shown.ids` at least.
     seen: from `examples`.
+    beside: from `pca_codes`.
   """
   best = models[shown.best["id"]]
   plane = models[shown.plane["id"]] if shown.plane else None
@@ -130,7 +136,9 @@ def look(
   made = [
     _reconstructions(best, shown.best, rows, z, seen),
     _codes(best, plane, z, seen),
-    _penalty(shown, rows, codes),
+    beside,
+    _values(shown, codes),
+    _jacobian_norms(shown, rows),
     _filters(best),
   ]
   if best.spec.code == "gaussian" and is_images(best.spec.features):
@@ -218,73 +226,74 @@ def _corrupt(
   statistics = seen.dataset.standardization
   clean = x if statistics is None else statistics.apply(x)
   key = jax.random.key(0)
-  noisy = np.asarray(CORRUPTIONS[corruption](key, clean, level))
+  noisy = np.asarray(CORRUPTIONS[corruption](key, jnp.asarray(clean), level))
   return _raw(seen.dataset, noisy)
+
+
+def pca_codes(seen: Examples) -> Picture | None:
+  """The test examples in the plane of PCA's first two components."""
+  test = to_float(seen.dataset.test[: len(seen.x)]).reshape(len(seen.x), -1)
+  z = pca.transform(seen.baseline, test, 2)
+  return _plane(z, "PCA of the data: the first two components", seen)
 
 
 def _codes(
   best: Trained, plane: Trained | None, z: np.ndarray, seen: Examples
 ) -> Picture | None:
-  if len(z) < 3:
-    return None
   if plane is not None:
     z = z if plane is best else plane.encode(seen.x)
-    title = "codes of two units"
-    whose = f"The two code units of trial {plane.row['id']}"
-  else:
-    z = pca.transform(pca.fit(z), z, 2)
-    title = "codes, first two principal components"
-    whose = "The first two principal components of the codes"
+    return _plane(z, f"The two code units of trial {plane.row['id']}", seen)
+  if len(z) < 2:
+    return None
+  z = pca.transform(pca.fit(z), z, 2)
+  return _plane(z, "The first two principal components of the codes", seen)
+
+
+def _plane(z: np.ndarray, caption: str, seen: Examples) -> Picture | None:
   if z.shape[1] < 2:
     return None
-  test = to_float(seen.dataset.test[: len(seen.x)]).reshape(len(seen.x), -1)
-  panels = [(title, z)]
-  flat = pca.transform(seen.baseline, test, 2)
-  if flat.shape[1] == 2:
-    panels.append(("PCA of the data", flat))
-  caption = f"{whose}, beside a PCA of the data; {len(z)} test examples"
-  caption += "." if seen.labels is None else ", coloured by class."
+  caption += f"; {len(z)} test examples"
+  if seen.labels is not None:
+    caption += ", coloured and marked by class"
   return pictures.embed(
-    pictures.scatter(panels, seen.labels),
-    caption,
-    "Scatter plots of the codes and of the first two components of a PCA",
-    wide=True,
+    pictures.scatter(z, seen.labels), f"{caption}.", f"Scatter plot. {caption}"
   )
 
 
-def _penalty(
-  shown: Shown, rows: Rows, codes: Mapping[str, np.ndarray]
-) -> Picture | None:
+def _values(shown: Shown, codes: Mapping[str, np.ndarray]) -> Picture:
   name = shown.strength
   values = [
-    (row[name] if name else "best", codes[row["id"]]) for row in shown.alike
+    (row[name] if name else "", codes[row["id"]]) for row in shown.alike
   ]
-  norms = _jacobian_norms(rows, name) if name else []
   caption = "How often code units take each value on test examples"
-  caption += f", for each {name}" if len(values) > 1 else " (best trial)"
-  if norms:
-    caption += (
-      "; beside it the norm of the encoder's Jacobian, mean and standard"
-      " deviation over the other settings and seeds"
-    )
+  if len(values) > 1:
+    caption += f", for each {name}"
   return pictures.embed(
-    pictures.histograms(values, (name, norms) if name and norms else None),
-    f"{caption}.",
-    "Histogram of code values" + (" beside Jacobian norms" if norms else ""),
-    wide=True,
+    pictures.histograms(values), f"{caption}.", f"Histogram. {caption}"
   )
 
 
-def _jacobian_norms(rows: Rows, name: str) -> list[tuple[str, float, float]]:
-  norms: dict[str, list[float]] = {}
-  for row in trials.ok(rows):
-    norm = trials.number(row, "jacobian_norm")
-    if norm is not None:
-      norms.setdefault(row[name], []).append(norm)
-  return [
-    (value, float(np.mean(norms[value])), float(np.std(norms[value])))
-    for value in trials.ordered(norms)
-  ]
+def _jacobian_norms(shown: Shown, rows: Rows) -> Picture | None:
+  name = shown.strength
+  if name is None:
+    return None
+  size = shown.best["latent_size"]
+  own = [row for row in rows if row["latent_size"] == size]
+  norms = {
+    value: summary
+    for (value,), summary in trials.means(own, "jacobian_norm", (name,)).items()
+  }
+  if not norms:
+    return None
+  caption = (
+    f"Norm of the encoder's Jacobian df/dx for each {name}, at {size} code"
+    " units: mean and standard deviation"
+  )
+  return pictures.embed(
+    pictures.errors(name, [(v, norms[v]) for v in trials.ordered(norms)]),
+    f"{caption}.",
+    f"Line plot. {caption}",
+  )
 
 
 def _filters(best: Trained) -> Picture | None:

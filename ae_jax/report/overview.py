@@ -7,6 +7,7 @@ file goes through `_escape`.
 import html
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -29,6 +30,7 @@ DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "star")
 _MAX_POINTS = 40_000  # of all learning curves together
 _MAX_TICKS = 12
+_MAX_LETTERS = 16  # of a tick
 _LOG_RATIO = 10.0
 
 
@@ -42,13 +44,13 @@ def latent_sizes(rows: Rows, by: str) -> go.Figure:
   shown = []
   for i, (name, own) in enumerate(trials.by_objective(rows).items()):
     cells = trials.over_seeds(own, by, ("latent_size",))
-    sizes = trials.ordered(size for (size,) in cells)
-    if not sizes:
+    own_sizes = trials.ordered(size for (size,) in cells)
+    if not own_sizes:
       continue
-    summaries = [cells[(size,)] for size in sizes]
+    summaries = [cells[(size,)] for size in own_sizes]
     shown += [summary.mean for summary in summaries]
     figure.add_scatter(
-      x=[int(size) for size in sizes],
+      x=[int(size) for size in own_sizes],
       y=[summary.mean for summary in summaries],
       error_y={
         "array": [summary.spread for summary in summaries],
@@ -67,12 +69,15 @@ def latent_sizes(rows: Rows, by: str) -> go.Figure:
       line={"color": "#000000", "width": 2.5},
       marker={"symbol": "circle-open", "size": 9},
     )
-  sizes = sorted({int(row["latent_size"]) for row in rows})
-  log_x = sizes[-1] / sizes[0] >= 8
+  sizes = trials.latent_sizes(rows)
   return _laid_out(
     figure,
-    xaxis=_axis("latent size", [*map(float, sizes)] if log_x else [])
-    | ({"tickvals": sizes, "ticktext": [*map(str, sizes)]} if log_x else {}),
+    xaxis={
+      "title": "latent size",
+      "type": "log" if sizes[-1] / sizes[0] >= 8 else "linear",
+      "tickvals": sizes,
+      "ticktext": [*map(str, sizes)],
+    },
     yaxis=_axis(_with_unit(by), shown),
   )
 
@@ -105,7 +110,12 @@ def heat_map(rows: Rows, by: str, strength: str) -> go.Figure:
   return _laid_out(
     figure,
     xaxis={"title": "latent size", "type": "category"},
-    yaxis={"title": _escape(strength), "type": "category"},
+    yaxis={
+      "title": _escape(strength),
+      "type": "category",
+      "tickvals": [*map(_escape, strengths)],
+      "ticktext": [_escape(shortened(value)) for value in strengths],
+    },
   )
 
 
@@ -270,6 +280,15 @@ def axis_type(values: Sequence[float]) -> str:
   return "log" if max(values) / min(values) > _LOG_RATIO else "linear"
 
 
+def log_ticks(low: float, high: float) -> list[float]:
+  """Up to `_MAX_TICKS` of 1, 2, 5 times powers of ten, or of powers alone."""
+  powers = range(math.floor(low), math.ceil(high) + 1)
+  ticks = [p + math.log10(m) for p in powers for m in (1, 2, 5)]
+  if len(ticks) > _MAX_TICKS:
+    ticks = [float(p) for p in powers[:: -(-len(powers) // _MAX_TICKS)]]
+  return [tick for tick in ticks if low <= tick <= high]
+
+
 def style(index: int) -> tuple[str, str, str]:
   """Colour, dash and marker of the i-th line; the first 210 differ."""
   return (
@@ -295,7 +314,8 @@ def _setting_axis(rows: Rows, name: str) -> dict:
     "label": _escape(trials.words(name)),
     "values": [values.index(row[name]) for row in rows],
     "tickvals": [*ticks],
-    "ticktext": [_escape(values[i] or "none") for i in ticks],
+    # The only labels in which Plotly reads no HTML.
+    "ticktext": [shortened(values[i] or "none") for i in ticks],
     "range": [-0.1, len(values) - 0.9],
   }
 
@@ -305,7 +325,7 @@ def _measure_axis(name: str, values: list[float]) -> dict:
   if axis_type(values) != "log":
     return {"label": label, "values": values}
   logs = [*map(math.log10, values)]
-  ticks = _log_ticks(min(logs), max(logs))
+  ticks = log_ticks(min(logs), max(logs))
   return {
     "label": label,
     "values": logs,
@@ -314,17 +334,13 @@ def _measure_axis(name: str, values: list[float]) -> dict:
   }
 
 
-def _log_ticks(low: float, high: float) -> list[float]:
-  """Up to `_MAX_TICKS` of 1, 2, 5 times powers of ten, or of powers alone."""
-  powers = range(math.floor(low), math.ceil(high) + 1)
-  ticks = [p + math.log10(m) for p in powers for m in (1, 2, 5)]
-  if len(ticks) > _MAX_TICKS:
-    ticks = [float(p) for p in powers[:: -(-len(powers) // _MAX_TICKS)]]
-  return [tick for tick in ticks if low <= tick <= high]
-
-
 def _finite(value: float) -> float | None:
   return float(f"{value:.5g}") if math.isfinite(value) else None
+
+
+def shortened(text: str) -> str:
+  """A value of a setting, cut where it is too long for a tick."""
+  return text if len(text) <= _MAX_LETTERS else f"{text[: _MAX_LETTERS - 1]}…"
 
 
 def _escape(text: str) -> str:
@@ -349,17 +365,21 @@ def _axis(title: str, shown: Sequence[float]) -> dict:
   kind = axis_type([value for value in shown if value > 0])
   if any(value < 0 for value in shown):
     kind = "linear"
-  axis = {"title": title, "type": kind, "exponentformat": "power"}
+  axis: dict[str, Any] = {
+    "title": title,
+    "type": kind,
+    "exponentformat": "power",
+  }
   if kind == "log":
     logs = [math.log10(value) for value in shown if value > 0]
-    ticks = _log_ticks(min(logs) - 0.15, max(logs) + 0.15)
+    ticks = log_ticks(min(logs) - 0.15, max(logs) + 0.15)
     axis["tickvals"] = [10**tick for tick in ticks]
     axis["ticktext"] = [f"{10**tick:.3g}" for tick in ticks]
   return axis
 
 
-def _laid_out(figure: go.Figure, **layout: dict) -> go.Figure:
-  line = {
+def _laid_out(figure: go.Figure, **layout: dict[str, Any]) -> go.Figure:
+  line: dict[str, Any] = {
     "gridcolor": "#e8e8e8",
     "linecolor": "#999999",
     "zeroline": False,
@@ -367,23 +387,15 @@ def _laid_out(figure: go.Figure, **layout: dict) -> go.Figure:
     "tickcolor": "#999999",
     "automargin": True,
   }
-  axes = {
-    name: line | layout.pop(name)
-    for name in ("xaxis", "yaxis")
-    if name in layout
-  }
   return figure.update_layout(
-    {
-      "template": "none",
-      "font": {"family": "system-ui, sans-serif", "size": 13},
-      "margin": {"l": 60, "r": 16, "t": 16, "b": 50},
-      "legend": {
-        "orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0,
-      },
-      "paper_bgcolor": "rgba(0,0,0,0)",
-      "plot_bgcolor": "rgba(0,0,0,0)",
-      "hovermode": "closest",
-      **axes,
-      **layout,
-    }
-  )  # fmt: skip
+    template="none",
+    font={"family": "system-ui, sans-serif", "size": 13},
+    legend={"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0},
+    paper_bgcolor="rgba(0,0,0,0)",
+    plot_bgcolor="rgba(0,0,0,0)",
+    hovermode="closest",
+    **{"margin": {"l": 60, "r": 16, "t": 16, "b": 50}}
+    | {
+      k: line | v if k in ("xaxis", "yaxis") else v for k, v in layout.items()
+    },
+  )

@@ -191,7 +191,7 @@ def _by_size(run: Run) -> Section:
           f"{name}: {measure} over latent size and {strength}, mean ± standard"
           " deviation over seeds, at the best other settings; dark is best.",
           90 + 40 * num_values,
-        )._replace(wide=len(sizes) > 5, min_width=100 + 84 * len(sizes))
+        )._replace(wide=len(sizes) > 4, min_width=140 + 90 * len(sizes))
       )
   return Section("Latent size and strength", "", blocks)
 
@@ -217,10 +217,10 @@ def _every_trial(run: Run) -> Section:
 
 def _learning(run: Run) -> Section:
   figure, term = overview.learning_curves(run.rows, run.histories, run.best)
+  what = "The loss" if term == "loss" else f"The term {term} of the loss"
   caption = (
-    f"The term {term} of the loss, mean over each epoch, of all trials; the"
-    " best one of each objective is drawn heavy. A curve ends where its trial"
-    " diverged."
+    f"{what}, mean over each epoch, of all trials; the best one of each"
+    " objective is drawn heavy. A curve ends where its trial diverged."
   )
   return Section("Learning curves", "", [_plot(figure, caption, 420)])
 
@@ -276,6 +276,7 @@ def _objectives(workdir: Path, dataset: Dataset, run: Run) -> Section:
   ids = set().union(*(shown.ids for shown in chosen.values()))
   loaded = runs.load_trials(workdir, ids)
   seen = models.examples(dataset)
+  beside = models.pca_codes(seen)
   by_name = trials.by_objective(run.rows)
   return Section(
     "Each objective",
@@ -285,7 +286,7 @@ def _objectives(workdir: Path, dataset: Dataset, run: Run) -> Section:
       Section(
         name,
         f"Trial {shown.best['id']}, {shown.best['latent_size']} code units.",
-        [*models.look(shown, by_name[name], loaded, seen)],
+        [*models.look(shown, by_name[name], loaded, seen, beside)],
       )
       for name, shown in chosen.items()
     ),

@@ -16,10 +16,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from ae_jax.report.blocks import Picture
-from ae_jax.report.overview import COLORS, DASHES
+from ae_jax.report.overview import COLORS, DASHES, shortened
+from ae_jax.report.trials import Summary
 
 DPI = 100
 _FONT_SIZE = 9
+_HALF = (4.2, 3.0)  # inches; two fit beside each other, one on a phone
 _MAX_NAMED_CLASSES = 20
 _MARKERS = "os^Dv"
 LINES = {
@@ -110,11 +112,10 @@ def profiles(rows: Sequence[tuple[str, np.ndarray]]) -> Figure:
   """Examples that are no images, each a panel, each row of them a line.
 
   Args:
-    rows: names and examples `[n, d]`, n <= 4.
+    rows: names and examples `[n, d]`.
   """
   n = len(rows[0][1])
-  figure = _figure(7.2, 0.9 + 1.0 * n)
-  panels = figure.subplots(n, 1, sharex=True, squeeze=False)[:, 0]
+  figure, panels = _figure(7.2, 0.9 + n, n)
   for i, axes in enumerate(panels):
     for (name, examples), color, dash in zip(
       rows, ("#000000", *COLORS), DASHES, strict=False
@@ -133,93 +134,104 @@ def profiles(rows: Sequence[tuple[str, np.ndarray]]) -> Figure:
   panels[-1].set_xlabel("feature")
   figure.legend(
     *panels[0].get_legend_handles_labels(),
-    loc="outside upper center",
+    loc="upper center",
     ncols=len(rows),
     frameon=False,
   )
   return figure
 
 
-def scatter(
-  panels: Sequence[tuple[str, np.ndarray]], labels: np.ndarray | None
-) -> Figure:
-  """Codes in the plane, coloured and marked by class, with its name.
-
-  Args:
-    panels: titles and points `[n, 2]`.
-    labels: `[n]`, or None.
-  """
-  figure = _figure(7.2, 3.5)
-  all_axes = figure.subplots(1, len(panels), squeeze=False)[0]
-  for axes, (title, points) in zip(all_axes, panels, strict=True):
-    _draw_classes(axes, points, labels)
-    axes.set_title(title, fontsize=_FONT_SIZE + 1)
-    _quiet(axes)
+def scatter(points: np.ndarray, labels: np.ndarray | None) -> Figure:
+  """Codes `[n, 2]`, coloured and marked by class `[n]`, with its name."""
+  figure, (axes,) = _figure(*_HALF)
+  _draw_classes(axes, points, labels)
+  _quiet(axes)
   return figure
 
 
-def histograms(
-  values: Sequence[tuple[str, np.ndarray]],
-  norms: tuple[str, Sequence[tuple[str, float, float]]] | None,
-) -> Figure:
-  """Densities of code values, a line each, and norms beside them.
-
-  Args:
-    values: names and values of any shape.
-    norms: the name of the hyper-parameter, and for each of its values the mean
-      norm of the Jacobian and its spread.
-  """
-  figure = _figure(7.2, 3.0)
-  left, *right = figure.subplots(1, 1 + (norms is not None), squeeze=False)[0]
+def histograms(values: Sequence[tuple[str, np.ndarray]]) -> Figure:
+  """Shares of code values, a line for each name and its values."""
+  figure, (axes,) = _figure(*_HALF)
   pooled = np.concatenate([v.ravel() for _, v in values])
   low, high = np.percentile(pooled, [0.5, 99.5]).tolist()
   edges = np.linspace(*_interval(low, high), 41)
-  shades = mpl.colormaps["viridis"](np.linspace(0, 0.85, len(values)))
-  for (name, v), shade, dash in zip(
-    values, shades, (DASHES * len(values))[: len(values)], strict=True
-  ):
+  shades = mpl.colormaps["viridis"](np.linspace(0, 0.8, len(values)))
+  for i, (name, v) in enumerate(values):
     counts, _ = np.histogram(v, edges)
-    left.stairs(
-      counts / v.size, edges, color=shade, label=name, linestyle=LINES[dash]
+    axes.stairs(
+      counts / v.size,
+      edges,
+      color=shades[i],
+      label=_word(name),
+      linestyle=LINES[DASHES[i % len(DASHES)]],
+      linewidth=1.3,
     )
-  left.set_yscale("log")
-  left.yaxis.set_minor_formatter(NullFormatter())
-  left.set_xlabel("value of a code unit")
-  left.set_ylabel("share of all values")
+  axes.set_yscale("log")
+  axes.yaxis.set_minor_formatter(NullFormatter())
+  axes.set_xlabel("value of a code unit")
+  axes.set_ylabel("share of all values")
   if len(values) > 1:
-    left.legend(frameon=False, fontsize=_FONT_SIZE - 1)
-  _quiet(left)
-  if norms is not None:
-    name, points = norms
-    texts, means, spreads = zip(*points, strict=True)
-    x = range(len(points))
-    right[0].errorbar(x, means, spreads, color=COLORS[0], marker="o", capsize=3)
-    right[0].set_xticks(x, texts, parse_math=False)
-    right[0].set_xlabel(name, parse_math=False)
-    right[0].set_ylabel("norm of df/dx")
-    _quiet(right[0])
+    legend = axes.legend(frameon=False, fontsize=_FONT_SIZE - 1)
+    for text in legend.get_texts():
+      text.set_parse_math(False)
+  _quiet(axes)
   return figure
 
 
-def _figure(width: float, height: float) -> Figure:
-  """In inches of `DPI` pixels."""
-  return Figure(figsize=(width, height), layout="constrained")
+def errors(name: str, points: Sequence[tuple[str, Summary]]) -> Figure:
+  """A measure for each value of a setting, with its spread."""
+  figure, (axes,) = _figure(*_HALF)
+  x = range(len(points))
+  axes.errorbar(
+    x,
+    [summary.mean for _, summary in points],
+    [summary.spread for _, summary in points],
+    color=COLORS[0],
+    marker="o",
+    capsize=3,
+  )
+  axes.set_xticks(x, [_word(text) for text, _ in points], parse_math=False)
+  axes.set_xlabel(name)
+  axes.set_ylabel("norm of df/dx")
+  _quiet(axes)
+  return figure
+
+
+def _figure(
+  width: float, height: float, rows: int = 1
+) -> tuple[Figure, list[Axes]]:
+  """In inches of `DPI` pixels, with axes one above the other.
+
+  Margins are fixed: laying them out by what is drawn takes twice the time.
+  """
+  figure = Figure(figsize=(width, height))
+  axes = figure.subplots(rows, 1, squeeze=False, sharex=True)
+  figure.subplots_adjust(
+    left=0.65 / width,
+    right=1 - 0.1 / width,
+    bottom=0.45 / height,
+    top=1 - (0.1 if rows == 1 else 0.3) / height,
+  )
+  return figure, axes[:, 0].tolist()
 
 
 def _draw_classes(
   axes: Axes, points: np.ndarray, labels: np.ndarray | None
 ) -> None:
   if labels is None:
-    axes.scatter(*points.T, s=6, color=COLORS[0], linewidths=0)
+    axes.scatter(points[:, 0], points[:, 1], s=6, color=COLORS[0], linewidths=0)
     return
   classes, index = np.unique(labels, return_inverse=True)
   if len(classes) > _MAX_NAMED_CLASSES:
-    axes.scatter(*points.T, s=6, c=index, cmap="cividis", linewidths=0)
+    axes.scatter(
+      points[:, 0], points[:, 1], s=6, c=index, cmap="cividis", linewidths=0
+    )
     return
   for i in range(len(classes)):
     own = points[index == i]
     axes.scatter(
-      *own.T,
+      own[:, 0],
+      own[:, 1],
       s=8,
       color=COLORS[i % len(COLORS)],
       marker=_MARKERS[i % len(_MARKERS)],
@@ -227,9 +239,11 @@ def _draw_classes(
       alpha=0.7,
     )
   for i, name in enumerate(classes.tolist()):
+    x, y = np.median(points[index == i], axis=0).tolist()
     text = axes.text(
-      *np.median(points[index == i], axis=0).tolist(),
-      class_name(name),
+      x,
+      y,
+      _word(name),
       ha="center",
       va="center",
       fontsize=_FONT_SIZE,
@@ -245,11 +259,10 @@ def _draw_classes(
     text.set_clip_on(True)
 
 
-def class_name(label: object) -> str:
-  """A label as a short word."""
-  text = label.decode(errors="replace") if isinstance(label, bytes) else label
-  word = " ".join(str(text).split())
-  return word if len(word) <= 12 else f"{word[:11]}…"
+def _word(word: object) -> str:
+  """A label or a setting as a short word."""
+  text = word.decode(errors="replace") if isinstance(word, bytes) else word
+  return shortened(" ".join(str(text).split()))
 
 
 def _interval(low: float, high: float) -> tuple[float, float]:

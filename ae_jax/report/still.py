@@ -1,5 +1,6 @@
 """One still picture of a run, for a README."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from ae_jax.report.trials import Row, Rows
 from ae_jax.types import UsageError
 
 _SIZE = 8  # the latent size, or the nearest there is
-_NUM_MODELS = 5
+_NUM_MODELS = 7
 _MARKERS = {
   "circle": "o",
   "square": "s",
@@ -55,7 +56,7 @@ def write_picture(
     raise UsageError(f"no picture: no trial has a number in {by!r}")
   figure = Figure(figsize=(12, 4.5))
   _draw_errors(figure.add_axes((0.06, 0.13, 0.44, 0.83)), rows, by)
-  sizes = {int(row["latent_size"]) for row in trials.ok(rows)}
+  sizes = trials.latent_sizes(trials.ok(rows))
   size = min(sizes, key=lambda size: abs(size - _SIZE))
   best = _best_of_size(rows, by, size)[:_NUM_MODELS]
   seen = models.examples(dataset)
@@ -64,7 +65,7 @@ def write_picture(
   strips = [("original", x), ("PCA", models.by_pca(seen, size))]
   strips += [(r["objective"], loaded[r["id"]].reconstruct(x)) for r in best]
   images = [(name, models.as_images(values, seen)) for name, values in strips]
-  axes = figure.add_axes((0.62, 0.02, 0.37, 0.88))
+  axes = figure.add_axes((0.62, 0.02, 0.37, 0.9))
   pictures.draw_strips(axes, np.stack([i for _, i in images]), images)
   axes.set_anchor("N")
   axes.set_title(f"{size} code units", fontsize=11)
@@ -88,14 +89,14 @@ def _draw_errors(axes: Axes, rows: Rows, by: str) -> None:
   shown = []
   for i, (name, own) in enumerate(trials.by_objective(rows).items()):
     cells = trials.over_seeds(own, by, ("latent_size",))
-    sizes = trials.ordered(size for (size,) in cells)
-    means = [cells[(size,)].mean for size in sizes]
+    own_sizes = trials.ordered(size for (size,) in cells)
+    means = [cells[(size,)].mean for size in own_sizes]
     shown += means
     color, dash, symbol = overview.style(i)
     axes.errorbar(
-      [*map(int, sizes)],
+      [*map(int, own_sizes)],
       means,
-      [cells[(size,)].spread for size in sizes],
+      [cells[(size,)].spread for size in own_sizes],
       color=color,
       linestyle=pictures.LINES[dash],
       marker=_MARKERS[symbol],
@@ -117,7 +118,11 @@ def _draw_errors(axes: Axes, rows: Rows, by: str) -> None:
   )
   kind = overview.axis_type(shown)
   axes.set_yscale(kind)
-  sizes = sorted({int(row["latent_size"]) for row in rows})
+  if kind == "log":
+    low, high = (math.log10(value) for value in axes.get_ylim())
+    ticks = [10**tick for tick in overview.log_ticks(low, high)]
+    axes.set_yticks(ticks, [f"{tick:.3g}" for tick in ticks])
+  sizes = trials.latent_sizes(rows)
   if sizes[-1] / sizes[0] >= 8:
     axes.set_xscale("log")
   axes.set_xticks(sizes, map(str, sizes))

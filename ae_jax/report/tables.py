@@ -68,10 +68,11 @@ def all_trials(rows: Rows, by: str) -> Table:
 
 def diverged(rows: Rows) -> Table:
   """The trials that diverged, and when."""
-  settings = dict.fromkeys(["objective", "latent_size", *trials.varying(rows)])
+  columns = ["id", "objective", "latent_size", "diverged_step"]
+  columns += [n for n in trials.varying(rows) if n not in columns]
   return table_of(
     [row for row in rows if row["status"] != "ok"],
-    ["id", *settings, "diverged_step"],
+    columns,
     "The step, from 0, at which loss, gradient or error stopped being finite."
     " The trial was frozen there.",
   )

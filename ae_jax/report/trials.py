@@ -30,20 +30,20 @@ _ROUNDING = 1e-12  # of the largest number beside it
 
 
 class Summary(NamedTuple):
-  """One measure of the trials that differ in their seed only.
+  """One measure of several trials.
 
   Attributes:
-    mean: over the seeds, in the unit of the measure.
-    spread: standard deviation over the seeds (over n - 1); 0 of one.
-    num_seeds: n.
+    mean: over the trials, in the unit of the measure.
+    spread: their standard deviation (over n - 1); 0 of one.
+    num_trials: n.
   """
 
   mean: float
   spread: float
-  num_seeds: int
+  num_trials: int
 
   def __str__(self) -> str:
-    spread = f" ± {self.spread:.1g}" if self.num_seeds > 1 else ""
+    spread = f" ± {self.spread:.1g}" if self.num_trials > 1 else ""
     return f"{self.mean:.3g}{spread}"
 
 
@@ -146,6 +146,11 @@ def varying(rows: Rows) -> list[str]:
   ]
 
 
+def latent_sizes(rows: Rows) -> list[int]:
+  """The latent sizes there are, in rising order."""
+  return sorted({int(row["latent_size"]) for row in rows})
+
+
 def strength(rows: Rows) -> str | None:
   """The hyper-parameter of one objective that its trials sweep.
 
@@ -178,18 +183,14 @@ def over_seeds(
   Returns:
     The values of `axes` -> the best mean among the trials that have them.
   """
-  others = [name for name in settings(rows) if name != "seed"]
-  cells: dict[tuple[str, ...], dict[tuple[str, ...], list[float]]] = {}
-  for row in ok(rows):
-    value = number(row, by)
-    if value is not None:
-      cell = cells.setdefault(tuple(row[axis] for axis in axes), {})
-      cell.setdefault(tuple(row[name] for name in others), []).append(value)
-  pick = max if more_is_better(by) else min
-  return {
-    cell: pick(map(_summary, alike.values()), key=lambda s: s.mean)
-    for cell, alike in cells.items()
-  }
+  others = [name for name in settings(rows) if name not in ("seed", *axes)]
+  sign = -1 if more_is_better(by) else 1
+  best: dict[tuple[str, ...], Summary] = {}
+  for key, summary in means(rows, by, (*axes, *others)).items():
+    cell = key[: len(axes)]
+    if cell not in best or sign * summary.mean < sign * best[cell].mean:
+      best[cell] = summary
+  return best
 
 
 def baseline(rows: Rows, by: str) -> dict[int, float]:
@@ -209,6 +210,18 @@ def baseline(rows: Rows, by: str) -> dict[int, float]:
     strict=True,
   )
   return {size: value for size, value in kept if value}
+
+
+def means(
+  rows: Rows, by: str, axes: Sequence[str]
+) -> dict[tuple[str, ...], Summary]:
+  """A measure at each combination of some settings, over all other settings."""
+  cells: dict[tuple[str, ...], list[float]] = {}
+  for row in ok(rows):
+    value = number(row, by)
+    if value is not None:
+      cells.setdefault(tuple(row[axis] for axis in axes), []).append(value)
+  return {cell: _summary(values) for cell, values in cells.items()}
 
 
 def without_rounding(values: Collection[float]) -> list[float]:
