@@ -394,6 +394,7 @@ def _laid_out(figure: go.Figure, **layout: dict[str, Any]) -> go.Figure:
     paper_bgcolor="rgba(0,0,0,0)",
     plot_bgcolor="rgba(0,0,0,0)",
     hovermode="closest",
+    showlegend=True,
     **{"margin": {"l": 60, "r": 16, "t": 16, "b": 50}}
     | {
       k: line | v if k in ("xaxis", "yaxis") else v for k, v in layout.items()

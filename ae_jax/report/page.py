@@ -227,13 +227,21 @@ def _learning(run: Run) -> Section:
 
 def _measured(run: Run) -> Section:
   best = run.best
-  features = "How far the codes tell the classes apart, test set"
-  search = "Image search by the nearest codes, test set"
+  features = (
+    "How far the codes tell the classes apart: accuracies are shares of the"
+    " test set, a silhouette lies in -1 ... 1. PCA has as many components."
+  )
+  search = (
+    "Search of the train set by the nearest codes: shares of what is found"
+    " that has the class of the test example."
+  )
   blocks: list[Block | None] = [
-    tables.family(best, "features", f"{features}."),
-    tables.family(best, "search", f"{search}."),
-    tables.family(best, "codes", "The codes of the test set."),
-    tables.family(best, "likelihood", "The likelihood of the test set."),
+    tables.family(best, "features", features),
+    tables.family(best, "search", search),
+    tables.family(best, "codes", "The codes of the test examples."),
+    tables.family(
+      best, "likelihood", "The likelihood of the test examples, mean."
+    ),
   ]
   for corruption in CORRUPTIONS:
     figure = overview.after_corruption(best, corruption)

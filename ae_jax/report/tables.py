@@ -98,7 +98,17 @@ def family(best: Sequence[Row], name: str, caption: str) -> Table | None:
   ]
   if not columns:
     return None
-  return table_of(best, ["objective", "latent_size", *columns], caption)
+  table = table_of(
+    [row for row in best if any(row.get(name) for name in columns)],
+    ["objective", "latent_size", *columns],
+    caption,
+  )
+  short = {f"pca_{n}": "PCA" for n in FAMILIES[name]}
+  short |= {f"pixels_{n}": "the data" for n in FAMILIES[name]}
+  headings = zip(table.columns[2:], columns, strict=True)
+  return table._replace(
+    columns=[*table.columns[:2], *(short.get(n, word) for word, n in headings)]
+  )
 
 
 def pairs(values: Mapping[str, object], caption: str) -> Table:
