@@ -5,6 +5,7 @@
 #   ./launch.sh sweep [--workdir=DIR] [--config=FILE] [--config.FIELD=VALUE ...]
 #   ./launch.sh encode|decode|reconstruct|sample|search|export --help
 #                                       uses a trained model of a run
+#   ./launch.sh report RUN_DIR [--by=COLUMN] [--picture=FILE.png]
 #   ./launch.sh test [pytest arguments]
 #
 # PYTHON names the interpreter (3.11 or newer); EXTRAS=cuda, tpu or tensorflow
@@ -77,7 +78,7 @@ if [[ $# -gt 0 && $1 != -* ]]; then
   shift
 fi
 case $command in
-  sweep) experiment sweep.py "$@" ;;
+  sweep | report) experiment "$command.py" "$@" ;;
   encode | decode | reconstruct | sample | search | export)
     experiment use.py "$command" "$@"
     ;;
@@ -87,7 +88,7 @@ case $command in
     exec "$venv/bin/python" -m pytest "$@"
     ;;
   *)
-    echo "error: unknown command '$command'; available: sweep, encode, decode," \
+    echo "error: unknown command '$command'; available: sweep, report, encode, decode," \
       "reconstruct, sample, search, export, test" >&2
     exit 2
     ;;

@@ -28,7 +28,7 @@ import numpy as np
 from absl import app, flags, logging
 from ml_collections import ConfigDict
 
-from ae_jax import checkpoints, data, grid, ledger, sweep
+from ae_jax import checkpoints, data, grid, ledger, report, sweep
 from ae_jax.evaluation.baselines import baselines
 from ae_jax.evaluation.evaluate import Measured
 from ae_jax.evaluation.examples import examples
@@ -130,23 +130,25 @@ def train(run: Run) -> None:
       board.on_epoch(trials, epoch, terms)
 
   with Progress(new) as progress:
-    data = examples(run.dataset)
+    on_device = examples(run.dataset)
     beside = {}
     if new:
       progress.on_baselines()
       # Of all trials, so that a run that goes on has the same bits.
       sizes = {trial.settings["latent_size"] for trial in run.trials}
       begin = time.perf_counter()
-      beside = baselines(data, sizes, run.measures)
+      beside = baselines(on_device, sizes, run.measures)
       measuring["PCA and data"] = time.perf_counter() - begin
     for chunk in sweep.train_chunks(
       run.trials,
-      data.train,
+      on_device.train,
       memory_bytes=run.memory_bytes,
       done=done,
       on_epoch=on_epoch,
     ):
-      measured = sweep.measure(chunk, data, run.measures, progress.on_measured)
+      measured = sweep.measure(
+        chunk, on_device, run.measures, progress.on_measured
+      )
       _keep(run, chunk, measured, sweep.rows(chunk, measured, beside))
       images += len(chunk.trials) * _images_per_trial(run, chunk)
       seconds += chunk.seconds
@@ -178,7 +180,11 @@ def _report(run: Run) -> None:
     f" of the same size:\n\n{format_table(best_trials(rows), rows)}\n\n"
     f"table:  {run.workdir / ledger.RESULTS}\n"
     f"curves: {run.workdir / ledger.CURVES}\n"
-    f"models: {run.workdir / checkpoints.FOLDER}\n"
+    f"models: {run.workdir / checkpoints.FOLDER}",
+    flush=True,
+  )
+  print(
+    f"report: {report.write(run.workdir, run.dataset)}\n"
     f"{len(rows)} trials: {num_ok} ok, {len(rows) - num_ok} diverged; ",
     end="",
   )
@@ -221,11 +227,6 @@ def _identity(
   dataset: data.Dataset,
 ) -> dict[str, Any]:
   """What must be the same for all runs in a workdir; the grid may grow."""
-  digest = hashlib.sha256()
-  for array in dataset:
-    if isinstance(array, np.ndarray):
-      digest.update(f"{array.shape} {array.dtype}".encode())
-      digest.update(array.tobytes())
   identity = {
     "config_file": config_file.name,
     "objective": config.objective,
@@ -235,7 +236,7 @@ def _identity(
     "data.standardize": config.data.standardize,
     "measures": measures,
     **{f"fixed.{name}": value for name, value in config.fixed.items()},
-    "data.sha256": digest.hexdigest()[:16],
+    "data.sha256": data.digest(dataset),
   }
   return json.loads(json.dumps(identity))
 

@@ -8,6 +8,7 @@ from ae_jax.data.arrays import from_arrays
 from ae_jax.data.dataset import (
   Dataset,
   Standardization,
+  digest,
   to_float,
   value_range,
 )
@@ -16,6 +17,7 @@ from ae_jax.types import UsageError
 __all__ = [
   "Dataset",
   "Standardization",
+  "digest",
   "from_arrays",
   "load",
   "to_float",

@@ -1,5 +1,6 @@
 """What the whole house trains on: arrays in memory, and their unit interval."""
 
+import hashlib
 from typing import NamedTuple, TypeVar
 
 import jax
@@ -47,6 +48,16 @@ class Dataset(NamedTuple):
   train_labels: np.ndarray | None
   test_labels: np.ndarray | None
   standardization: Standardization | None = None
+
+
+def digest(dataset: Dataset) -> str:
+  """Sixteen hex digits that name what the examples and the labels are."""
+  sha256 = hashlib.sha256()
+  for array in dataset:
+    if isinstance(array, np.ndarray):
+      sha256.update(f"{array.shape} {array.dtype}".encode())
+      sha256.update(array.tobytes())
+  return sha256.hexdigest()[:16]
 
 
 def value_range(dataset: Dataset) -> tuple[float, float]:

@@ -1,0 +1,338 @@
+"""A run directory -> `report.html`."""
+
+import json
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jinja2
+import numpy as np
+import plotly.graph_objects as go
+import plotly.offline
+
+from ae_jax import ledger, runs
+from ae_jax.data import Dataset
+from ae_jax.evaluation.measures import CORRUPTIONS
+from ae_jax.report import models, overview, tables, trials
+from ae_jax.report.blocks import Block, Listing, Plot, Section
+from ae_jax.report.trials import Row, Rows
+
+REPORT = "report.html"
+
+
+class Run(NamedTuple):
+  """What is on disk of a run.
+
+  Attributes:
+    rows: of its table, as text.
+    histories: id -> term -> `[num_epochs]`.
+    units: id -> name -> `[latent]`, of those trials that have it.
+    config: of `config.json`.
+    best: the best row of each objective.
+    by: the measure that says which is best.
+  """
+
+  rows: Rows
+  histories: Mapping[str, Mapping[str, np.ndarray]]
+  units: Mapping[str, Mapping[str, np.ndarray]]
+  config: Mapping[str, Any]
+  best: list[Row]
+  by: str
+
+
+def write(
+  workdir: Path, dataset: Dataset, *, by: str = "test_squared_error"
+) -> Path:
+  """Writes the page of a run.
+
+  Args:
+    workdir: of the run.
+    dataset: that it was trained on.
+    by: the column that says which trial is best.
+
+  Returns:
+    The path of the page.
+
+  Raises:
+    UsageError: there is no run, no finished trial or no such measure.
+  """
+  run = read(workdir, by)
+  overall = [
+    _answer(run),
+    _by_size(run),
+    _every_trial(run),
+    _learning(run),
+    _measured(run),
+    _objectives(workdir, dataset, run),
+    _how(run),
+  ]
+  sections = [s for s in map(_without_empty, overall) if s is not None]
+  path = workdir / REPORT
+  ledger.replace(path, render(run, dataset, sections))
+  return path
+
+
+def read(workdir: Path, by: str) -> Run:
+  """Reads what is on disk of a run, and picks the best trials.
+
+  Raises:
+    UsageError: see `write`.
+  """
+  rows, config = trials.read(workdir, by)
+  best = [trials.best(own, by) for own in trials.by_objective(rows).values()]
+  found = [row for row in best if row is not None]
+  return Run(
+    rows=rows,
+    histories={
+      row["id"]: ledger.read_curves(workdir, row["id"]) for row in rows
+    },
+    units={
+      row["id"]: ledger.read_units(workdir, row["id"])
+      for row in found
+      if (workdir / ledger.UNITS / f"{row['id']}.csv").exists()
+    },
+    config=config,
+    best=found,
+    by=by,
+  )
+
+
+def render(run: Run, dataset: Dataset, sections: list[Section]) -> str:
+  """Lays the sections out; everything of theirs is escaped."""
+  plots = [
+    block
+    for section in sections
+    for block in (
+      *section.blocks,
+      *(b for p in section.parts for b in p.blocks),
+    )
+    if isinstance(block, Plot)
+  ]
+  environment = jinja2.Environment(
+    loader=jinja2.PackageLoader("ae_jax.report", "."),
+    autoescape=True,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    undefined=jinja2.StrictUndefined,
+  )
+  num_ok = len(trials.ok(run.rows))
+  return environment.get_template("template.html.jinja").render(
+    title=f"Autoencoders on {dataset.name}",
+    summary=(
+      f"{len(run.rows)} trials: {num_ok} ok, {len(run.rows) - num_ok} diverged."
+      f" {len(dataset.train):,} train and {len(dataset.test):,} test examples"
+      f" of shape [{', '.join(map(str, dataset.train.shape[1:]))}]"
+      + (", standardised." if dataset.standardization is not None else ".")
+    ),
+    sections=sections,
+    plots=plots,
+    plotly_js=plotly.offline.get_plotlyjs() if plots else "",
+    # Plotly writes <, > and / of strings as \u003c, ... here.
+    figures=[plot.figure.to_json() for plot in plots],
+  )
+
+
+def _answer(run: Run) -> Section:
+  overall = trials.best(run.rows, run.by)
+  if overall is None:
+    return Section(
+      "The best trials",
+      "No trial ended well: lower the learning rate or the strength, or scale"
+      " the data.",
+      [],
+    )
+  value = trials.number(overall, run.by) or 0.0
+  better = "Largest" if trials.more_is_better(run.by) else "Least"
+  text = (
+    f"{better} {run.by.replace('_', ' ')}: {value:.4g}, by"
+    f" {overall['objective']} with {overall['latent_size']} code units"
+    f" (trial {overall['id']})."
+  )
+  sized = [
+    found
+    for own in trials.by_objective(run.rows).values()
+    for size in trials.ordered(row["latent_size"] for row in own)
+    if (
+      found := trials.best(
+        [row for row in own if row["latent_size"] == size], run.by
+      )
+    )
+  ]
+  blocks: list[Block] = [tables.best_trials(run.best, run.rows, run.by)]
+  if len(sized) > len(run.best):
+    each = tables.best_trials(sized, run.rows, run.by)
+    caption = f"The same for each latent size. {each.caption}"
+    blocks.append(each._replace(caption=caption, folded=True))
+  return Section("The best trials", text, blocks)
+
+
+def _by_size(run: Run) -> Section:
+  blocks: list[Block] = []
+  measure = run.by.replace("_", " ")
+  sizes = {row["latent_size"] for row in run.rows}
+  if len(sizes) > 1 and run.best:
+    blocks.append(
+      _plot(
+        overview.latent_sizes(run.rows, run.by),
+        f"{_sentence(measure)} against the latent size: the best settings of"
+        " each objective there, mean and standard deviation over seeds. A click"
+        " in the legend hides a line.",
+        440,
+      )
+    )
+  for name, own in trials.by_objective(run.rows).items():
+    strength = trials.strength(own)
+    if strength is not None and trials.best(own, run.by):
+      num_values = len({row[strength] for row in own})
+      blocks.append(
+        _plot(
+          overview.heat_map(own, run.by, strength),
+          f"{name}: {measure} over latent size and {strength}, mean ± standard"
+          " deviation over seeds, at the best other settings; dark is best.",
+          90 + 40 * num_values,
+        )._replace(wide=len(sizes) > 4, min_width=140 + 90 * len(sizes))
+      )
+  return Section("Latent size and strength", "", blocks)
+
+
+def _every_trial(run: Run) -> Section:
+  blocks: list[Block] = []
+  figure = overview.parallel_coordinates(run.rows, run.by)
+  if figure is not None:
+    blocks.append(
+      _plot(
+        figure,
+        "A line for each trial that ended well, coloured by"
+        f" {run.by.replace('_', ' ')} (dark is best). Drag along an axis to"
+        " keep the trials in a range; click the axis to let them go.",
+        380,
+      )._replace(min_width=900)
+    )
+  blocks.append(tables.all_trials(run.rows, run.by))
+  if len(trials.ok(run.rows)) < len(run.rows):
+    blocks.append(tables.diverged(run.rows))
+  return Section("All trials", "", blocks)
+
+
+def _learning(run: Run) -> Section:
+  figure, term = overview.learning_curves(run.rows, run.histories, run.best)
+  what = "The loss" if term == "loss" else f"The term {term} of the loss"
+  caption = (
+    f"{what}, mean over each epoch, of all trials; the best one of each"
+    " objective is drawn heavy. A curve ends where its trial diverged."
+  )
+  return Section("Learning curves", "", [_plot(figure, caption, 420)])
+
+
+def _measured(run: Run) -> Section:
+  best = run.best
+  features = (
+    "How far the codes tell the classes apart: accuracies are shares of the"
+    " test set, a silhouette lies in -1 ... 1. PCA has as many components."
+  )
+  search = (
+    "Search of the train set by the nearest codes: shares of what is found"
+    " that has the class of the test example."
+  )
+  blocks: list[Block | None] = [
+    tables.family(best, "features", features),
+    tables.family(best, "search", search),
+    tables.family(best, "codes", "The codes of the test examples."),
+    tables.family(
+      best, "likelihood", "The likelihood of the test examples, mean."
+    ),
+  ]
+  for corruption in CORRUPTIONS:
+    figure = overview.after_corruption(best, corruption)
+    if figure is not None:
+      caption = (
+        f"Squared error after {corruption.replace('_', ' ')} noise on the"
+        " input, against the clean test examples."
+      )
+      blocks.append(_plot(figure, caption, 340)._replace(wide=False))
+  for name, title, caption in (
+    (
+      "kl",
+      "KL (nats)",
+      "KL(q(z|x) || p(z)) of each unit, mean over test codes.",
+    ),
+    (
+      "singular_value",
+      "singular value",
+      "Singular values of the encoder's Jacobian, mean over test examples.",
+    ),
+  ):
+    figure = overview.spectrum(best, run.units, name, title)
+    if figure is not None:
+      blocks.append(_plot(figure, caption, 340)._replace(wide=False))
+  return Section(
+    "What the codes are worth",
+    "Of the best trial of each objective.",
+    [block for block in blocks if block is not None],
+  )
+
+
+def _objectives(workdir: Path, dataset: Dataset, run: Run) -> Section:
+  chosen = {
+    name: shown
+    for name, own in trials.by_objective(run.rows).items()
+    if (shown := models.choose(own, run.by)) is not None
+  }
+  if not chosen:
+    return Section("Each objective", "", [])
+  ids = set().union(*(shown.ids for shown in chosen.values()))
+  loaded = runs.load_trials(workdir, ids)
+  seen = models.examples(dataset)
+  beside = models.pca_codes(seen)
+  by_name = trials.by_objective(run.rows)
+  return Section(
+    "Each objective",
+    "",
+    [],
+    tuple(
+      Section(
+        name,
+        f"Trial {shown.best['id']}, {shown.best['latent_size']} code units.",
+        [*models.look(shown, by_name[name], loaded, seen, beside)],
+      )
+      for name, shown in chosen.items()
+    ),
+  )
+
+
+def _how(run: Run) -> Section:
+  config = run.config
+  _, *arguments = config.get("command", [""])
+  seconds = [trials.number(row, "seconds") or 0.0 for row in run.rows]
+  facts = {
+    "git commit": config.get("git_commit") or "not known",
+    "devices": ", ".join(config.get("devices", [])),
+    "training": f"{sum(seconds):.1f} s for {len(seconds)} trials",
+    **config.get("versions", {}),
+  }
+  return Section(
+    "How to reproduce",
+    "",
+    [
+      Listing("The command.", f"./launch.sh sweep {shlex.join(arguments)}"),
+      tables.pairs(facts, "What it ran on."),
+      Listing(
+        "The configuration.", json.dumps(config.get("config", {}), indent=2)
+      ),
+    ],
+  )
+
+
+def _plot(figure: go.Figure, caption: str, height: int) -> Plot:
+  return Plot(caption, figure, height)
+
+
+def _sentence(text: str) -> str:
+  return text[:1].upper() + text[1:]
+
+
+def _without_empty(section: Section) -> Section | None:
+  if section.text and not section.blocks and not section.parts:
+    return section if section.title == "The best trials" else None
+  return section if section.blocks or section.parts else None

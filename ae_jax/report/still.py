@@ -1,0 +1,133 @@
+"""One still picture of a run, for a README."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ae_jax import runs
+from ae_jax.data import Dataset
+from ae_jax.report import models, overview, pictures, trials
+from ae_jax.report.trials import Row, Rows
+from ae_jax.types import UsageError
+
+_SIZE = 8  # the latent size, or the nearest there is
+_NUM_MODELS = 7
+_MARKERS = {
+  "circle": "o",
+  "square": "s",
+  "diamond": "D",
+  "triangle-up": "^",
+  "x": "X",
+  "star": "*",
+  "cross": "P",
+}
+
+
+def write_picture(
+  workdir: Path,
+  dataset: Dataset,
+  path: Path,
+  *,
+  by: str = "test_squared_error",
+) -> None:
+  """Draws error against latent size, and reconstructions beside PCA's.
+
+  Args:
+    workdir: of the run.
+    dataset: that it was trained on, images.
+    path: of the PNG, 1200 x 450 px.
+    by: the measure on the left, and that says which trials are best.
+
+  Raises:
+    UsageError: there is no run, no such measure or no trial that ended well,
+      or the data are no images.
+  """
+  rows, _ = trials.read(workdir, by)
+  if not models.is_images(dataset.train.shape[1:]):
+    raise UsageError(
+      f"no picture: {dataset.name} holds no images but examples of shape"
+      f" {dataset.train.shape[1:]}"
+    )
+  overall = trials.best(rows, by)
+  if overall is None:
+    raise UsageError(f"no picture: no trial has a number in {by!r}")
+  figure = Figure(figsize=(12, 4.5))
+  _draw_errors(figure.add_axes((0.06, 0.13, 0.44, 0.83)), rows, by)
+  sizes = trials.latent_sizes(trials.ok(rows))
+  size = min(sizes, key=lambda size: abs(size - _SIZE))
+  best = _best_of_size(rows, by, size)[:_NUM_MODELS]
+  seen = models.examples(dataset)
+  loaded = runs.load_trials(workdir, [row["id"] for row in best])
+  x = seen.x[seen.shown]
+  strips = [("original", x), ("PCA", models.by_pca(seen, size))]
+  strips += [(r["objective"], loaded[r["id"]].reconstruct(x)) for r in best]
+  images = [(name, models.as_images(values, seen)) for name, values in strips]
+  axes = figure.add_axes((0.62, 0.02, 0.37, 0.9))
+  pictures.draw_strips(axes, np.stack([i for _, i in images]), images)
+  axes.set_anchor("N")
+  axes.set_title(f"{size} code units", fontsize=11)
+  path.write_bytes(pictures.png(figure))
+
+
+def _best_of_size(rows: Rows, by: str, size: int) -> list[Row]:
+  """The best trial of each objective at that size, the best one first."""
+  best = [
+    trials.best([r for r in own if r["latent_size"] == str(size)], by)
+    for own in trials.by_objective(rows).values()
+  ]
+  sign = -1 if trials.more_is_better(by) else 1
+  return sorted(
+    (row for row in best if row is not None),
+    key=lambda row: sign * (trials.number(row, by) or 0.0),
+  )
+
+
+def _draw_errors(axes: Axes, rows: Rows, by: str) -> None:
+  shown = []
+  for i, (name, own) in enumerate(trials.by_objective(rows).items()):
+    cells = trials.over_seeds(own, by, ("latent_size",))
+    own_sizes = trials.ordered(size for (size,) in cells)
+    means = [cells[(size,)].mean for size in own_sizes]
+    shown += means
+    color, dash, symbol = overview.style(i)
+    axes.errorbar(
+      [*map(int, own_sizes)],
+      means,
+      [cells[(size,)].spread for size in own_sizes],
+      color=color,
+      linestyle=pictures.LINES[dash],
+      marker=_MARKERS[symbol],
+      markersize=6,
+      linewidth=1.5,
+      capsize=2,
+      label=name,
+    )
+  baseline = trials.baseline(rows, by)
+  shown += baseline.values()
+  axes.plot(
+    [*baseline],
+    [*baseline.values()],
+    color="black",
+    marker="o",
+    markerfacecolor="white",
+    linewidth=2.5,
+    label="PCA",
+  )
+  kind = overview.axis_type(shown)
+  axes.set_yscale(kind)
+  if kind == "log":
+    low, high = (math.log10(value) for value in axes.get_ylim())
+    ticks = [10**tick for tick in overview.log_ticks(low, high)]
+    axes.set_yticks(ticks, [f"{tick:.3g}" for tick in ticks])
+  sizes = trials.latent_sizes(rows)
+  if sizes[-1] / sizes[0] >= 8:
+    axes.set_xscale("log")
+  axes.set_xticks(sizes, map(str, sizes))
+  axes.minorticks_off()
+  axes.set_xlabel("latent size", fontsize=11)
+  axes.set_ylabel(by.replace("_", " "), fontsize=11)
+  axes.spines[["top", "right"]].set_visible(False)
+  axes.legend(frameon=False, fontsize=10)

@@ -1,0 +1,186 @@
+"""Tables of the page, from the rows of a run."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from ae_jax.evaluation.measures import FAMILIES, MEASURES
+from ae_jax.report import trials
+from ae_jax.report.blocks import Cell, Table
+from ae_jax.report.trials import Row, Rows
+
+
+def best_trials(best: Sequence[Row], rows: Rows, by: str) -> Table:
+  """The best trial of each objective (and size), PCA beside it.
+
+  Args:
+    best: the trials to show.
+    rows: all trials; of the settings only those are shown that vary among the
+      trials of an objective.
+    by: the measure they were chosen by.
+  """
+  measures = [by, f"pca_{by}", "train_squared_error", "test_squared_error"]
+  measures += ["pca_test_squared_error"]
+  present = [*dict.fromkeys(m for m in measures if _any_number(best, m))]
+  peers = trials.by_objective(rows)
+  table = table_of(
+    best,
+    ["objective", "latent_size", *present, "id"],
+    f"Best by {by.replace('_', ' ')}."
+    " Errors: squared, summed over features, mean over examples.",
+  )
+  varying = {
+    name: [
+      setting for setting in trials.varying(own) if setting != "latent_size"
+    ]
+    for name, own in peers.items()
+  }
+  texts = [
+    " ".join(f"{name}={row[name]}" for name in varying[row["objective"]])
+    for row in best
+  ]
+  return table._replace(
+    columns=[*table.columns, "settings"],
+    titles=[*table.titles, "settings that vary for this objective"],
+    numeric=[*table.numeric, False],
+    rows=[
+      [*cells, Cell(text, text)]
+      for cells, text in zip(table.rows, texts, strict=True)
+    ],
+  )
+
+
+def all_trials(rows: Rows, by: str) -> Table:
+  """Every trial: what varies among them, and every number of its own."""
+  first = [by, "test_squared_error", "pca_test_squared_error"]
+  columns = dict.fromkeys(["id", "objective", "latent_size"])
+  columns |= dict.fromkeys(n for n in first if _any_number(rows, n))
+  columns |= dict.fromkeys(["status", *trials.varying(rows)])
+  columns |= dict.fromkeys(
+    n for n in trials.results(rows) if _any_number(rows, n)
+  )
+  return table_of(
+    rows,
+    [*columns],
+    "All trials; settings that are the same for all are left out. A click on"
+    " a heading sorts.",
+    sortable=True,
+  )
+
+
+def diverged(rows: Rows) -> Table:
+  """The trials that diverged, and when."""
+  columns = ["id", "objective", "latent_size", "diverged_step"]
+  columns += [n for n in trials.varying(rows) if n not in columns]
+  return table_of(
+    [row for row in rows if row["status"] != "ok"],
+    columns,
+    "The step, from 0, at which loss, gradient or error stopped being finite."
+    " The trial was frozen there.",
+  )
+
+
+def family(best: Sequence[Row], name: str, caption: str) -> Table | None:
+  """One family of measures, PCA's and the data's own beside each.
+
+  Args:
+    best: the trials to show.
+    name: in `FAMILIES`.
+    caption: of the table.
+
+  Returns:
+    None where nothing of it was measured.
+  """
+  columns = [
+    column
+    for measure in FAMILIES[name]
+    if _any_number(best, measure)
+    for column in (measure, f"pca_{measure}", f"pixels_{measure}")
+    if _any_number(best, column)
+  ]
+  if not columns:
+    return None
+  table = table_of(
+    [row for row in best if any(row.get(name) for name in columns)],
+    ["objective", "latent_size", *columns],
+    caption,
+  )
+  short = {f"pca_{n}": "PCA" for n in FAMILIES[name]}
+  short |= {f"pixels_{n}": "the data" for n in FAMILIES[name]}
+  headings = zip(table.columns[2:], columns, strict=True)
+  return table._replace(
+    columns=[*table.columns[:2], *(short.get(n, word) for word, n in headings)]
+  )
+
+
+def pairs(values: Mapping[str, object], caption: str) -> Table:
+  """Names and values."""
+  return Table(
+    caption,
+    columns=["", ""],
+    titles=["", ""],
+    numeric=[False, False],
+    rows=[
+      [Cell(name, name), Cell(str(value), str(value))]
+      for name, value in values.items()
+    ],
+  )
+
+
+def table_of(
+  rows: Rows, columns: Sequence[str], caption: str, sortable: bool = False
+) -> Table:
+  """Some columns of some rows."""
+  cells = [
+    _cells([row.get(name, "") for row in rows], name) for name in columns
+  ]
+  return Table(
+    caption,
+    columns=[trials.words(name) for name in columns],
+    titles=[_title(name) for name in columns],
+    numeric=[_is_numeric(rows, name) for name in columns],
+    rows=[list(line) for line in zip(*cells, strict=True)],
+    sortable=sortable,
+  )
+
+
+def _title(name: str) -> str:
+  if name not in MEASURES:
+    return name
+  measure = MEASURES[name]
+  better = f", {measure.better} is better" if measure.better else ""
+  return f"{name}: {measure.meaning} ({measure.unit}{better})"
+
+
+def _cells(texts: Sequence[str], name: str) -> list[Cell]:
+  """The texts of one column, its results rounded to four digits."""
+  if name == "id":
+    return [Cell(text, text) for text in texts]
+  numbers = [trials.number({name: text}, name) for text in texts]
+  if name not in MEASURES and not any("." in text for text in texts):
+    return [Cell(text, text) for text in texts]
+  finite = [value for value in numbers if value is not None]
+  rounded = iter(trials.without_rounding(finite))
+  return [
+    Cell(text, text) if value is None else Cell(f"{next(rounded):.4g}", text)
+    for text, value in zip(texts, numbers, strict=True)
+  ]
+
+
+def _is_numeric(rows: Rows, name: str) -> bool:
+  present = [row for row in rows if row.get(name)]
+  return (
+    name != "id"
+    and bool(present)
+    and all(_is_number(row[name]) for row in present)
+  )
+
+
+def _is_number(text: str) -> bool:
+  try:
+    float(text)
+  except ValueError:
+    return False
+  return True
+
+
+def _any_number(rows: Iterable[Row], name: str) -> bool:
+  return any(trials.number(row, name) is not None for row in rows)

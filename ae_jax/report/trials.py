@@ -1,0 +1,240 @@
+"""Questions that the page asks of the table of a run.
+
+Rows stay as they are on disk, text by column, so that settings are compared
+and shown as they were written; `number` reads a value.
+"""
+
+import math
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ae_jax import ledger
+from ae_jax.evaluation.measures import MEASURES
+from ae_jax.grid import DEFAULTS
+from ae_jax.types import UsageError
+
+Row = ledger.TextRow
+Rows = Sequence[Row]
+
+_ENDING = ("id", "status", "diverged_step")
+_FIRST_RESULT = "loss"
+_SHORT = {
+  "id": "trial",
+  "train_squared_error": "train error",
+  "test_squared_error": "test error",
+  "pca_test_squared_error": "PCA test error",
+}
+_BESIDE = ("pca_", "pixels_")
+_ROUNDING = 1e-12  # of the largest number beside it
+
+
+class Summary(NamedTuple):
+  """One measure of several trials.
+
+  Attributes:
+    mean: over the trials, in the unit of the measure.
+    spread: their standard deviation (over n - 1); 0 of one.
+    num_trials: n.
+  """
+
+  mean: float
+  spread: float
+  num_trials: int
+
+  def __str__(self) -> str:
+    spread = f" ± {self.spread:.1g}" if self.num_trials > 1 else ""
+    return f"{self.mean:.3g}{spread}"
+
+
+def read(workdir: Path, by: str) -> tuple[list[Row], dict[str, Any]]:
+  """The rows of a run and its configuration.
+
+  Raises:
+    UsageError: there is no run, no finished trial, or no such measure to
+      compare trials by.
+  """
+  config = ledger.read_config(workdir)
+  rows = [*ledger.read_rows(workdir).values()]
+  if not rows:
+    raise UsageError(f"run {workdir} has no finished trial yet")
+  allowed = results(rows)
+  if by not in allowed:
+    raise UsageError(
+      f"no measure {by!r} to compare trials by; there are {', '.join(allowed)}"
+    )
+  return rows, config
+
+
+def number(row: Row, column: str) -> float | None:
+  """A finite number of a row; None where there is none."""
+  try:
+    value = float(row.get(column) or "nan")
+  except ValueError:
+    return None
+  return value if math.isfinite(value) else None
+
+
+def ok(rows: Iterable[Row]) -> list[Row]:
+  """The rows of the trials that did not diverge."""
+  return [row for row in rows if row["status"] == "ok"]
+
+
+def settings(rows: Rows) -> list[str]:
+  """The columns that say what a trial is."""
+  names = ledger.columns(rows)
+  return [n for n in names[: names.index(_FIRST_RESULT)] if n not in _ENDING]
+
+
+def results(rows: Rows) -> list[str]:
+  """The columns that hold a trial's own results: terms, measures, seconds."""
+  names = ledger.columns(rows)
+  first = names.index(_FIRST_RESULT)
+  return [n for n in names[first:] if not n.startswith(_BESIDE)]
+
+
+def unit(measure: str) -> str:
+  """Of a column; empty where it is not known."""
+  return MEASURES[measure].unit if measure in MEASURES else ""
+
+
+def words(column: str) -> str:
+  """A column as it stands in a heading."""
+  return _SHORT.get(column, column.replace("_", " "))
+
+
+def more_is_better(measure: str) -> bool:
+  """Whether the largest value of a column is the best one."""
+  return measure in MEASURES and MEASURES[measure].better == "higher"
+
+
+def best(rows: Iterable[Row], by: str) -> Row | None:
+  """The best of the trials that have the measure; None without any."""
+  sign = -1 if more_is_better(by) else 1
+  values = [
+    (sign * value, row)
+    for row in ok(rows)
+    if (value := number(row, by)) is not None
+  ]
+  return min(values, key=lambda pair: pair[0])[1] if values else None
+
+
+def by_objective(rows: Rows) -> dict[str, list[Row]]:
+  """The rows of each objective, in their order."""
+  return {
+    name: [row for row in rows if row["objective"] == name]
+    for name in dict.fromkeys(row["objective"] for row in rows)
+  }
+
+
+def ordered(values: Iterable[str]) -> list[str]:
+  """Distinct values of a setting: numbers by size, then words."""
+
+  def key(text: str) -> tuple[bool, float, str]:
+    value = number({"": text}, "")
+    return value is None, value or 0.0, text
+
+  return sorted(set(values), key=key)
+
+
+def varying(rows: Rows) -> list[str]:
+  """The settings that differ between the rows."""
+  return [
+    name
+    for name in settings(rows)
+    if len({row.get(name, "") for row in rows}) > 1
+  ]
+
+
+def latent_sizes(rows: Rows) -> list[int]:
+  """The latent sizes there are, in rising order."""
+  return sorted({int(row["latent_size"]) for row in rows})
+
+
+def strength(rows: Rows) -> str | None:
+  """The hyper-parameter of one objective that its trials sweep.
+
+  Args:
+    rows: of one objective.
+
+  Returns:
+    The one with the most values, a number before a word; None where all its
+    trials share theirs.
+  """
+  own = [name for name in varying(rows) if name not in DEFAULTS]
+
+  def key(name: str) -> tuple[bool, int]:
+    is_number = all(number(row, name) is not None for row in rows)
+    return is_number, len({row[name] for row in rows})
+
+  return max(own, key=key, default=None)
+
+
+def over_seeds(
+  rows: Rows, by: str, axes: Sequence[str]
+) -> dict[tuple[str, ...], Summary]:
+  """A measure at each combination of some settings, its seeds taken together.
+
+  Args:
+    rows: of one objective.
+    by: the measure.
+    axes: settings.
+
+  Returns:
+    The values of `axes` -> the best mean among the trials that have them.
+  """
+  others = [name for name in settings(rows) if name not in ("seed", *axes)]
+  sign = -1 if more_is_better(by) else 1
+  best: dict[tuple[str, ...], Summary] = {}
+  for key, summary in means(rows, by, (*axes, *others)).items():
+    cell = key[: len(axes)]
+    if cell not in best or sign * summary.mean < sign * best[cell].mean:
+      best[cell] = summary
+  return best
+
+
+def baseline(rows: Rows, by: str) -> dict[int, float]:
+  """Latent size -> the measure of a PCA, above 0, in rising order.
+
+  A PCA with all its components leaves no error but rounding: it is left out,
+  a logarithmic axis having no place for it.
+  """
+  values = {
+    int(row["latent_size"]): value
+    for row in rows
+    if (value := number(row, f"pca_{by}")) is not None
+  }
+  kept = zip(
+    sorted(values),
+    without_rounding([values[size] for size in sorted(values)]),
+    strict=True,
+  )
+  return {size: value for size, value in kept if value}
+
+
+def means(
+  rows: Rows, by: str, axes: Sequence[str]
+) -> dict[tuple[str, ...], Summary]:
+  """A measure at each combination of some settings, over all other settings."""
+  cells: dict[tuple[str, ...], list[float]] = {}
+  for row in ok(rows):
+    value = number(row, by)
+    if value is not None:
+      cells.setdefault(tuple(row[axis] for axis in axes), []).append(value)
+  return {cell: _summary(values) for cell, values in cells.items()}
+
+
+def without_rounding(values: Collection[float]) -> list[float]:
+  """The values, 0 for those that are rounding errors beside the largest.
+
+  The error of a PCA with all its components is 1e-14 or so, not 0.
+  """
+  least = _ROUNDING * max(map(abs, values), default=0.0)
+  return [value if abs(value) > least else 0.0 for value in values]
+
+
+def _summary(values: list[float]) -> Summary:
+  n = len(values)
+  mean = math.fsum(values) / n
+  squares = math.fsum((value - mean) ** 2 for value in values)
+  return Summary(mean, math.sqrt(squares / max(n - 1, 1)), n)

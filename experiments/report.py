@@ -1,0 +1,82 @@
+"""Rebuilds the page of a run, or draws its picture.
+
+./launch.sh report RUN_DIR [--by=COLUMN] [--picture=FILE.png]
+
+  RUN_DIR    the workdir of a sweep; its report.html is written anew
+  --by       the column that says which trial is best; default:
+             test_squared_error
+  --picture  draws one still picture there, in the place of the page
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from absl import app, flags, logging
+
+from ae_jax import data, ledger, report
+from ae_jax.types import UsageError
+
+
+def main(argv: Sequence[str]) -> None:
+  """Runs the program; exits with 2 and one line at a mistake of the user."""
+  logging.set_verbosity(logging.WARNING)
+  if {"-h", "--help", "--helpfull"} & {*argv}:
+    print(__doc__)
+    return
+  try:
+    print(rebuild(argv))
+  except (UsageError, OSError) as error:
+    print(f"error: {error}", file=sys.stderr)
+    sys.exit(2)
+
+
+def rebuild(argv: Sequence[str]) -> Path:
+  """Writes what was asked for; returns its path.
+
+  Raises:
+    UsageError: a mistake on the command line, or the dataset is not, or no
+      longer, the one that the run was trained on.
+    OSError: the file cannot be written.
+  """
+  values = flags.FlagValues()
+  values.set_gnu_getopt(True)
+  flags.DEFINE_string("by", "test_squared_error", "", values)
+  flags.DEFINE_string("picture", None, "", values)
+  try:
+    _, *folders = values(argv)
+  except flags.Error as error:
+    raise UsageError(" ".join(str(error).split())) from error
+  if len(folders) != 1:
+    raise UsageError(f"name one run directory; got {len(folders)}")
+  workdir = Path(folders[0]).expanduser().absolute()
+  dataset = _dataset(workdir)
+  if values.picture is None:
+    return report.write(workdir, dataset, by=values.by)
+  path = Path(values.picture).expanduser().absolute()
+  report.write_picture(workdir, dataset, path, by=values.by)
+  return path
+
+
+def _dataset(workdir: Path) -> data.Dataset:
+  """The dataset that a run was trained on."""
+  run = ledger.read_config(workdir)
+  try:
+    fields, expected = run["config"]["data"], run["identity"]["data.sha256"]
+  except (KeyError, TypeError) as error:
+    raise UsageError(
+      f"{workdir / ledger.CONFIG} is not a {ledger.CONFIG} of this program"
+    ) from error
+  dataset = data.load(**fields)
+  if data.digest(dataset) != expected:
+    raise UsageError(
+      f"dataset {dataset.name} is not the one that run {workdir} was trained"
+      " on: its digest differs"
+    )
+  return dataset
+
+
+if __name__ == "__main__":
+  sys.path[0] = os.getcwd()
+  app.run(main, flags_parser=lambda argv: flags.FLAGS(argv[:1]) and argv)
