@@ -1,5 +1,6 @@
 """Trained models of a run on disk."""
 
+import difflib
 import math
 import os
 from collections.abc import Collection, Mapping
@@ -91,8 +92,11 @@ def best(
   columns = ledger.columns(rows)
   for name in (by, *where):
     if name not in columns:
+      close = difflib.get_close_matches(name, columns, n=1, cutoff=0.7)
+      hint = f"did you mean {close[0]}? " if close else ""
       raise UsageError(
-        f"the table has no column {name!r}; it has {', '.join(columns)}"
+        f"the table has no column {name!r}; {hint}it has"
+        f" {_listed(columns, most=24)}"
       )
   fitting = [ledger.typed(row) for row in rows]
   for name, value in where.items():

@@ -32,6 +32,7 @@ def run(tmp_path_factory):
       "--config.fixed.num_epochs=2",
       "--config.fixed.widths=8,4",
       "--config.data.standardize=True",
+      "--config.measures=('reconstruction',)",
     ]
   )
   rows = ledger.read_rows(workdir).values()
@@ -119,6 +120,11 @@ def test_the_range_of_the_data_of_a_run_of_older_days_is_not_known(
 MISTAKES = {
   "id": (("abc",), {}, "has no trial 'abc'; it has 6, the first"),
   "column": ((), {"by": "tset"}, "no column 'tset'; it has id, status"),
+  "misspelt": (
+    (),
+    {"by": "test_squared_eror"},
+    "mean test_squared_error[?] it",
+  ),
   "words": ((), {"by": "objective"}, "none of 6 trials.*number in 'objective'"),
   "setting": ((), {"size": 3}, "no column 'size'"),
   "value": ((), {"latent_size": 3}, "has latent_size=3; the values are 2, 5$"),

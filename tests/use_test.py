@@ -37,6 +37,7 @@ def runs(tmp_path_factory):
         "--config.sweep.seed=0",
         "--config.fixed.num_epochs=2",
         "--config.fixed.batch_size=16",
+        "--config.measures=('reconstruction',)",
       ]
     )
   return folder
