@@ -237,8 +237,8 @@ def _measured(run: Run) -> Section:
   )
   blocks: list[Block | None] = [
     tables.family(best, "features", features),
-    tables.family(best, "search", search),
-    tables.family(best, "codes", "The codes of the test examples."),
+    tables.family(best, "neighbours", search),
+    tables.family(best, "activity", "The codes of the test examples."),
     tables.family(
       best, "likelihood", "The likelihood of the test examples, mean."
     ),
