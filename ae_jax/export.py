@@ -22,9 +22,10 @@ from jax import export
 
 import ae_jax
 from ae_jax.atomic import replacing
+from ae_jax.evaluation.reconstruction import codes
 from ae_jax.networks import Spec
 from ae_jax.trained import Trained
-from ae_jax.types import Array, Gaussian, Params, UsageError
+from ae_jax.types import Array, Params, UsageError
 
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 ENCODE, DECODE = "encode.stablehlo", "decode.stablehlo"
@@ -44,8 +45,7 @@ def encoder(trained: Trained) -> export.Exported:
     if trained.standardization is not None:
       mean, std = (s.astype(np.float32) for s in trained.standardization)
       x = (x - mean[None]) / std[None]
-    code = model.encode(params, x)
-    return code.mean if isinstance(code, Gaussian) else code
+    return codes(model, params, x)
 
   return _export(encode, spec.features)
 

@@ -8,8 +8,9 @@ import jax
 import numpy as np
 
 from ae_jax.data import Standardization, to_float
+from ae_jax.evaluation.reconstruction import codes
 from ae_jax.networks import Spec, autoencoder
-from ae_jax.types import Array, Autoencoder, Gaussian, Params, UsageError
+from ae_jax.types import Array, Autoencoder, Params, UsageError
 
 _BATCH_SIZE = 1024
 
@@ -115,8 +116,8 @@ class Trained(NamedTuple):
   def decode_batches(self, z: np.ndarray) -> Iterator[np.ndarray]:
     """What `decode` gives, `[batch, *features]` at a time."""
     decode = self._function(_decode)
-    codes = _floats(_checked(z, (self.spec.latent_size,), "codes"), "codes")
-    return (self._undo(decode(batch)) for batch in codes)
+    z = _checked(z, (self.spec.latent_size,), "codes")
+    return (self._undo(decode(batch)) for batch in _floats(z, "codes"))
 
   def reconstruct_batches(self, x: np.ndarray) -> Iterator[np.ndarray]:
     """What `reconstruct` gives, `[batch, *features]` at a time."""
@@ -151,8 +152,7 @@ def are_bytes(x: np.ndarray) -> bool:
 
 @functools.partial(jax.jit, static_argnums=0)
 def _encode(spec: Spec, params: Params, x: Array) -> Array:
-  code = autoencoder(spec).encode(params, to_float(x))
-  return code.mean if isinstance(code, Gaussian) else code
+  return codes(autoencoder(spec), params, to_float(x))
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -22,7 +22,7 @@ def get_config() -> ConfigDict:
     {
       "objective": ("sparse",),
       "latent_size": (8, 16, 32, 64),
-      "strength": (0.0, 0.001, 0.01, 0.1),
+      "sparse": {"strength": (0.0, 0.001, 0.01, 0.1)},
     }
   )
   return config
