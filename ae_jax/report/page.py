@@ -14,7 +14,7 @@ import plotly.offline
 from ae_jax import ledger, runs
 from ae_jax.data import Dataset
 from ae_jax.evaluation.measures import CORRUPTIONS
-from ae_jax.report import models, overview, tables, trials
+from ae_jax.report import examples, models, overview, tables, trials
 from ae_jax.report.blocks import Block, Listing, Plot, Section
 from ae_jax.report.trials import Row, Rows
 
@@ -283,7 +283,7 @@ def _objectives(workdir: Path, dataset: Dataset, run: Run) -> Section:
     return Section("Each objective", "", [])
   ids = set().union(*(shown.ids for shown in chosen.values()))
   loaded = runs.load_trials(workdir, ids)
-  seen = models.examples(dataset)
+  seen = examples.of(dataset)
   beside = models.pca_codes(seen)
   by_name = trials.by_objective(run.rows)
   return Section(
