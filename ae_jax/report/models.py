@@ -143,9 +143,9 @@ def _reconstructions(best: Trained, z: np.ndarray, seen: Examples) -> Picture:
       ("reconstructed", best.decode(z[seen.shown])),
       ("by PCA", by_pca(seen, size)),
     ],
-    f"Test examples and their reconstructions; code of {size} units, PCA of"
-    f" {components} components; the data have {seen.baseline.mean.size}"
-    " features.",
+    "Test examples and their reconstructions. Number of code units:"
+    f" {size}, of PCA's components: {components}, of features:"
+    f" {seen.baseline.mean.size}.",
     seen,
   )
 
@@ -254,8 +254,8 @@ def _jacobian_norms(shown: Shown, rows: Rows) -> Picture | None:
   if not norms:
     return None
   caption = (
-    f"Norm of the encoder's Jacobian df/dx for each {name}, at {size} code"
-    " units: mean and standard deviation"
+    f"Norm of the encoder's Jacobian df/dx for each {name}, at latent size"
+    f" {size}: mean and standard deviation"
   )
   return pictures.embed(
     pictures.errors(name, [(v, norms[v]) for v in trials.ordered(norms)]),

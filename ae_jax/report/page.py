@@ -146,8 +146,8 @@ def _answer(run: Run) -> Section:
   better = "Largest" if trials.more_is_better(run.by) else "Least"
   text = (
     f"{better} {run.by.replace('_', ' ')}: {value:.4g}, by"
-    f" {overall['objective']} with {overall['latent_size']} code units"
-    f" (trial {overall['id']})."
+    f" {overall['objective']} at latent size"
+    f" {overall['latent_size']} (trial {overall['id']})."
   )
   sized = [
     found
@@ -222,7 +222,8 @@ def _learning(run: Run) -> Section:
     f"{what}, mean over each epoch, of all trials; the best one of each"
     " objective is drawn heavy. A curve ends where its trial diverged."
   )
-  return Section("Learning curves", "", [_plot(figure, caption, 420)])
+  blocks = [] if figure is None else [_plot(figure, caption, 420)]
+  return Section("Learning curves", "", [*blocks])
 
 
 def _measured(run: Run) -> Section:
@@ -293,7 +294,7 @@ def _objectives(workdir: Path, dataset: Dataset, run: Run) -> Section:
     tuple(
       Section(
         name,
-        f"Trial {shown.best['id']}, {shown.best['latent_size']} code units.",
+        f"Trial {shown.best['id']}, latent size {shown.best['latent_size']}.",
         [*models.look(shown, by_name[name], loaded, seen, beside)],
       )
       for name, shown in chosen.items()
