@@ -158,8 +158,8 @@ def test_the_page_of_images(images):
   kinds = [figure["data"][0]["type"] for figure in page.figures]
   assert kinds == ["scatter", "heatmap", "heatmap", "parcoords", "scatter"]
   # Reconstructions, codes, PCA's, values, filters; of the VAE three more.
-  assert len(page.pictures) == 3 * 5 + 3
-  noisy = [alt for alt in page.pictures if "noisy" in alt]
+  assert len(page.pictures) == 3 * 5 + 1 + 3
+  noisy = [alt for alt in page.pictures if "restored" in alt]
   assert len(noisy) == 1
 
 

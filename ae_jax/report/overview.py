@@ -171,7 +171,7 @@ def learning_curves(
   rows: Rows,
   histories: Mapping[str, Mapping[str, np.ndarray]],
   best: Sequence[Row],
-) -> tuple[go.Figure, str]:
+) -> tuple[go.Figure | None, str]:
   """Learning curves of all trials, those of the best ones drawn heavier.
 
   Args:
@@ -180,7 +180,8 @@ def learning_curves(
     best: rows to point out.
 
   Returns:
-    The figure and the term it shows: the reconstruction, where all have it.
+    The figure, None where no epoch ended well, and the term it shows: the
+    reconstruction, where all have it.
   """
   term = "reconstruction"
   if not all(term in history for history in histories.values()):
@@ -189,6 +190,7 @@ def learning_curves(
   stride = max(1, -(-num_points // _MAX_POINTS))
   figure = go.Figure()
   heavy = {row["id"] for row in best}
+  lasts = any(len(history[term]) > 1 for history in histories.values())
   shown: list[float] = []
   for i, (name, own) in enumerate(trials.by_objective(rows).items()):
     for is_best in (False, True):
@@ -203,18 +205,21 @@ def learning_curves(
           x += [*(epoch + 1 for epoch in epochs), None]
           y += [*values, None]
       if x:
-        style = _line(i)["line"]
+        look = _line(i)
         figure.add_scatter(
           x=x,
           y=y,
-          mode="lines",
+          mode="lines" if lasts else "markers",
           name=_escape(name),
           legendgroup=str(i),
           showlegend=is_best or not any(row["id"] in heavy for row in own),
           opacity=1.0 if is_best else 0.3,
-          line=style | {"width": 2.5 if is_best else 1},
+          line=look["line"] | {"width": 2.5 if is_best else 1},
+          marker=look["marker"],
           hovertemplate="epoch %{x}: %{y:.4g}",
         )
+  if not shown:
+    return None, term
   return _laid_out(
     figure,
     xaxis={"title": "epoch"},

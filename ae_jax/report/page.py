@@ -14,7 +14,7 @@ import plotly.offline
 from ae_jax import ledger, runs
 from ae_jax.data import Dataset
 from ae_jax.evaluation.measures import CORRUPTIONS
-from ae_jax.report import models, overview, tables, trials
+from ae_jax.report import examples, models, overview, tables, trials
 from ae_jax.report.blocks import Block, Listing, Plot, Section
 from ae_jax.report.trials import Row, Rows
 
@@ -146,8 +146,8 @@ def _answer(run: Run) -> Section:
   better = "Largest" if trials.more_is_better(run.by) else "Least"
   text = (
     f"{better} {run.by.replace('_', ' ')}: {value:.4g}, by"
-    f" {overall['objective']} with {overall['latent_size']} code units"
-    f" (trial {overall['id']})."
+    f" {overall['objective']} at latent size"
+    f" {overall['latent_size']} (trial {overall['id']})."
   )
   sized = [
     found
@@ -222,7 +222,8 @@ def _learning(run: Run) -> Section:
     f"{what}, mean over each epoch, of all trials; the best one of each"
     " objective is drawn heavy. A curve ends where its trial diverged."
   )
-  return Section("Learning curves", "", [_plot(figure, caption, 420)])
+  blocks = [] if figure is None else [_plot(figure, caption, 420)]
+  return Section("Learning curves", "", [*blocks])
 
 
 def _measured(run: Run) -> Section:
@@ -283,7 +284,7 @@ def _objectives(workdir: Path, dataset: Dataset, run: Run) -> Section:
     return Section("Each objective", "", [])
   ids = set().union(*(shown.ids for shown in chosen.values()))
   loaded = runs.load_trials(workdir, ids)
-  seen = models.examples(dataset)
+  seen = examples.of(dataset)
   beside = models.pca_codes(seen)
   by_name = trials.by_objective(run.rows)
   return Section(
@@ -293,7 +294,7 @@ def _objectives(workdir: Path, dataset: Dataset, run: Run) -> Section:
     tuple(
       Section(
         name,
-        f"Trial {shown.best['id']}, {shown.best['latent_size']} code units.",
+        f"Trial {shown.best['id']}, latent size {shown.best['latent_size']}.",
         [*models.look(shown, by_name[name], loaded, seen, beside)],
       )
       for name, shown in chosen.items()

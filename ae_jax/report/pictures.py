@@ -108,6 +108,16 @@ def mosaic(images: np.ndarray) -> np.ndarray:
   return padded.swapaxes(1, 2).reshape(rows * h, columns * w, *channels)
 
 
+def rectangle(images: np.ndarray, columns: int) -> np.ndarray:
+  """`[n, h, w(, 3)]` -> `[rows, columns, h, w(, 3)]`, filled up with white."""
+  columns = min(columns, len(images))
+  missing = -len(images) % columns
+  padding = [(0, missing)] + [(0, 0)] * (images.ndim - 1)
+  nothing = 1.0 if images.ndim == 4 else np.nan
+  filled = np.pad(images, padding, constant_values=nothing)
+  return filled.reshape(-1, columns, *images.shape[1:])
+
+
 def profiles(rows: Sequence[tuple[str, np.ndarray]]) -> Figure:
   """Examples that are no images, each a panel, each row of them a line.
 

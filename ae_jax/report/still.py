@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from ae_jax import runs
 from ae_jax.data import Dataset
-from ae_jax.report import models, overview, pictures, trials
+from ae_jax.report import examples, overview, pictures, trials
 from ae_jax.report.trials import Row, Rows
 from ae_jax.types import UsageError
 
@@ -46,7 +46,7 @@ def write_picture(
       or the data are no images.
   """
   rows, _ = trials.read(workdir, by)
-  if not models.is_images(dataset.train.shape[1:]):
+  if not examples.is_images(dataset.train.shape[1:]):
     raise UsageError(
       f"no picture: {dataset.name} holds no images but examples of shape"
       f" {dataset.train.shape[1:]}"
@@ -59,12 +59,12 @@ def write_picture(
   sizes = trials.latent_sizes(trials.ok(rows))
   size = min(sizes, key=lambda size: abs(size - _SIZE))
   best = _best_of_size(rows, by, size)[:_NUM_MODELS]
-  seen = models.examples(dataset)
+  seen = examples.of(dataset)
   loaded = runs.load_trials(workdir, [row["id"] for row in best])
   x = seen.x[seen.shown]
-  strips = [("original", x), ("PCA", models.by_pca(seen, size))]
+  strips = [("original", x), ("PCA", examples.by_pca(seen, size))]
   strips += [(r["objective"], loaded[r["id"]].reconstruct(x)) for r in best]
-  images = [(name, models.as_images(values, seen)) for name, values in strips]
+  images = [(name, examples.as_images(values, seen)) for name, values in strips]
   axes = figure.add_axes((0.62, 0.02, 0.37, 0.9))
   pictures.draw_strips(axes, np.stack([i for _, i in images]), images)
   axes.set_anchor("N")

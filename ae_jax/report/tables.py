@@ -129,9 +129,7 @@ def table_of(
   rows: Rows, columns: Sequence[str], caption: str, sortable: bool = False
 ) -> Table:
   """Some columns of some rows."""
-  cells = [
-    _cells([row.get(name, "") for row in rows], name) for name in columns
-  ]
+  cells = [_cells(rows, name) for name in columns]
   return Table(
     caption,
     columns=[trials.words(name) for name in columns],
@@ -150,15 +148,18 @@ def _title(name: str) -> str:
   return f"{name}: {measure.meaning} ({measure.unit}{better})"
 
 
-def _cells(texts: Sequence[str], name: str) -> list[Cell]:
-  """The texts of one column, its results rounded to four digits."""
+def _cells(rows: Rows, name: str) -> list[Cell]:
+  """One column, its results rounded to four digits."""
+  texts = [row.get(name, "") for row in rows]
   if name == "id":
     return [Cell(text, text) for text in texts]
-  numbers = [trials.number({name: text}, name) for text in texts]
+  numbers = [trials.number(row, name) for row in rows]
   if name not in MEASURES and not any("." in text for text in texts):
     return [Cell(text, text) for text in texts]
   finite = [value for value in numbers if value is not None]
-  rounded = iter(trials.without_rounding(finite))
+  own = [trials.number(row, name.removeprefix("pca_")) for row in rows]
+  beside = [value for value in own if value is not None]
+  rounded = iter(trials.without_rounding(finite, beside))
   return [
     Cell(text, text) if value is None else Cell(f"{next(rounded):.4g}", text)
     for text, value in zip(texts, numbers, strict=True)

@@ -204,12 +204,10 @@ def baseline(rows: Rows, by: str) -> dict[int, float]:
     for row in rows
     if (value := number(row, f"pca_{by}")) is not None
   }
-  kept = zip(
-    sorted(values),
-    without_rounding([values[size] for size in sorted(values)]),
-    strict=True,
-  )
-  return {size: value for size, value in kept if value}
+  own = [n for row in rows if (n := number(row, by)) is not None]
+  sizes = sorted(values)
+  kept = without_rounding([values[size] for size in sizes], own)
+  return {size: n for size, n in zip(sizes, kept, strict=True) if n}
 
 
 def means(
@@ -224,12 +222,14 @@ def means(
   return {cell: _summary(values) for cell, values in cells.items()}
 
 
-def without_rounding(values: Collection[float]) -> list[float]:
-  """The values, 0 for those that are rounding errors beside the largest.
+def without_rounding(
+  values: Collection[float], beside: Collection[float] = ()
+) -> list[float]:
+  """The values, 0 for rounding errors beside the largest of them and others.
 
   The error of a PCA with all its components is 1e-14 or so, not 0.
   """
-  least = _ROUNDING * max(map(abs, values), default=0.0)
+  least = _ROUNDING * max(map(abs, (*values, *beside)), default=0.0)
   return [value if abs(value) > least else 0.0 for value in values]
 
 

@@ -1,0 +1,81 @@
+"""The test examples that the page shows, and how they are drawn."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ae_jax import pca
+from ae_jax.data import Dataset, to_float
+
+_NUM_CODES = 1000  # test examples whose codes are drawn
+_NUM_EXAMPLES = 10  # of them that are shown
+
+
+class Examples(NamedTuple):
+  """The part of a dataset that is shown.
+
+  Attributes:
+    x: test examples `[n, *features]`, in the units of the data.
+    labels: `[n]`, or None.
+    shown: indices of the few to look at, one a class where there are classes.
+    low: of `x`, which is drawn black.
+    high: of `x`, which is drawn white.
+    dataset: where they are from.
+    baseline: the PCA of its train set.
+  """
+
+  x: np.ndarray
+  labels: np.ndarray | None
+  shown: list[int]
+  low: float
+  high: float
+  dataset: Dataset
+  baseline: pca.PCA
+
+
+def of(dataset: Dataset) -> Examples:
+  """Picks what to show of a dataset, and fits the PCA to its train set."""
+  x = to_raw(dataset, dataset.test[:_NUM_CODES])
+  labels = dataset.test_labels
+  labels = None if labels is None else labels[:_NUM_CODES]
+  order = [*range(len(x))]
+  if labels is not None:
+    firsts = np.unique(labels, return_index=True)[1].tolist()
+    order = [*firsts, *sorted({*order} - {*firsts})]
+  low, high = float(x.min()), float(x.max())
+  return Examples(
+    x=x,
+    labels=labels,
+    shown=order[:_NUM_EXAMPLES],
+    low=low,
+    high=high if high > low else low + 1.0,
+    dataset=dataset,
+    baseline=pca.fit(to_float(dataset.train).reshape(len(dataset.train), -1)),
+  )
+
+
+def is_images(features: tuple[int, ...]) -> bool:
+  """Whether examples are `[h, w]`, `[h, w, 1]` or `[h, w, 3]`."""
+  return len(features) in (2, 3) and (*features, 1)[2] in (1, 3)
+
+
+def as_images(x: np.ndarray, seen: Examples) -> np.ndarray:
+  """`[n, *features]` in the data's units -> `[n, h, w(, 3)]` in [0, 1]."""
+  scaled = np.clip((x - seen.low) / (seen.high - seen.low), 0, 1)
+  one_channel = seen.x.ndim == 4 and scaled.shape[-1] == 1
+  return scaled[..., 0] if one_channel else scaled
+
+
+def by_pca(seen: Examples, latent_size: int) -> np.ndarray:
+  """PCA's reconstructions of the shown examples, in the units of the data."""
+  flat = to_float(seen.dataset.test[seen.shown]).reshape(len(seen.shown), -1)
+  z = pca.transform(seen.baseline, flat, latent_size)
+  x = pca.inverse(seen.baseline, z).reshape(-1, *seen.x.shape[1:])
+  return to_raw(seen.dataset, x)
+
+
+def to_raw(dataset: Dataset, x: np.ndarray) -> np.ndarray:
+  """Examples of a dataset in the units of the data, float32."""
+  if dataset.standardization is not None:
+    return dataset.standardization.undo(x)
+  return to_float(x).astype(np.float32)

@@ -1,0 +1,56 @@
+"""What a VAE makes of codes that no example has."""
+
+from statistics import NormalDist
+
+import numpy as np
+
+from ae_jax.report import pictures
+from ae_jax.report.blocks import Picture
+from ae_jax.report.examples import Examples, as_images
+from ae_jax.trained import Trained
+
+_NUM_SAMPLES = 36
+_NUM_TRAVERSED = 8  # units
+_STEPS = np.linspace(-3, 3, 9)  # of a traversal, in standard deviations
+_MANIFOLD = 14  # images along each side
+
+
+def samples(best: Trained, seen: Examples) -> Picture:
+  """Images decoded from draws of the prior."""
+  images = as_images(best.sample(_NUM_SAMPLES), seen)
+  return pictures.embed(
+    pictures.tiles(pictures.rectangle(images, 6)),
+    "Samples: means of p(x|z) at codes from the prior, z ~ N(0, I).",
+    "A grid of images sampled from the prior",
+  )
+
+
+def traversal(best: Trained, z: np.ndarray, seen: Examples) -> Picture:
+  """Images decoded while one unit at a time moves away from a code of `z`."""
+  units = np.argsort(-np.var(z, axis=0))[:_NUM_TRAVERSED]
+  steps = np.tile(z[seen.shown[0]], (len(units), len(_STEPS), 1))
+  for i, unit in enumerate(units):
+    steps[i, :, unit] = _STEPS
+  decoded = best.decode(steps.reshape(-1, z.shape[1]))
+  images = as_images(decoded, seen)
+  return pictures.embed(
+    pictures.tiles(images.reshape(*steps.shape[:2], *images.shape[1:])),
+    f"A latent traversal: each row moves one unit from {_STEPS[0]:g} to"
+    f" {_STEPS[-1]:g}, from the unit of largest variance down; the others stay"
+    " at the code of one test example.",
+    "Rows of images that change as one code unit moves",
+  )
+
+
+def manifold(plane: Trained, seen: Examples) -> Picture:
+  """Images decoded over the plane of a model with two code units."""
+  places = np.linspace(0.03, 0.97, _MANIFOLD)
+  quantiles = [NormalDist().inv_cdf(p) for p in places.tolist()]
+  z = np.stack(np.meshgrid(quantiles, quantiles[::-1]), axis=-1)
+  decoded = plane.decode(z.reshape(-1, 2).astype(np.float32))
+  return pictures.embed(
+    pictures.tiles(pictures.rectangle(as_images(decoded, seen), _MANIFOLD)),
+    f"The manifold of trial {plane.row['id']}: decoded at a grid of quantiles"
+    " of N(0, I), the first unit to the right, the second upwards.",
+    "A square grid of images decoded over the plane of codes",
+  )
