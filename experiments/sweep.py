@@ -8,7 +8,8 @@
   --config.data.name     a TFDS name; --config.data.path: an own .npy or .npz
   --config.fixed.NAME    a setting of all trials: num_epochs, widths, ...
   --config.sweep.NAME    values of a setting to sweep, such as (2, 8, 32)
-  --config.data.download_dir, --config.memory_gb, ...: see README.md
+  --config.measures      what to measure: reconstruction, features, ...
+  --config.tensorboard=True, --config.memory_gb, ...: see README.md
 
 The same command on the same workdir trains only what is not there yet; a wider
 grid, only what is new.

@@ -423,6 +423,7 @@ LABEL_CASES = [
   (np.linspace(0, 1, 20), False),
   (np.full(20, np.nan), False),
   (np.zeros(20, int), False),
+  (np.arange(1100), False),
   (None, False),
 ]
 
@@ -430,6 +431,8 @@ LABEL_CASES = [
 @pytest.mark.parametrize(("labels", "are_classes"), LABEL_CASES)
 def test_labels_that_are_classes(labels, are_classes):
   x = np.random.default_rng(0).uniform(size=(20, 4))
+  if labels is not None:
+    x = np.resize(x, (len(labels), 4))
   data = examples(from_arrays(x, train_labels=labels))
   assert (data.num_classes > 1) == are_classes
   assert data.unit_interval

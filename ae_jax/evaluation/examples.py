@@ -9,6 +9,8 @@ import numpy as np
 from ae_jax.data import Dataset, to_float
 from ae_jax.types import Array
 
+_MOST_CLASSES = 1000
+
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
@@ -35,8 +37,8 @@ class Examples:
 def examples(dataset: Dataset) -> Examples:
   """Puts a dataset on the device and reads its labels as classes.
 
-  Labels are classes if they are strings, booleans or whole numbers, and if
-  both parts have at least two of them.
+  Labels are classes if they are strings, booleans or whole numbers, at least
+  two in each part and at most 1,000 in all.
   """
   classes = _classes(dataset.train_labels, dataset.test_labels)
   parts = (dataset.train, dataset.test)
@@ -64,8 +66,9 @@ def _classes(
   )
   if not whole:
     return None
-  _, classes = np.unique(labels, return_inverse=True)
+  names, classes = np.unique(labels, return_inverse=True)
   parts = classes[: len(train)], classes[len(train) :]
-  if any(len(np.unique(part)) < 2 for part in parts):
+  fewest = min(len(np.unique(part)) for part in parts)
+  if fewest < 2 or len(names) > _MOST_CLASSES:
     return None
   return jnp.asarray(parts[0]), jnp.asarray(parts[1])
