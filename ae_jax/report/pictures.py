@@ -17,7 +17,7 @@ from matplotlib.ticker import NullFormatter
 
 from ae_jax.report.blocks import Picture
 from ae_jax.report.overview import COLORS, DASHES, shortened
-from ae_jax.report.trials import Summary
+from ae_jax.report.trials import Summary, number
 
 DPI = 100
 _FONT_SIZE = 9
@@ -189,8 +189,14 @@ def histograms(values: Sequence[tuple[str, np.ndarray]]) -> Figure:
 
 
 def errors(name: str, points: Sequence[tuple[str, Summary]]) -> Figure:
-  """A measure for each value of a setting, with its spread."""
+  """A measure for each value of a setting, with its spread.
+
+  Points are joined where the values are numbers.
+  """
   figure, (axes,) = _figure(*_HALF)
+  are_numbers = all(
+    number({name: text}, name) is not None for text, _ in points
+  )
   x = range(len(points))
   axes.errorbar(
     x,
@@ -198,8 +204,10 @@ def errors(name: str, points: Sequence[tuple[str, Summary]]) -> Figure:
     [summary.spread for _, summary in points],
     color=COLORS[0],
     marker="o",
+    linestyle="-" if are_numbers else "",
     capsize=3,
   )
+  axes.margins(x=0.2)
   axes.set_xticks(x, [_word(text) for text, _ in points], parse_math=False)
   axes.set_xlabel(name)
   axes.set_ylabel("norm of df/dx")
