@@ -16,5 +16,5 @@ def test_python_block_runs(index, monkeypatch, tmp_path):
 
 
 def test_readme_has_its_blocks_and_stays_short():
-  assert len(BLOCKS) == 3
+  assert len(BLOCKS) == 2
   assert len(README.read_text().splitlines()) <= 200

@@ -148,6 +148,7 @@ def test_the_page_of_images(images):
     "Latent size and strength",
     "All trials",
     "Learning curves",
+    "What the codes are worth",
     "Each objective",
     "sparse",
     "denoising",
@@ -156,9 +157,12 @@ def test_the_page_of_images(images):
   ]
   assert "Autoencoders on <b>x&y" in page.words
   kinds = [figure["data"][0]["type"] for figure in page.figures]
-  assert kinds == ["scatter", "heatmap", "heatmap", "parcoords", "scatter"]
-  # Reconstructions, codes, PCA's, values, filters; of the VAE three more.
-  assert len(page.pictures) == 3 * 5 + 1 + 3
+  assert kinds[:5] == ["scatter", "heatmap", "heatmap", "parcoords", "scatter"]
+  # Three corruptions, two spectra.
+  assert kinds[5:] == ["scatter"] * 5
+  # Reconstructions, codes, PCA's, values, filters; where a strength is swept
+  # the Jacobian's norm; of the VAE three more.
+  assert len(page.pictures) == 3 * 5 + 2 + 1 + 3
   noisy = [alt for alt in page.pictures if "restored" in alt]
   assert len(noisy) == 1
 
@@ -184,24 +188,32 @@ def test_the_table_holds_the_numbers_of_results_csv(images):
       assert value == rows[line[0]][name]
 
 
-def test_measures_that_are_there_are_shown(images, tmp_path):
+def test_another_measure_says_what_is_best(images, tmp_path):
   workdir = tmp_path / "out"
   shutil.copytree(images[0], workdir)
-  for row in (rows := ledger.read_rows(workdir)).values():
-    row |= {name: "0.5" for name in MEASURES if name not in row}
-    units = {"kl": np.array([0.1, 2.0]), "singular_value": np.array([3.0, 0.0])}
-    ledger.write_units(workdir, row["id"], units)
-  ledger.add_rows(workdir, rows.values())
   dataset = data.load(**ledger.read_config(workdir)["config"]["data"])
   page = Page(report.write(workdir, dataset, by="probe_accuracy"))
   check_safe(page)
-  assert "What the codes are worth" in page.headings
-  assert len(page.figures) == 5 + 3 + 2
-  text = " ".join(page.words)
+  text = " ".join(" ".join(page.words).split())
   for words in ("probe accuracy PCA the data", "precision at 10", "dead units"):
-    assert words in " ".join(text.split())
-  assert "Largest probe accuracy: 0.5" in text
+    assert words in text
+  largest = max(
+    float(row["probe_accuracy"]) for row in ledger.read_rows(workdir).values()
+  )
+  assert f"Largest probe accuracy: {largest:.4g}, by" in text
   assert any("Norm of the encoder's Jacobian" in alt for alt in page.pictures)
+
+
+def test_a_run_without_measures_shows_none(tmp_path):
+  workdir, page = make(
+    tmp_path,
+    RNG.uniform(size=(30, 4)),
+    "--config.measures=()",
+    "--config.sweep.objective=vae",
+  )
+  check_safe(page)
+  assert "What the codes are worth" not in page.headings
+  assert not any("Jacobian" in alt for alt in page.pictures)
 
 
 @pytest.mark.parametrize(
