@@ -9,6 +9,7 @@ import csv
 import fcntl
 import io
 import json
+import math
 import os
 import platform
 import time
@@ -20,6 +21,7 @@ import numpy as np
 
 from ae_jax.atomic import replacing
 from ae_jax.data import Standardization
+from ae_jax.evaluation.measures import more_is_better
 from ae_jax.types import UsageError
 
 CONFIG, RESULTS = "config.json", "results.csv"
@@ -154,6 +156,30 @@ def typed(row: TextRow) -> dict[str, Any]:
   return {
     name: text if name == "id" else _value(text) for name, text in row.items()
   }
+
+
+def number(row: TextRow, column: str) -> float | None:
+  """A finite number of a row; None where there is none."""
+  try:
+    value = float(row.get(column) or "nan")
+  except ValueError:
+    return None
+  return value if math.isfinite(value) else None
+
+
+def best(rows: Iterable[TextRow], by: str) -> TextRow | None:
+  """The best row, by a column, of those that ended well and have a number.
+
+  The largest value is the best one of a measure of which more is better, else
+  the least; the first of equal ones. None where there is no such row.
+  """
+  sign = -1 if more_is_better(by) else 1
+  values = [
+    (sign * value, row)
+    for row in rows
+    if row["status"] == "ok" and (value := number(row, by)) is not None
+  ]
+  return min(values, key=lambda pair: pair[0])[1] if values else None
 
 
 def columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:

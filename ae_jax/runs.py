@@ -1,14 +1,12 @@
 """Trained models of a run on disk."""
 
 import difflib
-import math
 import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from ae_jax import checkpoints, ledger
-from ae_jax.evaluation.measures import MEASURES
 from ae_jax.networks import autoencoder
 from ae_jax.trained import Trained
 from ae_jax.types import UsageError
@@ -46,7 +44,7 @@ def load(
   if not rows:
     raise UsageError(f"run {workdir} has no finished trial yet")
   if trial == "best":
-    trial = best(rows.values(), by, where)
+    trial = _best(rows.values(), by, where)
   elif where:
     raise UsageError(
       f"trial {trial!r} is one trial; settings choose among those of a run:"
@@ -81,7 +79,7 @@ def load_trials(
   }
 
 
-def best(
+def _best(
   rows: Collection[ledger.TextRow], by: str, where: Mapping[str, Any]
 ) -> str:
   """The id of the best row by a column, among those with the given settings.
@@ -98,27 +96,20 @@ def best(
         f"the table has no column {name!r}; {hint}it has"
         f" {_listed(columns, most=24)}"
       )
-  fitting = [ledger.typed(row) for row in rows]
+  fitting = [*rows]
   for name, value in where.items():
     values = [row[name] for row in fitting]
-    fitting = [row for row in fitting if _same(row[name], value)]
+    fitting = [row for row in fitting if _same(ledger.typed(row)[name], value)]
     if not fitting:
       raise UsageError(
         f"no such trial has {name}={value}; the values are {_listed(values)}"
       )
-  scores = {
-    row["id"]: row[by]
-    for row in fitting
-    if row["status"] == "ok"
-    and isinstance(row[by], int | float)
-    and math.isfinite(row[by])
-  }
-  if not scores:
+  found = ledger.best(fitting, by)
+  if found is None:
     raise UsageError(
       f"none of {len(fitting)} trials ended well and has a number in {by!r}"
     )
-  more_is_better = by in MEASURES and MEASURES[by].better == "higher"
-  return (max if more_is_better else min)(scores, key=scores.__getitem__)
+  return found["id"]
 
 
 def _same(stored: Any, given: Any) -> bool:

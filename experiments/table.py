@@ -1,8 +1,9 @@
 """The table that a run prints: the best trial of each kind, PCA beside it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
-TextRow = Mapping[str, str]
+from ae_jax import ledger
+from ae_jax.ledger import TextRow
 
 _HEADER = (
   "objective", "latent", "train error", "test error", "PCA test", "id",
@@ -15,15 +16,16 @@ _FIRST_RESULT = "loss"  # settings are the columns before it
 
 def best_trials(rows: Iterable[TextRow]) -> list[TextRow]:
   """The trial of least test error for each objective and latent size."""
-  best: dict[str, dict[int, TextRow]] = {}
+  groups: dict[str, dict[int, list[TextRow]]] = {}
   for row in rows:
-    if row["status"] != "ok":
-      continue
-    sizes = best.setdefault(row["objective"], {})
-    size = int(row["latent_size"])
-    if size not in sizes or _test_error(row) < _test_error(sizes[size]):
-      sizes[size] = row
-  return [sizes[size] for sizes in best.values() for size in sorted(sizes)]
+    sizes = groups.setdefault(row["objective"], {})
+    sizes.setdefault(int(row["latent_size"]), []).append(row)
+  found = [
+    ledger.best(sizes[size], "test_squared_error")
+    for sizes in groups.values()
+    for size in sorted(sizes)
+  ]
+  return [row for row in found if row is not None]
 
 
 def format_table(best: Sequence[TextRow], rows: Sequence[TextRow]) -> str:
@@ -65,7 +67,3 @@ def _format_line(line: Sequence[str], widths: Sequence[int]) -> str:
     for i, (cell, width) in enumerate(zip(line, widths, strict=True))
   ]
   return "  ".join(cells).rstrip()
-
-
-def _test_error(row: TextRow) -> float:
-  return float(row["test_squared_error"])

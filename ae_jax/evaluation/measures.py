@@ -128,6 +128,11 @@ MEASURES: dict[str, Measure] = {
 }
 
 
+def more_is_better(column: str) -> bool:
+  """Whether the largest value of a column is the best one, not the least."""
+  return column in MEASURES and MEASURES[column].better == "higher"
+
+
 def families(names: Iterable[str]) -> tuple[str, ...]:
   """Checks names of families; "" is none, and reconstruction always there.
 

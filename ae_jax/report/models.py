@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ae_jax import pca
+from ae_jax import ledger, pca
 from ae_jax.data import to_float
 from ae_jax.objectives.denoising import CORRUPTIONS
 from ae_jax.report import generated, pictures, trials
@@ -54,7 +54,7 @@ class Shown(NamedTuple):
 
 def choose(rows: Rows, by: str) -> Shown | None:
   """Picks the trials of one objective to look at; None where none is fit."""
-  best = trials.best(rows, by)
+  best = ledger.best(rows, by)
   if best is None:
     return None
   strength = trials.strength(rows)
@@ -72,7 +72,7 @@ def choose(rows: Rows, by: str) -> Shown | None:
   plane = [row for row in rows if row["latent_size"] == "2"]
   return Shown(
     best,
-    trials.best(plane, by),
+    ledger.best(plane, by),
     _trained_on_noise(best, rows, by),
     strength,
     alike,
@@ -82,7 +82,7 @@ def choose(rows: Rows, by: str) -> Shown | None:
 def _trained_on_noise(best: Row, rows: Rows, by: str) -> Row | None:
   """The best trial, or else the best one of the strongest noise."""
   levels = {
-    row["id"]: trials.number(row, "noise") or 0.0
+    row["id"]: ledger.number(row, "noise") or 0.0
     for row in trials.ok(rows)
     if row.get("corruption") in CORRUPTIONS
   }
@@ -91,7 +91,7 @@ def _trained_on_noise(best: Row, rows: Rows, by: str) -> Row | None:
   strongest = max(levels.values(), default=0.0)
   if strongest <= 0:
     return None
-  return trials.best([r for r in rows if levels.get(r["id"]) == strongest], by)
+  return ledger.best([r for r in rows if levels.get(r["id"]) == strongest], by)
 
 
 def look(
@@ -157,7 +157,7 @@ def _restorations(
   if row is None:
     return None
   x = seen.x[seen.shown]
-  level = trials.number(row, "noise") or 0.0
+  level = ledger.number(row, "noise") or 0.0
   noisy = _corrupt(x, row["corruption"], level, seen)
   return _rows(
     [

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from ae_jax.evaluation.measures import NOISES
+from ae_jax import ledger
+from ae_jax.evaluation.measures import NOISES, more_is_better
 from ae_jax.report import trials
 from ae_jax.report.trials import Row, Rows
 
@@ -97,7 +98,7 @@ def heat_map(rows: Rows, by: str, strength: str) -> go.Figure:
       texttemplate="%{text}",
       textfont={"size": 11},
       colorscale="Cividis",
-      reversescale=trials.more_is_better(by),
+      reversescale=more_is_better(by),
       showscale=False,
       hovertemplate=(
         f"latent size %{{x}}<br>{_escape(strength)} %{{y}}<br>%{{text}}"
@@ -125,7 +126,7 @@ def parallel_coordinates(rows: Rows, by: str) -> go.Figure | None:
   Returns:
     None where there are fewer than two of them.
   """
-  shown = [row for row in trials.ok(rows) if trials.number(row, by) is not None]
+  shown = [row for row in trials.ok(rows) if ledger.number(row, by) is not None]
   if len(shown) < 2:
     return None
   measures = dict.fromkeys(
@@ -154,7 +155,7 @@ def parallel_coordinates(rows: Rows, by: str) -> go.Figure | None:
       line={
         "color": [*map(math.log10, colors)] if logarithmic else colors,
         "colorscale": "Viridis",
-        "reversescale": trials.more_is_better(by),
+        "reversescale": more_is_better(by),
       },
       labelfont={"size": 12},
       tickfont={"size": 11},
@@ -232,8 +233,8 @@ def after_corruption(best: Sequence[Row], corruption: str) -> go.Figure | None:
   figure = go.Figure()
   shown: list[float] = []
   for i, row in enumerate(best):
-    levels = {0.0: trials.number(row, "test_squared_error")} | {
-      noise: trials.number(row, f"squared_error_{corruption}_{noise}")
+    levels = {0.0: ledger.number(row, "test_squared_error")} | {
+      noise: ledger.number(row, f"squared_error_{corruption}_{noise}")
       for noise in NOISES
     }
     if None not in levels.values():
@@ -304,7 +305,7 @@ def style(index: int) -> tuple[str, str, str]:
 
 
 def _column(rows: Rows, name: str) -> list[float]:
-  values = [trials.number(row, name) for row in rows]
+  values = [ledger.number(row, name) for row in rows]
   return [value for value in values if value is not None]
 
 

@@ -13,7 +13,7 @@ import plotly.offline
 
 from ae_jax import ledger, runs
 from ae_jax.data import Dataset
-from ae_jax.evaluation.measures import CORRUPTIONS
+from ae_jax.evaluation.measures import CORRUPTIONS, more_is_better
 from ae_jax.report import examples, models, overview, tables, trials
 from ae_jax.report.blocks import Block, Listing, Plot, Section
 from ae_jax.report.trials import Row, Rows
@@ -80,7 +80,7 @@ def read(workdir: Path, by: str) -> Run:
     UsageError: see `write`.
   """
   rows, config = trials.read(workdir, by)
-  best = [trials.best(own, by) for own in trials.by_objective(rows).values()]
+  best = [ledger.best(own, by) for own in trials.by_objective(rows).values()]
   found = [row for row in best if row is not None]
   return Run(
     rows=rows,
@@ -134,7 +134,7 @@ def render(run: Run, dataset: Dataset, sections: list[Section]) -> str:
 
 
 def _answer(run: Run) -> Section:
-  overall = trials.best(run.rows, run.by)
+  overall = ledger.best(run.rows, run.by)
   if overall is None:
     return Section(
       "The best trials",
@@ -142,8 +142,8 @@ def _answer(run: Run) -> Section:
       " the data.",
       [],
     )
-  value = trials.number(overall, run.by) or 0.0
-  better = "Largest" if trials.more_is_better(run.by) else "Least"
+  value = ledger.number(overall, run.by) or 0.0
+  better = "Largest" if more_is_better(run.by) else "Least"
   text = (
     f"{better} {run.by.replace('_', ' ')}: {value:.4g}, by"
     f" {overall['objective']} at latent size"
@@ -154,7 +154,7 @@ def _answer(run: Run) -> Section:
     for own in trials.by_objective(run.rows).values()
     for size in trials.ordered(row["latent_size"] for row in own)
     if (
-      found := trials.best(
+      found := ledger.best(
         [row for row in own if row["latent_size"] == size], run.by
       )
     )
@@ -183,7 +183,7 @@ def _by_size(run: Run) -> Section:
     )
   for name, own in trials.by_objective(run.rows).items():
     strength = trials.strength(own)
-    if strength is not None and trials.best(own, run.by):
+    if strength is not None and ledger.best(own, run.by):
       num_values = len({row[strength] for row in own})
       blocks.append(
         _plot(
@@ -305,7 +305,7 @@ def _objectives(workdir: Path, dataset: Dataset, run: Run) -> Section:
 def _how(run: Run) -> Section:
   config = run.config
   _, *arguments = config.get("command", [""])
-  seconds = [trials.number(row, "seconds") or 0.0 for row in run.rows]
+  seconds = [ledger.number(row, "seconds") or 0.0 for row in run.rows]
   facts = {
     "git commit": config.get("git_commit") or "not known",
     "devices": ", ".join(config.get("devices", [])),

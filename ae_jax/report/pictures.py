@@ -15,9 +15,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
+from ae_jax.ledger import number
 from ae_jax.report.blocks import Picture
 from ae_jax.report.overview import COLORS, DASHES, shortened
-from ae_jax.report.trials import Summary, number
+from ae_jax.report.trials import Summary
 
 DPI = 100
 _FONT_SIZE = 9

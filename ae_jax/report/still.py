@@ -7,8 +7,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ae_jax import runs
+from ae_jax import ledger, runs
 from ae_jax.data import Dataset
+from ae_jax.evaluation.measures import more_is_better
 from ae_jax.report import examples, overview, pictures, trials
 from ae_jax.report.trials import Row, Rows
 from ae_jax.types import UsageError
@@ -51,7 +52,7 @@ def write_picture(
       f"no picture: {dataset.name} holds no images but examples of shape"
       f" {dataset.train.shape[1:]}"
     )
-  overall = trials.best(rows, by)
+  overall = ledger.best(rows, by)
   if overall is None:
     raise UsageError(f"no picture: no trial has a number in {by!r}")
   figure = Figure(figsize=(12, 4.5))
@@ -75,13 +76,13 @@ def write_picture(
 def _best_of_size(rows: Rows, by: str, size: int) -> list[Row]:
   """The best trial of each objective at that size, the best one first."""
   best = [
-    trials.best([r for r in own if r["latent_size"] == str(size)], by)
+    ledger.best([r for r in own if r["latent_size"] == str(size)], by)
     for own in trials.by_objective(rows).values()
   ]
-  sign = -1 if trials.more_is_better(by) else 1
+  sign = -1 if more_is_better(by) else 1
   return sorted(
     (row for row in best if row is not None),
-    key=lambda row: sign * (trials.number(row, by) or 0.0),
+    key=lambda row: sign * (ledger.number(row, by) or 0.0),
   )
 
 

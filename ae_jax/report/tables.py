@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from ae_jax import ledger
 from ae_jax.evaluation.measures import FAMILIES, MEASURES
 from ae_jax.report import trials
 from ae_jax.report.blocks import Cell, Table
@@ -153,11 +154,11 @@ def _cells(rows: Rows, name: str) -> list[Cell]:
   texts = [row.get(name, "") for row in rows]
   if name == "id":
     return [Cell(text, text) for text in texts]
-  numbers = [trials.number(row, name) for row in rows]
+  numbers = [ledger.number(row, name) for row in rows]
   if name not in MEASURES and not any("." in text for text in texts):
     return [Cell(text, text) for text in texts]
   finite = [value for value in numbers if value is not None]
-  own = [trials.number(row, name.removeprefix("pca_")) for row in rows]
+  own = [ledger.number(row, name.removeprefix("pca_")) for row in rows]
   beside = [value for value in own if value is not None]
   rounded = iter(trials.without_rounding(finite, beside))
   return [
@@ -184,4 +185,4 @@ def _is_number(text: str) -> bool:
 
 
 def _any_number(rows: Iterable[Row], name: str) -> bool:
-  return any(trials.number(row, name) is not None for row in rows)
+  return any(ledger.number(row, name) is not None for row in rows)

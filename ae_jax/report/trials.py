@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ae_jax import ledger
-from ae_jax.evaluation.measures import MEASURES
+from ae_jax.evaluation.measures import MEASURES, more_is_better
 from ae_jax.grid import DEFAULTS
+from ae_jax.ledger import number
 from ae_jax.types import UsageError
 
 Row = ledger.TextRow
@@ -66,15 +67,6 @@ def read(workdir: Path, by: str) -> tuple[list[Row], dict[str, Any]]:
   return rows, config
 
 
-def number(row: Row, column: str) -> float | None:
-  """A finite number of a row; None where there is none."""
-  try:
-    value = float(row.get(column) or "nan")
-  except ValueError:
-    return None
-  return value if math.isfinite(value) else None
-
-
 def ok(rows: Iterable[Row]) -> list[Row]:
   """The rows of the trials that did not diverge."""
   return [row for row in rows if row["status"] == "ok"]
@@ -101,22 +93,6 @@ def unit(measure: str) -> str:
 def words(column: str) -> str:
   """A column as it stands in a heading."""
   return _SHORT.get(column, column.replace("_", " "))
-
-
-def more_is_better(measure: str) -> bool:
-  """Whether the largest value of a column is the best one."""
-  return measure in MEASURES and MEASURES[measure].better == "higher"
-
-
-def best(rows: Iterable[Row], by: str) -> Row | None:
-  """The best of the trials that have the measure; None without any."""
-  sign = -1 if more_is_better(by) else 1
-  values = [
-    (sign * value, row)
-    for row in ok(rows)
-    if (value := number(row, by)) is not None
-  ]
-  return min(values, key=lambda pair: pair[0])[1] if values else None
 
 
 def by_objective(rows: Rows) -> dict[str, list[Row]]:
