@@ -98,8 +98,10 @@ def _best(
       )
   fitting = [*rows]
   for name, value in where.items():
-    values = [row[name] for row in fitting]
-    fitting = [row for row in fitting if _same(ledger.typed(row)[name], value)]
+    values = [ledger.typed(row)[name] for row in fitting]
+    fitting = [
+      row for row, own in zip(fitting, values, strict=True) if _same(own, value)
+    ]
     if not fitting:
       raise UsageError(
         f"no such trial has {name}={value}; the values are {_listed(values)}"
