@@ -15,13 +15,13 @@ The same command on the same workdir trains only what is not there yet; a wider
 grid, only what is new.
 """
 
-import collections
+import dataclasses
 import hashlib
 import json
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
@@ -54,6 +54,15 @@ class Run(NamedTuple):
   memory_bytes: int
   tensorboard: bool
   lock: TextIO  # held as long as it is open
+
+
+@dataclasses.dataclass
+class Cost:
+  """What a run has spent: images trained on, seconds by what they went to."""
+
+  images: int
+  training: float
+  measuring: dict[str, float]
 
 
 def main(argv: Sequence[str]) -> None:
@@ -119,8 +128,23 @@ def train(run: Run) -> None:
     f" there already; groups of one shape: {len(sweep.groups(run.trials))}",
     flush=True,
   )
-  images, seconds = 0, 0.0
-  measuring: dict[str, float] = collections.defaultdict(float)
+  cost = _train_missing(run, done, new)
+  _report(run)
+  print(f"{len(new)} trained in {time.perf_counter() - start:.1f} s")
+  if new:
+    print(
+      f"training: {cost.training:.1f} s at"
+      f" {cost.images / cost.training:,.0f} images/s; measuring:"
+      f" {sum(cost.measuring.values()):.1f} s ("
+      + ", ".join(f"{name} {s:.1f}" for name, s in cost.measuring.items())
+      + "); the rest: compilation, files"
+    )
+
+
+def _train_missing(
+  run: Run, done: Collection[str], new: Sequence[grid.Trial]
+) -> Cost:
+  cost = Cost(0, 0.0, {})
   board = TensorBoard(run.workdir) if run.tensorboard else None
 
   def on_epoch(
@@ -131,15 +155,15 @@ def train(run: Run) -> None:
       board.on_epoch(trials, epoch, terms)
 
   with Progress(new) as progress:
+    if not new:
+      return cost
     on_device = examples(run.dataset)
-    beside = {}
-    if new:
-      progress.on_baselines()
-      # Of all trials, so that a run that goes on has the same bits.
-      sizes = {trial.settings["latent_size"] for trial in run.trials}
-      begin = time.perf_counter()
-      beside = baselines(on_device, sizes, run.measures)
-      measuring["PCA and data"] = time.perf_counter() - begin
+    progress.on_baselines()
+    # Of all trials, so that a run that goes on has the same bits.
+    sizes = {trial.settings["latent_size"] for trial in run.trials}
+    begin = time.perf_counter()
+    beside = baselines(on_device, sizes, run.measures)
+    cost.measuring["PCA and data"] = time.perf_counter() - begin
     for chunk in sweep.train_chunks(
       run.trials,
       on_device.train,
@@ -151,19 +175,11 @@ def train(run: Run) -> None:
         chunk, on_device, run.measures, progress.on_measured
       )
       _keep(run, chunk, measured, sweep.rows(chunk, measured, beside))
-      images += len(chunk.trials) * _images_per_trial(run, chunk)
-      seconds += chunk.seconds
+      cost.images += len(chunk.trials) * _images_per_trial(run, chunk)
+      cost.training += chunk.seconds
       for family, taken in measured.seconds.items():
-        measuring[family] += taken
-  _report(run)
-  print(f"{len(new)} trained in {time.perf_counter() - start:.1f} s")
-  if new:
-    print(
-      f"training: {seconds:.1f} s at {images / seconds:,.0f} images/s;"
-      f" measuring: {sum(measuring.values()):.1f} s ("
-      + ", ".join(f"{name} {s:.1f}" for name, s in measuring.items())
-      + "); the rest: compilation, files"
-    )
+        cost.measuring[family] = cost.measuring.get(family, 0.0) + taken
+  return cost
 
 
 def _report(run: Run) -> None:
