@@ -63,14 +63,16 @@ def load(
     id -> the network of the trial's own latent size, and its parameters.
 
   Raises:
-    UsageError: there is no such trial.
-    ValueError: its checkpoint is not as its settings say, or damaged.
+    UsageError: there is no such trial, or its checksum says that its
+      checkpoint is damaged.
   """
   loaded: dict[str, tuple[Spec, Params]] = {}
-  for directory in sorted((workdir / FOLDER).absolute().glob("*")):
+  for directory in sorted((workdir / FOLDER).absolute().glob("*/")):
     if loaded.keys() >= {*trial_ids}:
       break
     with _manager(directory) as manager:
+      if manager.latest_step() is None:  # killed while it was saved
+        continue
       meta = _read(manager, meta=ocp.args.JsonRestore())["meta"]
       settings = {trial["id"]: trial["settings"] for trial in meta["trials"]}
       wanted = {*trial_ids} & settings.keys()
@@ -84,7 +86,7 @@ def load(
       )
       params = _read(manager, params=ocp.args.StandardRestore(like))["params"]
     if meta["sha256"] != checksum(params):
-      raise ValueError(f"the checkpoint in {directory} is damaged")
+      raise UsageError(f"the checkpoint in {directory} is damaged")
     for i, (trial_id, own) in enumerate(settings.items()):
       if trial_id in wanted:
         size = own["latent_size"]

@@ -11,6 +11,7 @@ import importlib.metadata
 import itertools
 import json
 import math
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,6 @@ import safetensors.numpy
 from jax import export
 
 import ae_jax
-from ae_jax.atomic import replacing
 from ae_jax.evaluation.reconstruction import codes
 from ae_jax.networks import Spec
 from ae_jax.trained import Trained
@@ -43,8 +43,11 @@ def encoder(trained: Trained) -> export.Exported:
 
   def encode(x: Array) -> Array:
     if trained.standardization is not None:
-      mean, std = (s.astype(np.float32) for s in trained.standardization)
-      x = (x - mean[None]) / std[None]
+      # In two parts: a mean is known to more digits than a float32 has.
+      mean, std = trained.standardization
+      high = mean.astype(np.float32)
+      low = (mean - high).astype(np.float32)
+      x = ((x - high[None]) - low[None]) / std.astype(np.float32)[None]
     return codes(model, params, x)
 
   return _export(encode, spec.features)
@@ -87,11 +90,16 @@ def save(trained: Trained, folder: Path) -> list[Path]:
     SPEC: (json.dumps(_describe(trained, arrays), indent=2) + "\n").encode(),
     README: _readme(trained).encode(),
   }
+  place = folder.absolute()
+  partial = place.with_name(f".{place.name}.partial")
   try:
-    folder.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
     for name, content in files.items():
-      with replacing(folder / name) as file:
-        file.write(content)
+      (partial / name).write_bytes(content)
+    if place.exists():
+      shutil.rmtree(place)
+    partial.rename(place)
   except OSError as error:
     raise UsageError(f"cannot write to {folder}: {error.strerror}") from error
   return [folder / name for name in files]
@@ -105,7 +113,7 @@ def check_folder(folder: Path) -> None:
     return
   except OSError as error:
     raise UsageError(f"cannot write to {folder}: {error.strerror}") from error
-  if names and not {WEIGHTS, SPEC} <= names:
+  if names and names != {ENCODE, DECODE, WEIGHTS, SPEC, README}:
     raise UsageError(
       f"{folder} holds other files ({min(names)}, ...); name a new folder"
     )
@@ -142,7 +150,8 @@ def _export(
 ) -> export.Exported:
   (b,) = export.symbolic_shape("b")
   x = jax.ShapeDtypeStruct((b, *shape), np.float32)
-  return export.export(jax.jit(function), platforms=PLATFORMS)(x)
+  with jax.default_matmul_precision("highest"):  # as it was measured
+    return export.export(jax.jit(function), platforms=PLATFORMS)(x)
 
 
 def _flat(trained: Trained) -> dict[str, np.ndarray]:

@@ -124,13 +124,16 @@ def read_config(workdir: Path) -> dict[str, Any]:
   """
   path = workdir / CONFIG
   try:
-    return json.loads(path.read_text(encoding="utf-8"))
+    config = json.loads(path.read_text(encoding="utf-8"))
+    if not {"identity", "config", "data_range", "data_bytes"} <= {*config}:
+      raise ValueError("a field is missing")
   except OSError as error:
     raise UsageError(
       f"{workdir} holds no run: {CONFIG}: {error.strerror}"
     ) from error
-  except ValueError as error:
+  except (ValueError, TypeError) as error:
     raise UsageError(f"{path} is not a {CONFIG} of this program") from error
+  return config
 
 
 def write_standardization(
@@ -203,11 +206,13 @@ def replace(path: Path, text: str) -> None:
 def _write_series(
   path: Path, index: str, series: Mapping[str, np.ndarray]
 ) -> None:
-  lines = [",".join((index, *series))]
+  buffer = io.StringIO()
+  writer = csv.writer(buffer, lineterminator="\n")
+  writer.writerow((index, *series))
   for i, values in enumerate(zip(*series.values(), strict=True), start=1):
-    lines.append(",".join((str(i), *(str(float(v)) for v in values))))
+    writer.writerow((i, *map(float, values)))
   path.parent.mkdir(exist_ok=True)
-  replace(path, "\n".join(lines) + "\n")
+  replace(path, buffer.getvalue())
 
 
 def _read_series(path: Path) -> dict[str, np.ndarray]:

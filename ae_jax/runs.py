@@ -64,7 +64,7 @@ def load_trials(
   """Loads several trials of a run, by id; see `load`."""
   rows = ledger.read_rows(workdir)
   standardization = ledger.read_standardization(workdir)
-  data_range = ledger.read_config(workdir).get("data_range")
+  config = ledger.read_config(workdir)
   return {
     trial_id: Trained(
       row=ledger.typed(rows[trial_id]),
@@ -73,7 +73,8 @@ def load_trials(
       model=autoencoder(spec),
       params=params,
       standardization=standardization,
-      data_range=None if data_range is None else tuple(data_range),
+      data_range=tuple(config["data_range"]),
+      bytes=config["data_bytes"],
     )
     for trial_id, (spec, params) in checkpoints.load(workdir, trial_ids).items()
   }
@@ -118,7 +119,7 @@ def _same(stored: Any, given: Any) -> bool:
   """Whether a setting of the table is the one that was asked for."""
   if isinstance(stored, tuple):
     given = tuple(given) if isinstance(given, list | tuple) else (given,)
-  return stored == given
+  return stored == given or str(stored) == str(given)
 
 
 def _listed(values: Collection[Any], most: int = 8) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from ae_jax.data import Dataset, from_arrays, to_float
+from ae_jax.data import Dataset, from_arrays, to_float, value_range
 from ae_jax.evaluation.baselines import Baselines, baselines
 from ae_jax.evaluation.evaluate import Measured, OnMeasured, evaluate
 from ae_jax.evaluation.examples import Examples, examples
@@ -89,6 +89,8 @@ def run(
         model=autoencoder(own),
         params=unpad(padded, size),
         standardization=dataset.standardization,
+        data_range=value_range(dataset),
+        bytes=dataset.bytes,
       )
   return [trained[trial.id] for trial in trials]
 
@@ -167,7 +169,8 @@ def rows(chunk: Chunk, measured: Measured, beside: Baselines) -> list[Row]:
     own = {name: column[i] for name, column in measured.columns.items()}
     values = own | beside[trial.settings["latent_size"]]
     diverged_step = int(chunk.diverged_at[i])
-    if diverged_step < 0 and not np.isfinite(values["train_squared_error"]):
+    errors = [values[f"{part}_squared_error"] for part in ("train", "test")]
+    if diverged_step < 0 and not np.all(np.isfinite(errors)):
       diverged_step = chunk.num_steps - 1  # by the update of the last step
     table.append(
       {
@@ -223,10 +226,14 @@ def check(trials: list[Trial], dataset: Dataset, memory_bytes: int) -> None:
           f"objective {name} must return a scalar loss and a dict of scalars;"
           f" it returns shapes {shapes}"
         )
-    taken = {*result[1]} & columns
+    taken = [
+      term
+      for term in result[1]
+      if term in columns or term.startswith(("pca_", "pixels_"))
+    ]
     if taken:
       raise UsageError(
-        f"objective {name} names a term {min(taken)!r}; that is another column"
+        f"objective {name} names a term {taken[0]!r}; that is another column"
         " of the table"
       )
 

@@ -13,13 +13,15 @@ from ae_jax.networks import Spec, autoencoder
 from ae_jax.types import Array, Autoencoder, Params, UsageError
 
 _BATCH_SIZE = 1024
+_MOST_NUMBERS = 1 << 28  # of sampled codes
 
 
 class Trained(NamedTuple):
   """One trained trial.
 
   Its methods take and give NumPy arrays in the units of the data that it was
-  trained on: bytes are read as x / 255, standardisation is applied and undone.
+  trained on: of a model that was trained on bytes they are read as x / 255;
+  standardisation is applied and undone.
   They walk an array in batches, which `encode_batches` and its like give one by
   one: with these, what does not fit in memory may be a memory-mapped file.
 
@@ -31,7 +33,8 @@ class Trained(NamedTuple):
     params: of the model.
     standardization: what its data was standardised with, or None.
     data_range: the least and the greatest value of its train data in the units
-      of the data, see `data.value_range`; None where it is not known.
+      of the data, see `data.value_range`.
+    bytes: whether its train data were uint8, which stand for x / 255.
   """
 
   row: dict[str, Any]
@@ -39,21 +42,23 @@ class Trained(NamedTuple):
   spec: Spec
   model: Autoencoder
   params: Params
-  standardization: Standardization | None = None
-  data_range: tuple[float, float] | None = None
+  standardization: Standardization | None
+  data_range: tuple[float, float]
+  bytes: bool
 
   def encode(self, x: np.ndarray) -> np.ndarray:
     """Codes z = f(x); of a Gaussian code the mean.
 
     Args:
-      x: `[n, *features]`, numbers, or bytes that stand for x / 255 (zeros and
-        ones for themselves).
+      x: `[n, *features]`: numbers, or bytes (which stand for x / 255 if the
+        model was trained on bytes, else for themselves).
 
     Returns:
       `[n, latent]`, float32.
 
     Raises:
-      UsageError: x has another shape, or holds what is no finite number.
+      UsageError: x has another shape, or holds what is no finite number; or
+        bytes above 1 for a model that was trained on numbers up to 1.
     """
     return np.concatenate([*self.encode_batches(x)])
 
@@ -105,6 +110,11 @@ class Trained(NamedTuple):
     for name, value in {"num_samples": num_samples, "seed": seed}.items():
       if not 0 <= value < 2**31:
         raise UsageError(f"{name} must be in [0, 2^31); got {value}")
+    if num_samples * self.spec.latent_size > _MOST_NUMBERS:
+      raise UsageError(
+        f"{num_samples} codes of {self.spec.latent_size} units do not fit at"
+        " once: draw fewer, with several seeds"
+      )
     shape = (num_samples, self.spec.latent_size)
     return np.asarray(jax.random.normal(jax.random.key(seed), shape))
 
@@ -117,7 +127,8 @@ class Trained(NamedTuple):
     """What `decode` gives, `[batch, *features]` at a time."""
     decode = self._function(_decode)
     z = _checked(z, (self.spec.latent_size,), "codes")
-    return (self._undo(decode(batch)) for batch in _floats(z, "codes"))
+    batches = _finite(map(_float32, _blocks(z)), "codes")
+    return (self._undo(decode(batch)) for batch in batches)
 
   def reconstruct_batches(self, x: np.ndarray) -> Iterator[np.ndarray]:
     """What `reconstruct` gives, `[batch, *features]` at a time."""
@@ -132,22 +143,27 @@ class Trained(NamedTuple):
       functools.partial(function, self.spec, params), batch
     )
 
+  def numbers(self, x: np.ndarray) -> np.ndarray:
+    """Data as float32 in its units, as `encode` reads it."""
+    if x.dtype == np.uint8:
+      if self.bytes:
+        return to_float(x)
+      if self.data_range[1] <= 1 < x.max(initial=0):
+        raise UsageError(
+          f"bytes up to {x.max()} for a model that was trained on numbers up to"
+          " 1: give x / 255"
+        )
+    return _float32(x)
+
   def _data(self, x: np.ndarray) -> Iterator[np.ndarray]:
     x = _checked(x, self.spec.features, "data")
-    batches = _blocks(x) if are_bytes(x) else _floats(x, "data")
+    batches = _finite(map(self.numbers, _blocks(x)), "data")
     if self.standardization is None:
       return batches
     return map(self.standardization.apply, batches)
 
   def _undo(self, x: np.ndarray) -> np.ndarray:
     return x if self.standardization is None else self.standardization.undo(x)
-
-
-def are_bytes(x: np.ndarray) -> bool:
-  """Whether x stands for x / 255, as `data.from_arrays` has it."""
-  return x.dtype == np.uint8 and any(
-    block.max(initial=0) > 1 for block in _blocks(x)
-  )
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -167,7 +183,8 @@ def _padded(
   """Applies a function to a power of two of rows: few shapes to compile."""
   size = 1 << max(len(batch) - 1, 0).bit_length()
   padding = [(0, size - len(batch))] + [(0, 0)] * (batch.ndim - 1)
-  return np.asarray(function(np.pad(batch, padding)))[: len(batch)]
+  with jax.default_matmul_precision("highest"):  # as it was measured
+    return np.asarray(function(np.pad(batch, padding)))[: len(batch)]
 
 
 def _checked(x: Any, trailing: tuple[int, ...], what: str) -> np.ndarray:
@@ -187,12 +204,15 @@ def _blocks(x: np.ndarray) -> Iterator[np.ndarray]:
     yield x[start : start + _BATCH_SIZE]
 
 
-def _floats(x: np.ndarray, what: str) -> Iterator[np.ndarray]:
-  """Gives finite float32 `[batch, ...]` at a time, or raises."""
+def _float32(x: np.ndarray) -> np.ndarray:
+  with np.errstate(over="ignore"):  # an overflow is infinite, and told as such
+    return x.astype(np.float32)
+
+
+def _finite(batches: Iterator[np.ndarray], what: str) -> Iterator[np.ndarray]:
+  """Gives the batches, or raises."""
   start = 0
-  for block in _blocks(x):
-    with np.errstate(over="ignore"):  # an overflow is infinite below
-      batch = block.astype(np.float32)
+  for batch in batches:
     finite = np.isfinite(batch).all(axis=tuple(range(1, batch.ndim)))
     if not finite.all():
       raise UsageError(

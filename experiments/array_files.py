@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from ae_jax.atomic import replacing
+from ae_jax.data import to_float
 from ae_jax.data.files import DAMAGED
 from ae_jax.types import UsageError
 
@@ -24,7 +25,8 @@ def read(path: Path, features: tuple[int, ...]) -> np.ndarray:
     features: shape of an example; an image is read in the colours it asks for.
 
   Returns:
-    `[n, ...]`; of a `.npy` memory-mapped, of an image `[1, *features]`, bytes.
+    `[n, ...]`; of a `.npy` memory-mapped; of an image `[1, *features]`, in
+    [0, 1].
 
   Raises:
     UsageError: the file cannot be read, or is none of these, or an image of
@@ -137,4 +139,4 @@ def _read_image(path: Path, features: tuple[int, ...]) -> np.ndarray:
     if image.mode.startswith(("I", "F")):
       raise UsageError(f"{path} has 16 bits a pixel; give 8")
     pixels = np.asarray(image.convert("RGB" if colour else "L"))
-  return pixels.reshape(1, *features)
+  return to_float(pixels).reshape(1, *features)

@@ -55,6 +55,8 @@ def rebuild(argv: Sequence[str]) -> Path:
   if values.picture is None:
     return report.write(workdir, dataset, by=values.by)
   path = Path(values.picture).expanduser().absolute()
+  if path.suffix != ".png":
+    raise UsageError(f"--picture must end in .png; got {values.picture}")
   report.write_picture(workdir, dataset, path, by=values.by)
   return path
 
@@ -62,12 +64,7 @@ def rebuild(argv: Sequence[str]) -> Path:
 def _dataset(workdir: Path) -> data.Dataset:
   """The dataset that a run was trained on."""
   run = ledger.read_config(workdir)
-  try:
-    fields, expected = run["config"]["data"], run["identity"]["data.sha256"]
-  except (KeyError, TypeError) as error:
-    raise UsageError(
-      f"{workdir / ledger.CONFIG} is not a {ledger.CONFIG} of this program"
-    ) from error
+  fields, expected = run["config"]["data"], run["identity"]["data.sha256"]
   dataset = data.load(**fields)
   if data.digest(dataset) != expected:
     raise UsageError(

@@ -37,11 +37,11 @@ from ae_jax.evaluation.measures import families
 from ae_jax.program import Chunk
 from ae_jax.training import batching
 from ae_jax.types import UsageError
+from experiments import tensorboard
 from experiments.environment import environment
 from experiments.flags import parse
 from experiments.progress import Progress
 from experiments.table import best_trials, format_table
-from experiments.tensorboard import TensorBoard
 
 
 class Run(NamedTuple):
@@ -93,6 +93,8 @@ def prepare(argv: Sequence[str]) -> Run:
   dataset = data.load(**config.data)
   if config.memory_gb is not None and not config.memory_gb > 0:
     raise UsageError(f"memory_gb must be above 0; got {config.memory_gb}")
+  if config.tensorboard:
+    tensorboard.check(trials)
   memory = (
     int(config.memory_gb * 1e9)
     if config.memory_gb is not None
@@ -106,6 +108,7 @@ def prepare(argv: Sequence[str]) -> Run:
     "config": json.loads(config.to_json_best_effort()) | {"sweep": axes},
     "command": list(argv),
     "data_range": data.value_range(dataset),
+    "data_bytes": dataset.bytes,
     **environment(),
   }
   lock = ledger.open_workdir(workdir, record)
@@ -145,7 +148,7 @@ def _train_missing(
   run: Run, done: Collection[str], new: Sequence[grid.Trial]
 ) -> Cost:
   cost = Cost(0, 0.0, {})
-  board = TensorBoard(run.workdir) if run.tensorboard else None
+  board = tensorboard.TensorBoard(run.workdir) if run.tensorboard else None
 
   def on_epoch(
     trials: list[grid.Trial], epoch: int, terms: dict[str, np.ndarray]

@@ -1,13 +1,27 @@
 """Learning curves for TensorBoard, written while trials train."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from tensorboardX import SummaryWriter
 
+from ae_jax import sweep
 from ae_jax.grid import Trial
+from ae_jax.types import UsageError
 
 FOLDER = "tensorboard"
+_MOST = 256  # open files and threads
+
+
+def check(trials: Sequence[Trial]) -> None:
+  """Raises UsageError where more logs would be open than a process can have."""
+  most = max(map(len, sweep.groups(trials)))
+  if most > _MOST:
+    raise UsageError(
+      f"tensorboard=True keeps a log open for each of {most} trials of one"
+      f" shape; {_MOST} are allowed: leave it off, curves/ has the same numbers"
+    )
 
 
 class TensorBoard:

@@ -18,8 +18,7 @@ from sklearn.neighbors import NearestNeighbors
 from tqdm import tqdm
 
 from ae_jax import export, runs
-from ae_jax.data import to_float
-from ae_jax.trained import Trained, are_bytes
+from ae_jax.trained import Trained
 from ae_jax.types import UsageError
 from experiments import array_files, pictures, use_flags
 
@@ -84,7 +83,7 @@ def reconstruct(arguments: argparse.Namespace) -> None:
     batches = _naming(source, trained.reconstruct_batches, x)
     _write(target, (len(x), *features), batches)
     return
-  shown = _numbers(x[:_NUM_PICTURED], x)
+  shown = trained.numbers(x[:_NUM_PICTURED])
   again = np.concatenate([*_naming(source, trained.reconstruct_batches, shown)])
   columns = min(_PAIRS_A_ROW, max(len(shown), 1))
   pairs = [pictures.in_rows(images, columns) for images in (shown, again)]
@@ -133,9 +132,9 @@ def search(arguments: argparse.Namespace) -> None:
   if not pictures.are_images(features):
     print(f"no picture: data of shape {features} are no images")
     return
-  shown = _numbers(queries[:_NUM_PICTURED], queries)
+  shown = trained.numbers(queries[:_NUM_PICTURED])
   nearest = indices[:_NUM_PICTURED, :_MOST_FOUND_PICTURED]
-  found = _numbers(gallery[nearest.ravel()], gallery)
+  found = trained.numbers(gallery[nearest.ravel()])
   found = found.reshape(*nearest.shape, *features)
   images = np.concatenate([shown[:, None], found], axis=1)
   _draw(
@@ -207,14 +206,6 @@ def _nearest(
   return distances, indices
 
 
-def _numbers(rows: np.ndarray, of: np.ndarray) -> np.ndarray:
-  """Some rows of an array as float32, as the model reads the whole of it."""
-  if are_bytes(of):
-    return to_float(rows)
-  with np.errstate(over="ignore"):  # an overflow is told as infinite
-    return rows.astype(np.float32)
-
-
 def _naming(
   source: Path | str,
   function: Callable[[np.ndarray], Iterator[np.ndarray]],
@@ -263,8 +254,7 @@ def _draw(
 ) -> None:
   if images.size == 0:
     raise UsageError(f"there is nothing to draw in {target}: no rows")
-  extremes = trained.data_range or (np.nanmin(images), np.nanmax(images))
-  low, high = pictures.grey_range(*extremes)
+  low, high = pictures.grey_range(*trained.data_range)
   pictures.write(target, pictures.tile(images, low, high, **layout))
   print(f"wrote {target}: {what}; {pictures.say_range(low, high)}")
 

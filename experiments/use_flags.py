@@ -106,8 +106,9 @@ _INPUT = _file("INPUT", "data [n, *features]: .npy, .npz (array x) or .png")
 _CODES = _file("OUTPUT", "codes [n, latent]: .npy")
 _DATA = _file("OUTPUT", "data [n, *features]: .npy, or .png of the first")
 _FILES = """\
-Bytes stand for x / 255. A .npy may be larger than memory. An output that is
-there already is replaced, once the new one is whole; never an input."""
+Bytes stand for x / 255 if the model was trained on bytes. A .npy may be larger
+than memory. An output that is there already is replaced, once the new one is
+whole; never an input."""
 _COMMANDS: dict[str, tuple[str, dict[str, Any], str]] = {
   "encode": (
     "data to codes (of a Gaussian code the mean)",

@@ -78,5 +78,5 @@ def test_a_changed_bit_is_noticed(tmp_path):
     # What is on disk claims the checksum of the unchanged parameters.
     patch.setattr(checkpoints, "checksum", lambda params: honest)
     checkpoints.save(directory, 1, stacked, meta)
-  with pytest.raises(ValueError, match="is damaged"):
+  with pytest.raises(UsageError, match="is damaged"):
     checkpoints.load(tmp_path, [trial.id])

@@ -199,6 +199,15 @@ def test_another_configuration_is_refused(run, tmp_path, other):
 
 
 MISTAKES = {
+  "too many logs": (
+    [
+      "--config.tensorboard=True",
+      f"--config.sweep.seed={tuple(range(300))}",
+      "--config.sweep.objective=autoencoder",
+      "--config.sweep.latent_size=2",
+    ],
+    "a log open for each of 300 trials",
+  ),
   "unknown measures": (
     ["--config.measures=sound"],
     "unknown measures 'sound'; allowed: reconstruction, features",
@@ -404,7 +413,7 @@ def test_an_objective_of_ones_own_file(run, tmp_path, monkeypatch):
     "  z = model.encode(params, batch)\n"
     "  d = jnp.mean(model.distance(batch, model.decode(params, z)))\n"
     "  penalty = jnp.mean(jnp.abs(z) ** 3)\n"
-    "  return d + weight * penalty, {'penalty': penalty}\n"
+    "  return d + weight * penalty, {'penalty': penalty, 'a,b': d}\n"
   )
   workdir, code, _, err = run(
     "--config.objective=my_losses:cubic",
@@ -415,6 +424,7 @@ def test_an_objective_of_ones_own_file(run, tmp_path, monkeypatch):
   )
   assert code == 0, err
   off, on = rows_of(workdir)
+  assert ledger.read_curves(workdir, off["id"])["a,b"].shape == (20,)
   assert off["objective"] == "my_losses:cubic"
   assert float(on["penalty"]) < float(off["penalty"])
 

@@ -54,7 +54,9 @@ def trained(name):
   if name == "mlp":
     mean, std = np.linspace(-4, 9, 6), np.linspace(0.5, 3, 6)
     standardization = Standardization(mean, std)
-  return Trained(row, {}, spec, model, params, standardization)
+  return Trained(
+    row, {}, spec, model, params, standardization, (0.0, 1.0), False
+  )
 
 
 @pytest.fixture(scope="module")

@@ -1,12 +1,13 @@
 """Trained models of a run, by id, by what is best, by settings."""
 
+import json
 import shutil
 
 import numpy as np
 import pytest
 
 import ae_jax
-from ae_jax import ledger
+from ae_jax import checkpoints, ledger
 from ae_jax.types import UsageError
 from experiments import sweep
 
@@ -109,14 +110,6 @@ def test_the_range_of_the_data_comes_back_in_its_own_units(run):
   assert 0.9 < high <= X.max() + 1e-5
 
 
-def test_the_range_of_the_data_of_a_run_of_older_days_is_not_known(
-  run, tmp_path
-):
-  shutil.copytree(run, tmp_path / "old")
-  (tmp_path / "old" / "config.json").write_text("{}")
-  assert ae_jax.load(tmp_path / "old").data_range is None
-
-
 MISTAKES = {
   "id": (("abc",), {}, "has no trial 'abc'; it has 6, the first"),
   "column": ((), {"by": "tset"}, "no column 'tset'; it has id, status"),
@@ -148,12 +141,23 @@ def test_a_mistake_is_one_line(run, mistake):
 def test_folders_that_hold_no_finished_run(tmp_path):
   with pytest.raises(UsageError, match="none holds no run: config.json: No s"):
     ae_jax.load(tmp_path / "none")
-  (tmp_path / "config.json").write_text("{}")
+  for text in ("{", "{}", "3"):
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(UsageError, match=r"config.json is not a config.json"):
+      ae_jax.load(tmp_path)
+  fields = {"identity": {}, "config": {}, "data_range": [], "data_bytes": 0}
+  (tmp_path / "config.json").write_text(json.dumps(fields))
   with pytest.raises(UsageError, match="has no finished trial yet"):
     ae_jax.load(tmp_path)
-  (tmp_path / "config.json").write_text("{")
-  with pytest.raises(UsageError, match=r"config.json is not a config.json"):
-    ae_jax.load(tmp_path)
+
+
+def test_a_save_that_was_killed_is_passed_over(run, tmp_path):
+  shutil.copytree(run, tmp_path / "killed")
+  folder = tmp_path / "killed" / checkpoints.FOLDER
+  (folder / "0000").mkdir()
+  (folder / ".DS_Store").write_text("")
+  trial_id = next(iter(ledger.read_rows(run)))
+  assert ae_jax.load(tmp_path / "killed", trial_id).row["id"] == trial_id
 
 
 def test_a_diverged_trial_is_never_the_best():

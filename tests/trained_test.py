@@ -15,11 +15,13 @@ VAE = Spec((4, 3), 5, widths=(16,), code="gaussian", output="bernoulli")
 CLOSE = {"rtol": 1e-5, "atol": 1e-6}
 
 
-def trained(spec, standardization=None):
+def trained(spec, standardization=None, *, data_range=(0.0, 1.0), bytes=False):
   model = autoencoder(spec)
   params = jax.tree.map(np.asarray, model.init(jax.random.key(0)))
   row = {"objective": "vae" if spec.code == "gaussian" else "autoencoder"}
-  return Trained(row, {}, spec, model, params, standardization)
+  return Trained(
+    row, {}, spec, model, params, standardization, data_range, bytes
+  )
 
 
 def uniform(n, spec=MLP):
@@ -52,22 +54,30 @@ def test_no_rows_give_no_rows(spec):
   assert one.decode(np.zeros((0, 5))).shape == (0, 4, 3)
 
 
-def test_bytes_stand_for_x_over_255_and_zeros_and_ones_for_themselves():
-  one = trained(MLP)
+def test_bytes_stand_for_what_they_stood_for_in_training():
+  one = trained(MLP, bytes=True)
   x = np.random.default_rng(0).integers(0, 256, (1030, 4, 3), dtype=np.uint8)
   np.testing.assert_allclose(
     one.encode(x), one.encode(x.astype(np.float32) / 255), **CLOSE
   )
-  # What bytes mean is one decision for all rows: some batches are all dark.
-  dark = np.concatenate([np.ones((1024, 4, 3), np.uint8), x[:6]])
+  # Also where all of them are dark.
+  dark = np.ones((3, 4, 3), np.uint8)
   np.testing.assert_allclose(
     one.encode(dark), one.encode(dark.astype(np.float32) / 255), **CLOSE
   )
+  # Trained on zeros and ones, or on numbers up to 255, they are themselves.
   binary = (x > 127).astype(np.uint8)
+  one = trained(MLP)
   for values in (binary, binary.astype(bool), binary.astype(np.int64)):
     np.testing.assert_array_equal(
       one.encode(values), one.encode(binary.astype(np.float32))
     )
+  with pytest.raises(UsageError, match="up to 1: give x / 255"):
+    one.encode(x)
+  wide = trained(MLP, data_range=(0.0, 255.0))
+  np.testing.assert_array_equal(
+    wide.encode(x), wide.encode(x.astype(np.float32))
+  )
 
 
 def test_codes_are_never_bytes():
@@ -78,7 +88,8 @@ def test_codes_are_never_bytes():
 def test_standardised_data_goes_in_and_out_in_its_own_units():
   mean = np.arange(12.0).reshape(4, 3)
   std = np.linspace(0.5, 3.0, 12).reshape(4, 3)
-  inside, one = trained(MLP), trained(MLP, Standardization(mean, std))
+  inside = trained(MLP)
+  one = trained(MLP, Standardization(mean, std), bytes=True)
   x = uniform(10) * 7
   scaled = ((x - mean[None]) / std[None]).astype(np.float32)
   np.testing.assert_allclose(one.encode(x), inside.encode(scaled), **CLOSE)

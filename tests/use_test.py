@@ -111,10 +111,10 @@ def test_python_command_line_and_a_fresh_process_agree(call, vae):
 def test_every_kind_of_input(call, vae):
   pixels = (IMAGES[:3] * 255).round().astype(np.uint8)
   expected = vae.encode(pixels.astype(np.float32) / 255)
-  np.savez("two.npz", x=pixels, y=np.arange(3))
-  np.savez("one.npz", pixels)
+  np.savez("two.npz", x=pixels / 255, y=np.arange(3))
+  np.savez("one.npz", pixels / 255)
   np.save("float64.npy", pixels / 255)
-  np.save("fortran.npy", np.asfortranarray(pixels))
+  np.save("fortran.npy", np.asfortranarray(pixels / 255))
   np.save("swapped.npy", (pixels / 255).astype(">f4"))
   Image.fromarray(pixels[0]).save("grey.png")
   Image.fromarray(pixels[0]).convert("RGBA").save("colour.png")

@@ -80,13 +80,13 @@ def from_arrays(
     raise UsageError("the data needs at least two examples to train on: got 1")
   if x.dtype == np.uint8 and max(x.max(), x_test.max()) <= 1:
     x, x_test = x.astype(np.float32), x_test.astype(np.float32)
-  statistics = None
+  are_bytes, statistics = x.dtype == np.uint8, None
   if standardize:
     statistics = _statistics(to_float(x))
     with np.errstate(over="ignore"):
       x, x_test = statistics.apply(x), statistics.apply(x_test)
     _check_finite(x_test, "the standardized test data")
-  return Dataset(name, x, x_test, y, y_test, statistics)
+  return Dataset(name, x, x_test, y, y_test, statistics, are_bytes)
 
 
 def _examples(values: ArrayLike, what: str) -> np.ndarray:

@@ -40,6 +40,7 @@ class Dataset(NamedTuple):
     train_labels: `[n]`, or None where there are none.
     test_labels: `[m]`, or None where there are none.
     standardization: what `train` and `test` were standardised with, or None.
+    bytes: whether it was made of uint8 that stand for x / 255.
   """
 
   name: str
@@ -48,6 +49,7 @@ class Dataset(NamedTuple):
   train_labels: np.ndarray | None
   test_labels: np.ndarray | None
   standardization: Standardization | None = None
+  bytes: bool = False
 
 
 def digest(dataset: Dataset) -> str:

@@ -42,6 +42,12 @@ def baselines(
   measured = evaluate(
     spec, params, ranks, data, [f for f in families if f in PCA_FAMILIES]
   )
+  exact = {  # in float64
+    "train": pca.squared_errors(fitted, train),
+    "test": pca.squared_errors(
+      fitted, np.asarray(to_float(data.test)).reshape(len(data.test), -1)
+    ),
+  }
   pixels = {
     f"pixels_{name}": float(value[0])
     for name, value in _of_pixels(data, families).items()
@@ -49,6 +55,9 @@ def baselines(
   return {
     size: {
       **{f"pca_{k}": float(v[i]) for k, v in measured.columns.items()},
+      **{
+        f"pca_{k}_squared_error": float(v[ranks[i]]) for k, v in exact.items()
+      },
       **pixels,
     }
     for i, size in enumerate(sizes)

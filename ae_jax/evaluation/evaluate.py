@@ -81,13 +81,15 @@ def evaluate(
     The measures.
   """
   num_trials = len(latent_sizes)
-  num_codes = (len(data.train) + len(data.test)) * spec.latent_size
+  num_codes = (len(data.train) + len(data.test)) * max(
+    spec.latent_size, data.num_classes
+  )
   size = max(min(_TRIALS, num_trials, _CODES // num_codes), 1)
   parts, seconds = [], dict.fromkeys(families, 0.0)
   for start in range(0, num_trials, size):
     # The last trial fills the last block up: one shape, one compilation.
     index = np.minimum(np.arange(start, start + size), num_trials - 1)
-    some = jax.tree.map(lambda p, i=index: jnp.asarray(p)[i], params)
+    some = jax.tree.map(lambda p, i=index: p[i], params)
     sizes = jnp.asarray(latent_sizes)[index]
     columns: Columns = {}
     units: Units = {}
@@ -119,12 +121,13 @@ def measure_features(
   """The family "features" of codes, `[trials, n or m, latent]`."""
 
   def of_trial(train: Array, test: Array) -> Columns:
-    return {
+    columns = {
       "probe_accuracy": features.linear_probe_accuracy(
         train, train_classes, test, test_classes, num_classes
       ),
       "silhouette": features.silhouette(test, test_classes, num_classes),
     }
+    return _where_finite((train, test), columns)
 
   return jax.vmap(of_trial)(train, test)
 
@@ -142,9 +145,9 @@ def measure_neighbours(
   num_relevant = jnp.bincount(train_classes, length=num_classes)[test_classes]
 
   def of_trial(train: Array, test: Array) -> Columns:
-    found = train_classes[neighbours.nearest(test, train, k).indices]
+    found = train_classes[neighbours.nearest(test, train, k)]
     relevant = found == test_classes[:, None]
-    return {
+    columns = {
       "knn_accuracy": neighbours.knn_accuracy(
         found[:, :NUM_NEIGHBOURS], test_classes, num_classes
       ),
@@ -157,8 +160,19 @@ def measure_neighbours(
         relevant, num_relevant
       ),
     }
+    return _where_finite((train, test), columns)
 
   return jax.vmap(of_trial)(train, test)
+
+
+def _where_finite(codes: Any, columns: Columns) -> Columns:
+  """The columns, NaN where codes are not finite or their squares are not.
+
+  A comparison with NaN is false, an argmax of it is something: without this a
+  model that is broken would have an accuracy.
+  """
+  finite = jnp.isfinite(sum(jnp.sum(z**2) for z in jax.tree.leaves(codes)))
+  return {k: jnp.where(finite, v, jnp.nan) for k, v in columns.items()}
 
 
 def _vmapped(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -207,9 +221,12 @@ def _activity(
     lambda x: reconstruction.codes(model, params, to_float(x)), data.test
   )
   columns, units = activity.activations(codes, model.latent_mask)
-  norm, values = activity.jacobian(model, params, data.test[:NUM_JACOBIANS])
+  number = min(len(data.test), NUM_JACOBIANS)
+  some = np.linspace(0, len(data.test) - 1, number).astype(int)  # not a class
+  norm, values = activity.jacobian(model, params, data.test[some])
   padding = (0, len(model.latent_mask) - len(values))
-  return columns | {"jacobian_norm": norm}, units | {
+  columns = _where_finite(codes, columns) | {"jacobian_norm": norm}
+  return columns, units | {
     "singular_value": jnp.pad(values, padding, constant_values=jnp.nan)
   }
 
@@ -241,7 +258,10 @@ def _bounds(
   return {
     **{f"test_{name}_nats": value for name, value in nats.items()},
     **{f"test_{name}_bits_per_dim": v / bits for name, v in nats.items()},
-    "active_units": likelihood.active_units(units["variance"]),
+    **_where_finite(
+      units["variance"],
+      {"active_units": likelihood.active_units(units["variance"])},
+    ),
   }, {"kl": units["kl"]}
 
 

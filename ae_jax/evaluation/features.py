@@ -20,10 +20,7 @@ def linear_probe_accuracy(
 ) -> Array:
   """Test accuracy of a multinomial logistic regression on codes.
 
-  Codes are standardised by the train codes' mean and deviation. The weights
-  minimise `sum_i -log p(c_i | z_i) + 1/2 ||W||_F^2` (no penalty on the
-  biases), by L-BFGS until no entry of the gradient of the mean exceeds 1e-4:
-  scikit-learn's `LogisticRegression` with its default C = 1.
+  See `linear_probe`.
 
   Args:
     train: `[n, latent]`.
@@ -34,6 +31,31 @@ def linear_probe_accuracy(
 
   Returns:
     A scalar in [0, 1].
+  """
+  logits = linear_probe(train, train_classes, test, num_classes)
+  return jnp.mean(jnp.argmax(logits, axis=1) == test_classes)
+
+
+def linear_probe(
+  train: Array, train_classes: Array, test: Array, num_classes: int
+) -> Array:
+  """Logits of a multinomial logistic regression on codes.
+
+  Codes are standardised by the train codes' mean and deviation. The weights
+  minimise `sum_i -log p(c_i | z_i) + 1/2 ||W||_F^2` (no penalty on the
+  biases), by L-BFGS until no entry of the gradient of the mean exceeds 1e-4:
+  scikit-learn's `LogisticRegression` with its default C = 1. Two classes have
+  one vector of weights there, of which the two here are halves: then the
+  penalty is `||W||_F^2`.
+
+  Args:
+    train: `[n, latent]`.
+    train_classes: `[n]`, integers in [0, num_classes).
+    test: `[m, latent]`.
+    num_classes: of both.
+
+  Returns:
+    Of the test codes, `[m, num_classes]`, up to a constant for each.
 
   References:
     Liu and Nocedal, "On the limited memory BFGS method for large scale
@@ -44,13 +66,14 @@ def linear_probe_accuracy(
   std = jnp.where(std > 1e-6 * jnp.abs(mean), std, 1.0)  # a unit that is off
   x = (train - mean[None]) / std[None]
   one_hot = jax.nn.one_hot(train_classes, num_classes)
+  strength = 1.0 if num_classes == 2 else 0.5
 
   def logits(weights: dict[str, Array], x: Array) -> Array:
     return x @ weights["kernel"] + weights["bias"][None]
 
   def loss(weights: dict[str, Array]) -> Array:
     losses = optax.softmax_cross_entropy(logits(weights, x), one_hot)
-    penalty = 0.5 * jnp.sum(weights["kernel"] ** 2)
+    penalty = strength * jnp.sum(weights["kernel"] ** 2)
     return jnp.mean(losses) + penalty / len(x)
 
   lbfgs = optax.lbfgs()
@@ -77,8 +100,7 @@ def linear_probe_accuracy(
   weights, _, _ = jax.lax.while_loop(
     goes_on, step, (weights, lbfgs.init(weights), 0)
   )
-  test_logits = logits(weights, (test - mean[None]) / std[None])
-  return jnp.mean(jnp.argmax(test_logits, axis=1) == test_classes)
+  return logits(weights, (test - mean[None]) / std[None])
 
 
 def silhouette(codes: Array, classes: Array, num_classes: int) -> Array:

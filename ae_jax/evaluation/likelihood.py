@@ -27,6 +27,10 @@ def nats(
   nearer to it than the ELBO, by about `Var[w] / (2 K E[w]^2)`. Samples are
   drawn one after the other: memory does not grow with K.
 
+  They are of the data as the model sees it: of standardised data where it is
+  standardised; and a Bernoulli's are those of a distribution only where x is
+  0 or 1 (grey images have no normaliser).
+
   Args:
     model: its code is Gaussian.
     params: of the model.

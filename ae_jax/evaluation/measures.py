@@ -75,11 +75,16 @@ _ACTIVITY = {
   "code_mean": Measure("code", "", "mean activation of all units"),
   "active_share": Measure("share", "", "activations above 1e-3 in magnitude"),
   "dead_units": Measure("units", "lower", "units whose code never varies"),
-  "jacobian_norm": Measure("code / data", "", "||df/dx||_F, mean"),
+  "jacobian_norm": Measure(
+    "code / data", "", f"||df/dx||_F, mean over {NUM_JACOBIANS} test examples"
+  ),
 }
 _NOISE = {
   f"squared_error_{corruption}_{noise}": Measure(
-    _SQUARED, "lower", f"||x - g(f(x_noisy))||^2, {corruption} noise of {noise}"
+    _SQUARED,
+    "lower",
+    f"||x - g(f(x_noisy))||^2, {corruption} noise of"
+    f" {'variance' if corruption == 'gaussian' else 'probability'} {noise}",
   )
   for corruption in CORRUPTIONS
   for noise in NOISES
@@ -129,8 +134,15 @@ MEASURES: dict[str, Measure] = {
 
 
 def more_is_better(column: str) -> bool:
-  """Whether the largest value of a column is the best one, not the least."""
-  return column in MEASURES and MEASURES[column].better == "higher"
+  """Whether the largest value of a column is the best one, not the least.
+
+  Raises:
+    UsageError: neither is.
+  """
+  better = MEASURES[column].better if column in MEASURES else "lower"
+  if not better:
+    raise UsageError(f"neither more nor less {column} is better: name another")
+  return better == "higher"
 
 
 def families(names: Iterable[str]) -> tuple[str, ...]:
@@ -139,7 +151,8 @@ def families(names: Iterable[str]) -> tuple[str, ...]:
   Raises:
     UsageError: a name is unknown.
   """
-  for name in (names := [*names]):
+  names = [names] if isinstance(names, str) else [*names]
+  for name in names:
     if name and name not in FAMILIES:
       raise UsageError(
         f"unknown measures {name!r}; allowed: {', '.join(FAMILIES)}"

@@ -20,6 +20,7 @@ class Examples(NamedTuple):
     shown: indices of the few to look at, one a class where there are classes.
     low: of `x`, which is drawn black.
     high: of `x`, which is drawn white.
+    indices: of `x` in the test set.
     dataset: where they are from.
     baseline: the PCA of its train set.
   """
@@ -29,15 +30,19 @@ class Examples(NamedTuple):
   shown: list[int]
   low: float
   high: float
+  indices: np.ndarray
   dataset: Dataset
   baseline: pca.PCA
 
 
 def of(dataset: Dataset) -> Examples:
   """Picks what to show of a dataset, and fits the PCA to its train set."""
-  x = to_raw(dataset, dataset.test[:_NUM_CODES])
+  number = min(len(dataset.test), _NUM_CODES)
+  # From all over the test set, which may be sorted by class.
+  some = np.linspace(0, len(dataset.test) - 1, number).astype(int)
+  x = to_raw(dataset, dataset.test[some])
   labels = dataset.test_labels
-  labels = None if labels is None else labels[:_NUM_CODES]
+  labels = None if labels is None else labels[some]
   order = [*range(len(x))]
   if labels is not None:
     firsts = np.unique(labels, return_index=True)[1].tolist()
@@ -49,6 +54,7 @@ def of(dataset: Dataset) -> Examples:
     shown=order[:_NUM_EXAMPLES],
     low=low,
     high=high if high > low else low + 1.0,
+    indices=some,
     dataset=dataset,
     baseline=pca.fit(to_float(dataset.train).reshape(len(dataset.train), -1)),
   )
@@ -68,7 +74,8 @@ def as_images(x: np.ndarray, seen: Examples) -> np.ndarray:
 
 def by_pca(seen: Examples, latent_size: int) -> np.ndarray:
   """PCA's reconstructions of the shown examples, in the units of the data."""
-  flat = to_float(seen.dataset.test[seen.shown]).reshape(len(seen.shown), -1)
+  shown = seen.dataset.test[seen.indices[seen.shown]]
+  flat = to_float(shown).reshape(len(shown), -1)
   z = pca.transform(seen.baseline, flat, latent_size)
   x = pca.inverse(seen.baseline, z).reshape(-1, *seen.x.shape[1:])
   return to_raw(seen.dataset, x)

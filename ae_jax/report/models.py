@@ -200,7 +200,7 @@ def _corrupt(
 
 def pca_codes(seen: Examples) -> Picture | None:
   """The test examples in the plane of PCA's first two components."""
-  test = to_float(seen.dataset.test[: len(seen.x)]).reshape(len(seen.x), -1)
+  test = to_float(seen.dataset.test[seen.indices]).reshape(len(seen.x), -1)
   z = pca.transform(seen.baseline, test, 2)
   return _plane(z, "PCA of the data: the first two components", seen)
 

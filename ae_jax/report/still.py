@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ae_jax import ledger, runs
+from ae_jax.atomic import replacing
 from ae_jax.data import Dataset
 from ae_jax.evaluation.measures import more_is_better
 from ae_jax.report import examples, overview, pictures, trials
@@ -70,7 +71,8 @@ def write_picture(
   pictures.draw_strips(axes, np.stack([i for _, i in images]), images)
   axes.set_anchor("N")
   axes.set_title(f"{size} code units", fontsize=11)
-  path.write_bytes(pictures.png(figure))
+  with replacing(path) as file:
+    file.write(pictures.png(figure))
 
 
 def _best_of_size(rows: Rows, by: str, size: int) -> list[Row]:

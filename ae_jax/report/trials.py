@@ -4,6 +4,7 @@ Rows stay as they are on disk, text by column, so that settings are compared
 and shown as they were written; `number` reads a value.
 """
 
+import collections
 import math
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
@@ -37,15 +38,18 @@ class Summary(NamedTuple):
     mean: over the trials, in the unit of the measure.
     spread: their standard deviation (over n - 1); 0 of one.
     num_trials: n.
+    num_lost: trials beside these that diverged or lack the measure.
   """
 
   mean: float
   spread: float
   num_trials: int
+  num_lost: int
 
   def __str__(self) -> str:
     spread = f" ± {self.spread:.1g}" if self.num_trials > 1 else ""
-    return f"{self.mean:.3g}{spread}"
+    lost = f" ({self.num_lost} lost)" if self.num_lost else ""
+    return f"{self.mean:.3g}{spread}{lost}"
 
 
 def read(workdir: Path, by: str) -> tuple[list[Row], dict[str, Any]]:
@@ -157,16 +161,16 @@ def over_seeds(
     axes: settings.
 
   Returns:
-    The values of `axes` -> the best mean among the trials that have them.
+    The values of `axes` -> the best mean among the settings that have them;
+    one whose seeds have all ended well goes before one that lost some.
   """
   others = [name for name in settings(rows) if name not in ("seed", *axes)]
   sign = -1 if more_is_better(by) else 1
-  best: dict[tuple[str, ...], Summary] = {}
+  ranks = collections.defaultdict(list)
   for key, summary in means(rows, by, (*axes, *others)).items():
     cell = key[: len(axes)]
-    if cell not in best or sign * summary.mean < sign * best[cell].mean:
-      best[cell] = summary
-  return best
+    ranks[cell].append((summary.num_lost > 0, sign * summary.mean, summary))
+  return {cell: min(ranked)[-1] for cell, ranked in ranks.items()}
 
 
 def baseline(rows: Rows, by: str) -> dict[int, float]:
@@ -190,12 +194,15 @@ def means(
   rows: Rows, by: str, axes: Sequence[str]
 ) -> dict[tuple[str, ...], Summary]:
   """A measure at each combination of some settings, over all other settings."""
-  cells: dict[tuple[str, ...], list[float]] = {}
-  for row in ok(rows):
-    value = number(row, by)
-    if value is not None:
-      cells.setdefault(tuple(row[axis] for axis in axes), []).append(value)
-  return {cell: _summary(values) for cell, values in cells.items()}
+  cells = collections.defaultdict(list)
+  for row in rows:
+    value = number(row, by) if row["status"] == "ok" else None
+    cells[tuple(row[axis] for axis in axes)].append(value)
+  return {
+    cell: _summary(kept, len(values) - len(kept))
+    for cell, values in cells.items()
+    if (kept := [value for value in values if value is not None])
+  }
 
 
 def without_rounding(
@@ -209,8 +216,8 @@ def without_rounding(
   return [value if abs(value) > least else 0.0 for value in values]
 
 
-def _summary(values: list[float]) -> Summary:
+def _summary(values: list[float], num_lost: int) -> Summary:
   n = len(values)
   mean = math.fsum(values) / n
   squares = math.fsum((value - mean) ** 2 for value in values)
-  return Summary(mean, math.sqrt(squares / max(n - 1, 1)), n)
+  return Summary(mean, math.sqrt(squares / max(n - 1, 1)), n, num_lost)
