@@ -3,6 +3,7 @@
 #
 #   ./launch.sh                         the default sweep
 #   ./launch.sh sweep [--workdir=DIR] [--config=FILE] [--config.FIELD=VALUE ...]
+#                                       see also ./launch.sh sweep --help
 #   ./launch.sh encode|decode|reconstruct|sample|search|export --help
 #                                       uses a trained model of a run
 #   ./launch.sh report RUN_DIR [--by=COLUMN] [--picture=FILE.png]
@@ -72,6 +73,10 @@ EXTRAS=${EXTRAS:-}
 export JAX_COMPILATION_CACHE_DIR=${JAX_COMPILATION_CACHE_DIR:-$venv/jax_cache}
 export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0
 
+if [[ ${1:-} =~ ^(help|-h|--help)$ ]]; then
+  sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "$0"
+  exit
+fi
 command=sweep
 if [[ $# -gt 0 && $1 != -* ]]; then
   command=$1

@@ -199,6 +199,9 @@ def _one_line(error: Exception, path: Path) -> str:
   if isinstance(error, SyntaxError):
     return f"{path}: line {error.lineno}: {error.msg}"
   text = " ".join(str(error).split())
+  text = text.replace(
+    "('Non-boolean argument to boolean flag', ", "(give True or False, not "
+  )
   if isinstance(error, flags.Error):
     return text
   return f"{path.name}: {type(error).__name__}: {text}"

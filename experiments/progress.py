@@ -11,14 +11,16 @@ from ae_jax.grid import Trial
 
 
 class Progress:
-  """A bar over the epochs of all trials; a line now and then in a log."""
+  """A bar over epochs and measures of all trials; in a log, a line at times."""
 
-  def __init__(self, trials: Sequence[Trial]):
+  def __init__(self, trials: Sequence[Trial], num_measures: int):
     self._num_trials = len(trials)
     self._finished = 0
     terminal = sys.stderr.isatty()
     self._bar = tqdm(
-      total=sum(trial.settings["num_epochs"] for trial in trials),
+      total=sum(
+        trial.settings["num_epochs"] + num_measures for trial in trials
+      ),
       bar_format="{desc}  {percentage:3.0f}%|{bar:20}| {elapsed}, "
       + ("{remaining} left" if terminal else "{remaining} left\n"),
       mininterval=0.2 if terminal else 5.0,
@@ -26,7 +28,7 @@ class Progress:
       disable=not trials,
     )
     self._bar.set_description_str(
-      f"0/{len(trials)} trials, compiling and first epoch"
+      f"0/{len(trials)} trials, measuring PCA, compiling, first epoch"
     )
 
   def on_epoch(
@@ -46,16 +48,13 @@ class Progress:
     )
     self._bar.update(len(trials))
 
-  def on_baselines(self) -> None:
-    """Says that PCA and the data themselves are being measured."""
-    self._bar.set_description_str("measuring PCA")
-
   def on_measured(self, family: str, num_trials: int) -> None:
     """Takes the news of measures, as `evaluation.evaluate.OnMeasured`."""
     self._bar.set_description_str(
-      f"{self._finished}/{self._num_trials} trials, measured {family} of"
-      f" {num_trials}"
+      f"{self._finished}/{self._num_trials} trials, measured {family}",
+      refresh=False,
     )
+    self._bar.update(num_trials)
 
   def __enter__(self) -> Self:
     return self

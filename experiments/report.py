@@ -57,7 +57,10 @@ def rebuild(argv: Sequence[str]) -> Path:
   path = Path(values.picture).expanduser().absolute()
   if path.suffix != ".png":
     raise UsageError(f"--picture must end in .png; got {values.picture}")
-  report.write_picture(workdir, dataset, path, by=values.by)
+  try:
+    report.write_picture(workdir, dataset, path, by=values.by)
+  except OSError as error:
+    raise UsageError(f"cannot write {path}: {error.strerror}") from error
   return path
 
 

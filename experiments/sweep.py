@@ -105,7 +105,8 @@ def prepare(argv: Sequence[str]) -> Run:
   workdir = _workdir(own["workdir"], config_file, identity)
   record = {
     "identity": identity,
-    "config": json.loads(config.to_json_best_effort()) | {"sweep": axes},
+    "config": json.loads(config.to_json_best_effort())
+    | {"sweep": axes, "data": _with_whole_paths(config.data)},
     "command": list(argv),
     "data_range": data.value_range(dataset),
     "data_bytes": dataset.bytes,
@@ -157,11 +158,10 @@ def _train_missing(
     if board is not None:
       board.on_epoch(trials, epoch, terms)
 
-  with Progress(new) as progress:
+  with Progress(new, len(run.measures)) as progress:
     if not new:
       return cost
     on_device = examples(run.dataset)
-    progress.on_baselines()
     # Of all trials, so that a run that goes on has the same bits.
     sizes = {trial.settings["latent_size"] for trial in run.trials}
     begin = time.perf_counter()
@@ -190,9 +190,11 @@ def _report(run: Run) -> None:
   table = ledger.read_rows(run.workdir)
   rows = [table[trial.id] for trial in run.trials]
   num_ok = sum(row["status"] == "ok" for row in rows)
-  if num_ok == 0:
+  if num_ok < len(rows):
     print(
-      "\nAll trials diverged: lower learning_rate or strength, or scale data"
+      f"\n{len(rows) - num_ok} of {len(rows)} trials diverged: lower"
+      " learning_rate or strength, or scale the data"
+      " (--config.data.standardize=True)"
     )
   print(
     "\nThe best trial of each objective and latent size, by test error"
@@ -259,6 +261,16 @@ def _identity(
     "data.sha256": data.digest(dataset),
   }
   return json.loads(json.dumps(identity))
+
+
+def _with_whole_paths(fields: ConfigDict) -> dict[str, Any]:
+  """The fields of `data`, its files as they are found from any folder."""
+  return {
+    name: str(Path(value).expanduser().absolute())
+    if value is not None and name.endswith(("path", "dir"))
+    else value
+    for name, value in fields.items()
+  }
 
 
 def _workdir(

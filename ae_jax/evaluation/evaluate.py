@@ -75,7 +75,7 @@ def evaluate(
     families: which measures, names in `measures.FAMILIES`; those that the data
       or the code do not allow are left out.
     on_measured: called with the name of a family and the number of trials that
-      have it now.
+      have been measured by it since the last call.
 
   Returns:
     The measures.
@@ -102,7 +102,7 @@ def evaluate(
       units |= measured[1]
       seconds[family] += time.perf_counter() - begin
       if on_measured is not None:
-        on_measured(family, min(start + size, num_trials))
+        on_measured(family, min(size, num_trials - start))
     parts.append((columns, units))
   columns, units = jax.tree.map(
     lambda *x: np.concatenate(x)[:num_trials], *parts

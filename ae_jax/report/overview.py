@@ -110,6 +110,14 @@ def heat_map(rows: Rows, by: str, strength: str) -> go.Figure:
   )
   return _laid_out(
     figure,
+    title={
+      "text": _escape(shortened(rows[0]["objective"])),
+      "font": {"size": 14},
+      "x": 0.5,
+      "y": 0.98,
+      "yanchor": "top",
+    },
+    margin={"l": 60, "r": 16, "t": 36, "b": 50},
     xaxis={"title": "latent size", "type": "category"},
     yaxis={
       "title": _escape(strength),

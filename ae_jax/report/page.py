@@ -144,10 +144,16 @@ def _answer(run: Run) -> Section:
     )
   value = ledger.number(overall, run.by) or 0.0
   better = "Largest" if more_is_better(run.by) else "Least"
+  peers = trials.by_objective(run.rows)[overall["objective"]]
+  words = (
+    f"{overall['objective']} at latent size {overall['latent_size']}",
+    tables.settings(overall, peers),
+    f"trial {overall['id']}",
+  )
   text = (
     f"{better} {run.by.replace('_', ' ')}: {value:.4g}, by"
-    f" {overall['objective']} at latent size"
-    f" {overall['latent_size']} (trial {overall['id']})."
+    f" {', '.join(word for word in words if word)}. These are single trials;"
+    " the lines and maps below compare settings by their mean over seeds."
   )
   sized = [
     found
@@ -176,8 +182,9 @@ def _by_size(run: Run) -> Section:
       _plot(
         overview.latent_sizes(run.rows, run.by),
         f"{_sentence(measure)} against the latent size: the best settings of"
-        " each objective there, mean and standard deviation over seeds. A click"
-        " in the legend hides a line.",
+        " each objective there, mean and standard deviation over seeds. PCA's"
+        " line ends where it has no error left. A click in the legend hides a"
+        " line.",
         440,
       )
     )
@@ -190,7 +197,7 @@ def _by_size(run: Run) -> Section:
           overview.heat_map(own, run.by, strength),
           f"{name}: {measure} over latent size and {strength}, mean ± standard"
           " deviation over seeds, at the best other settings; dark is best.",
-          90 + 40 * num_values,
+          110 + 40 * num_values,
         )._replace(wide=len(sizes) > 4, min_width=140 + 90 * len(sizes))
       )
   return Section("Latent size and strength", "", blocks)
@@ -207,7 +214,7 @@ def _every_trial(run: Run) -> Section:
         f" {run.by.replace('_', ' ')} (dark is best). Drag along an axis to"
         " keep the trials in a range; click the axis to let them go.",
         380,
-      )._replace(min_width=900)
+      )._replace(min_width=max(900, 95 * len(figure.data[0].dimensions)))
     )
   blocks.append(tables.all_trials(run.rows, run.by))
   if len(trials.ok(run.rows)) < len(run.rows):

@@ -28,16 +28,7 @@ def best_trials(best: Sequence[Row], rows: Rows, by: str) -> Table:
     f"Best by {by.replace('_', ' ')}."
     " Errors: squared, summed over features, mean over examples.",
   )
-  varying = {
-    name: [
-      setting for setting in trials.varying(own) if setting != "latent_size"
-    ]
-    for name, own in peers.items()
-  }
-  texts = [
-    " ".join(f"{name}={row[name]}" for name in varying[row["objective"]])
-    for row in best
-  ]
+  texts = [settings(row, peers[row["objective"]]) for row in best]
   return table._replace(
     columns=[*table.columns, "settings"],
     titles=[*table.titles, "settings that vary for this objective"],
@@ -47,6 +38,12 @@ def best_trials(best: Sequence[Row], rows: Rows, by: str) -> Table:
       for cells, text in zip(table.rows, texts, strict=True)
     ],
   )
+
+
+def settings(row: Row, peers: Rows) -> str:
+  """The settings of a trial that vary among those of its objective."""
+  names = [name for name in trials.varying(peers) if name != "latent_size"]
+  return " ".join(f"{name}={row[name]}" for name in names)
 
 
 def all_trials(rows: Rows, by: str) -> Table:
