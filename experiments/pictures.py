@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 
 from ae_jax.atomic import replacing
+from ae_jax.data import are_images
 from ae_jax.types import UsageError
 
 _SIDE = 56  # pixels that a small image is magnified to
@@ -20,11 +21,6 @@ def check_images(features: tuple[int, ...]) -> None:
       "a picture needs images [height, width] of 1 or 3 channels; this data has"
       f" shape {features}: name an OUTPUT.npy"
     )
-
-
-def are_images(features: tuple[int, ...]) -> bool:
-  """Whether examples are `[h, w]`, `[h, w, 1]` or `[h, w, 3]`."""
-  return len(features) == 2 or (len(features) == 3 and features[2] in (1, 3))
 
 
 def grey_range(low: float, high: float) -> tuple[float, float]:

@@ -18,6 +18,7 @@ from sklearn.neighbors import NearestNeighbors
 from tqdm import tqdm
 
 from ae_jax import export, runs
+from ae_jax.data import are_images
 from ae_jax.trained import Trained
 from ae_jax.types import UsageError
 from experiments import array_files, pictures, use_flags
@@ -129,7 +130,7 @@ def search(arguments: argparse.Namespace) -> None:
   for target, values in zip(targets, (indices, distances), strict=True):
     array_files.write(target, values.shape, [values])
     print(f"wrote {target}: {values.dtype} {list(values.shape)}")
-  if not pictures.are_images(features):
+  if not are_images(features):
     print(f"no picture: data of shape {features} are no images")
     return
   shown = trained.numbers(queries[:_NUM_PICTURED])

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from ae_jax.data import are_images
 from ae_jax.types import UsageError
 from experiments import pictures
 
@@ -15,7 +16,7 @@ from experiments import pictures
   ],
 )  # fmt: skip
 def test_what_images_are(features, answer):
-  assert pictures.are_images(features) == answer
+  assert are_images(features) == answer
   if not answer:
     with pytest.raises(UsageError, match="a picture needs images"):
       pictures.check_images(features)

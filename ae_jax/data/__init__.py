@@ -8,6 +8,7 @@ from ae_jax.data.arrays import from_arrays
 from ae_jax.data.dataset import (
   Dataset,
   Standardization,
+  are_images,
   digest,
   to_float,
   value_range,
@@ -17,6 +18,7 @@ from ae_jax.types import UsageError
 __all__ = [
   "Dataset",
   "Standardization",
+  "are_images",
   "digest",
   "from_arrays",
   "load",

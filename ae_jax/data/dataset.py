@@ -52,6 +52,11 @@ class Dataset(NamedTuple):
   bytes: bool = False
 
 
+def are_images(features: tuple[int, ...]) -> bool:
+  """Whether examples are `[h, w]`, `[h, w, 1]` or `[h, w, 3]`."""
+  return len(features) == 2 or (len(features) == 3 and features[2] in (1, 3))
+
+
 def digest(dataset: Dataset) -> str:
   """Sixteen hex digits that name what the examples and the labels are."""
   sha256 = hashlib.sha256()

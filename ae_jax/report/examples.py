@@ -60,11 +60,6 @@ def of(dataset: Dataset) -> Examples:
   )
 
 
-def is_images(features: tuple[int, ...]) -> bool:
-  """Whether examples are `[h, w]`, `[h, w, 1]` or `[h, w, 3]`."""
-  return len(features) in (2, 3) and (*features, 1)[2] in (1, 3)
-
-
 def as_images(x: np.ndarray, seen: Examples) -> np.ndarray:
   """`[n, *features]` in the data's units -> `[n, h, w(, 3)]` in [0, 1]."""
   scaled = np.clip((x - seen.low) / (seen.high - seen.low), 0, 1)

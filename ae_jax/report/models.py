@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ae_jax import ledger, pca
-from ae_jax.data import to_float
+from ae_jax.data import are_images, to_float
 from ae_jax.objectives.denoising import CORRUPTIONS
 from ae_jax.report import generated, pictures, trials
 from ae_jax.report.blocks import Picture
@@ -17,7 +17,6 @@ from ae_jax.report.examples import (
   Examples,
   as_images,
   by_pca,
-  is_images,
   to_raw,
 )
 from ae_jax.report.trials import Row, Rows
@@ -124,7 +123,7 @@ def look(
     _jacobian_norms(shown, rows),
     _filters(best),
   ]
-  if best.spec.code == "gaussian" and is_images(best.spec.features):
+  if best.spec.code == "gaussian" and are_images(best.spec.features):
     made += [
       generated.samples(best, seen),
       generated.traversal(best, z, seen),
@@ -177,7 +176,7 @@ def _rows(
   """The same examples in several versions, a row for each."""
   alt = f"Rows of test examples: {', '.join(name for name, _ in lines)}"
   features = lines[0][1].shape[1:]
-  if is_images(features):
+  if are_images(features):
     images = [(name, as_images(values, seen)) for name, values in lines]
     return pictures.embed(pictures.strips(images), caption, alt, wide=True)
   few = [
@@ -266,7 +265,7 @@ def _jacobian_norms(shown: Shown, rows: Rows) -> Picture | None:
 
 def _filters(best: Trained) -> Picture | None:
   spec = best.spec
-  if spec.network != "mlp" or not is_images(spec.features):
+  if spec.network != "mlp" or not are_images(spec.features):
     return None
   encoder = best.params["encoder"]
   head = "mean" if spec.code == "gaussian" else "code"

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from ae_jax import ledger, runs
 from ae_jax.atomic import replacing
-from ae_jax.data import Dataset
+from ae_jax.data import Dataset, are_images
 from ae_jax.evaluation.measures import more_is_better
 from ae_jax.report import examples, overview, pictures, trials
 from ae_jax.report.trials import Row, Rows
@@ -48,7 +48,7 @@ def write_picture(
       or the data are no images.
   """
   rows, _ = trials.read(workdir, by)
-  if not examples.is_images(dataset.train.shape[1:]):
+  if not are_images(dataset.train.shape[1:]):
     raise UsageError(
       f"no picture: {dataset.name} holds no images but examples of shape"
       f" {dataset.train.shape[1:]}"
