@@ -2,7 +2,7 @@
 
     ./launch.sh sweep --config=denoising.py
 
-60 trials in 3 groups, 15 s on 2 CPU cores. As the noise goes 0, 0.01, 0.1, 0.3
+60 trials in 3 groups, 31 s on 2 CPU cores. As the noise goes 0, 0.01, 0.1, 0.3
 (96 units, mean of two seeds), the test error on clean images goes 0.16, 0.26,
 0.87, 1.56 (gaussian), 0.16, 0.20, 0.53, 1.21 (masking) and 0.16, 0.21, 0.56,
 1.19 (salt and pepper).
