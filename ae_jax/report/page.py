@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import jinja2
 import numpy as np
-import plotly.graph_objects as go
 import plotly.offline
 
 from ae_jax import ledger, runs
@@ -179,12 +178,12 @@ def _by_size(run: Run) -> Section:
   sizes = {row["latent_size"] for row in run.rows}
   if len(sizes) > 1 and run.best:
     blocks.append(
-      _plot(
-        overview.latent_sizes(run.rows, run.by),
+      Plot(
         f"{_sentence(measure)} against the latent size: the best settings of"
         " each objective there, mean and standard deviation over seeds. PCA's"
         " line ends where it has no error left. A click in the legend hides a"
         " line.",
+        overview.latent_sizes(run.rows, run.by),
         440,
       )
     )
@@ -193,10 +192,10 @@ def _by_size(run: Run) -> Section:
     if strength is not None and ledger.best(own, run.by):
       num_values = len({row[strength] for row in own})
       blocks.append(
-        _plot(
-          overview.heat_map(own, run.by, strength),
+        Plot(
           f"{name}: {measure} over latent size and {strength}, mean ± standard"
           " deviation over seeds, at the best other settings; dark is best.",
+          overview.heat_map(own, run.by, strength),
           110 + 40 * num_values,
         )._replace(wide=len(sizes) > 4, min_width=140 + 90 * len(sizes))
       )
@@ -208,11 +207,11 @@ def _every_trial(run: Run) -> Section:
   figure = overview.parallel_coordinates(run.rows, run.by)
   if figure is not None:
     blocks.append(
-      _plot(
-        figure,
+      Plot(
         "A line for each trial that ended well, coloured by"
         f" {run.by.replace('_', ' ')} (dark is best). Drag along an axis to"
         " keep the trials in a range; click the axis to let them go.",
+        figure,
         380,
       )._replace(min_width=max(900, 95 * len(figure.data[0].dimensions)))
     )
@@ -229,7 +228,7 @@ def _learning(run: Run) -> Section:
     f"{what}, mean over each epoch, of all trials; the best one of each"
     " objective is drawn heavy. A curve ends where its trial diverged."
   )
-  blocks = [] if figure is None else [_plot(figure, caption, 420)]
+  blocks = [] if figure is None else [Plot(caption, figure, 420)]
   return Section("Learning curves", "", [*blocks])
 
 
@@ -258,7 +257,7 @@ def _measured(run: Run) -> Section:
         f"Squared error after {corruption.replace('_', ' ')} noise on the"
         " input, against the clean test examples."
       )
-      blocks.append(_plot(figure, caption, 340)._replace(wide=False))
+      blocks.append(Plot(caption, figure, 340)._replace(wide=False))
   for name, title, caption in (
     (
       "kl",
@@ -273,7 +272,7 @@ def _measured(run: Run) -> Section:
   ):
     figure = overview.spectrum(best, run.units, name, title)
     if figure is not None:
-      blocks.append(_plot(figure, caption, 340)._replace(wide=False))
+      blocks.append(Plot(caption, figure, 340)._replace(wide=False))
   return Section(
     "What the codes are worth",
     "Of the best trial of each objective.",
@@ -330,10 +329,6 @@ def _how(run: Run) -> Section:
       ),
     ],
   )
-
-
-def _plot(figure: go.Figure, caption: str, height: int) -> Plot:
-  return Plot(caption, figure, height)
 
 
 def _sentence(text: str) -> str:
