@@ -4,14 +4,13 @@ from collections.abc import Iterable, Sequence
 
 from ae_jax import ledger
 from ae_jax.ledger import TextRow
+from ae_jax.report.tables import settings
 
 _HEADER = (
   "objective", "latent", "train error", "test error", "PCA test", "id",
   "settings",
 )  # fmt: skip
 _NUMERIC = slice(1, 5)
-_NOT_VARYING = ("id", "status", "diverged_step", "objective", "latent_size")
-_FIRST_RESULT = "loss"  # settings are the columns before it
 
 
 def best_trials(rows: Iterable[TextRow]) -> list[TextRow]:
@@ -39,11 +38,6 @@ def format_table(best: Sequence[TextRow], rows: Sequence[TextRow]) -> str:
   lines: list[tuple[str, ...]] = [_HEADER]
   for row in best:
     peers = [peer for peer in rows if peer["objective"] == row["objective"]]
-    settings = [
-      f"{name}={row[name]}"
-      for name in [*row][: [*row].index(_FIRST_RESULT)]
-      if name not in _NOT_VARYING and len({peer[name] for peer in peers}) > 1
-    ]
     errors = [
       f"{round(float(row[name]), 9):.4g}"
       for name in (
@@ -54,7 +48,7 @@ def format_table(best: Sequence[TextRow], rows: Sequence[TextRow]) -> str:
     ]
     lines.append(
       (row["objective"], row["latent_size"], *errors, row["id"],
-       " ".join(settings))
+       settings(row, peers))
     )  # fmt: skip
   widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
   return "\n".join(_format_line(line, widths) for line in lines)

@@ -10,8 +10,7 @@ from ae_jax.data import to_float
 from ae_jax.evaluation.evaluate import (
   Columns,
   evaluate,
-  measure_features,
-  measure_neighbours,
+  measure_codes,
 )
 from ae_jax.evaluation.examples import Examples
 from ae_jax.evaluation.measures import PCA_FAMILIES
@@ -101,18 +100,11 @@ def pca_autoencoders(
 
 
 def _of_pixels(data: Examples, families: list[str]) -> Columns:
-  if not data.num_classes:
-    return {}
-  x = [
+  train, test = (
     to_float(part).reshape(1, len(part), -1) for part in (data.train, data.test)
-  ]
-  classes = data.train_classes, data.test_classes
+  )
   columns: Columns = {}
-  for family, measure in (
-    ("features", measure_features),
-    ("neighbours", measure_neighbours),
-  ):
+  for family in ("features", "neighbours"):
     if family in families:
-      with jax.default_matmul_precision("highest"):
-        columns |= measure(*x, *classes, num_classes=data.num_classes)
+      columns |= measure_codes(family, train, test, data)
   return columns

@@ -110,59 +110,71 @@ def evaluate(
   return Measured(columns, units, seconds)
 
 
-@functools.partial(jax.jit, static_argnames="num_classes")
-def measure_features(
-  train: Array,
-  test: Array,
-  train_classes: Array,
-  test_classes: Array,
-  num_classes: int,
+def measure_codes(
+  family: str, train: Array, test: Array, data: Examples
 ) -> Columns:
-  """The family "features" of codes, `[trials, n or m, latent]`."""
+  """Measures codes against classes.
 
+  Args:
+    family: "features" or "neighbours".
+    train: codes of the train set, `[trials, n, latent]`.
+    test: codes of the test set, `[trials, m, latent]`.
+    data: whose classes they are told apart by.
+
+  Returns:
+    The columns; none where there are no classes.
+  """
+  if not data.num_classes:
+    return {}
+  with jax.default_matmul_precision("highest"):
+    return _of_codes(_OF_CODES[family], train, test, data)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _of_codes(
+  measure: Callable[..., Columns], train: Array, test: Array, data: Examples
+) -> Columns:
   def of_trial(train: Array, test: Array) -> Columns:
-    columns = {
-      "probe_accuracy": features.linear_probe_accuracy(
-        train, train_classes, test, test_classes, num_classes
-      ),
-      "silhouette": features.silhouette(test, test_classes, num_classes),
-    }
+    columns = measure(
+      train, data.train_classes, test, data.test_classes, data.num_classes
+    )
     return _where_finite((train, test), columns)
 
   return jax.vmap(of_trial)(train, test)
 
 
-@functools.partial(jax.jit, static_argnames="num_classes")
-def measure_neighbours(
-  train: Array,
-  test: Array,
-  train_classes: Array,
-  test_classes: Array,
-  num_classes: int,
+# Both take codes with their own classes, and with those that are wanted.
+def _features(
+  train: Array, own: Array, test: Array, wanted: Array, num_classes: int
 ) -> Columns:
-  """The family "neighbours" of codes, as `measure_features`."""
-  k = min(max(DEPTHS), train.shape[1])
-  num_relevant = jnp.bincount(train_classes, length=num_classes)[test_classes]
+  return {
+    "probe_accuracy": features.linear_probe_accuracy(
+      train, own, test, wanted, num_classes
+    ),
+    "silhouette": features.silhouette(test, wanted, num_classes),
+  }
 
-  def of_trial(train: Array, test: Array) -> Columns:
-    found = train_classes[neighbours.nearest(test, train, k)]
-    relevant = found == test_classes[:, None]
-    columns = {
-      "knn_accuracy": neighbours.knn_accuracy(
-        found[:, :NUM_NEIGHBOURS], test_classes, num_classes
-      ),
-      **{
-        f"precision_at_{depth}": neighbours.precision_at(relevant, depth)
-        for depth in DEPTHS
-        if depth <= k
-      },
-      "mean_average_precision": neighbours.mean_average_precision(
-        relevant, num_relevant
-      ),
-    }
-    return _where_finite((train, test), columns)
 
-  return jax.vmap(of_trial)(train, test)
+def _neighbours(
+  train: Array, own: Array, test: Array, wanted: Array, num_classes: int
+) -> Columns:
+  k = min(max(DEPTHS), len(train))
+  found = own[neighbours.nearest(test, train, k)]
+  relevant = found == wanted[:, None]
+  counts = jnp.bincount(own, length=num_classes)
+  return {
+    "knn_accuracy": neighbours.knn_accuracy(
+      found[:, :NUM_NEIGHBOURS], wanted, num_classes
+    ),
+    **{
+      f"precision_at_{depth}": neighbours.precision_at(relevant, depth)
+      for depth in DEPTHS
+      if depth <= k
+    },
+    "mean_average_precision": neighbours.mean_average_precision(
+      relevant, counts[wanted]
+    ),
+  }
 
 
 def _where_finite(codes: Any, columns: Columns) -> Columns:
@@ -273,25 +285,25 @@ def _likelihood(
   return _bounds(spec, params, latent_sizes, data)
 
 
-def _of_codes(measure: Callable[..., Columns]) -> Callable[..., Any]:
-  """A measure of codes and classes -> of trials; nothing without classes."""
+def _of_encoded(family: str) -> Callable[..., tuple[Columns, Units]]:
+  """A family of measures of codes -> of trials."""
 
   def of_trials(
     spec: Spec, params: Params, latent_sizes: Array, data: Examples
   ) -> tuple[Columns, Units]:
     if not data.num_classes:
       return {}, {}
-    codes = _codes(spec, params, latent_sizes, data)
-    classes = data.train_classes, data.test_classes
-    return measure(*codes, *classes, num_classes=data.num_classes), {}
+    train, test = _codes(spec, params, latent_sizes, data)
+    return measure_codes(family, train, test, data), {}
 
   return of_trials
 
 
+_OF_CODES = {"features": _features, "neighbours": _neighbours}
 _OF_FAMILY = {
   "reconstruction": _reconstruction,
-  "features": _of_codes(measure_features),
-  "neighbours": _of_codes(measure_neighbours),
+  "features": _of_encoded("features"),
+  "neighbours": _of_encoded("neighbours"),
   "activity": _activity,
   "noise": _noise,
   "likelihood": _likelihood,

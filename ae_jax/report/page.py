@@ -26,7 +26,7 @@ class Run(NamedTuple):
   Attributes:
     rows: of its table, as text.
     histories: id -> term -> `[num_epochs]`.
-    units: id -> name -> `[latent]`, of those trials that have it.
+    units: id -> name -> `[latent]`, of the best trials.
     config: of `config.json`.
     best: the best row of each objective.
     by: the measure that says which is best.
@@ -86,11 +86,7 @@ def read(workdir: Path, by: str) -> Run:
     histories={
       row["id"]: ledger.read_curves(workdir, row["id"]) for row in rows
     },
-    units={
-      row["id"]: ledger.read_units(workdir, row["id"])
-      for row in found
-      if (workdir / ledger.UNITS / f"{row['id']}.csv").exists()
-    },
+    units={row["id"]: ledger.read_units(workdir, row["id"]) for row in found},
     config=config,
     best=found,
     by=by,
