@@ -12,10 +12,10 @@ from typing import Protocol
 
 import jax
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from ae_jax.data.dataset import Dataset, Rows
-from ae_jax.training import batching, epoch_order
+from ae_jax.devices import everywhere
+from ae_jax.training import batching, order_bits
 from ae_jax.types import Array
 
 # (number of steps) -> (rows `[rows, *features]`, orders `[seeds, steps, batch]`
@@ -65,9 +65,7 @@ class InMemory:
     self.train = train
     self.num_examples = len(train)
     self.features = train.shape[1:]
-    self._on_devices = functools.cache(
-      lambda num_devices: _on_devices(train, num_devices)
-    )
+    self._on_devices = functools.cache(functools.partial(everywhere, train))
 
   def rows(self, num_seeds: int, batch_size: int) -> jax.ShapeDtypeStruct:
     """The whole train set."""
@@ -150,7 +148,7 @@ class Streamed:
       buffer = rows.reshape(*by_step, *self.features)
       for i in range(num_steps):
         buffer[:, i] = next(steps)
-      return _on_devices(rows, num_devices), places[:, :num_steps]
+      return everywhere(rows, num_devices), places[:, :num_steps]
 
     return read
 
@@ -183,15 +181,22 @@ def orders_of(
   num_examples: int, batch_size: int
 ) -> Callable[[int, int, int], np.ndarray]:
   """(seed, start, stop) -> the minibatches of those steps, `[steps, batch]`."""
-  _, steps_per_epoch = batching(num_examples, batch_size)
+  size, steps_per_epoch = batching(num_examples, batch_size)
 
   @jax.jit
-  def order(seed: Array, epoch: Array) -> Array:
-    return epoch_order(jax.random.key(seed), epoch, num_examples, batch_size)
+  def bits(seed: Array, epoch: Array) -> Array:
+    return order_bits(jax.random.key(seed), epoch, num_examples)
 
   @functools.lru_cache(maxsize=max(1, _KEPT_BYTES // (4 * num_examples)))
   def kept(seed: int, epoch: int) -> np.ndarray:
-    return np.asarray(order(np.uint32(seed), np.int32(epoch)))
+    # A stable argsort as `training.epoch_order` has it; NumPy's sort of the
+    # bits with the index below them is 40 times as fast as XLA's on a CPU.
+    keys = np.asarray(bits(np.uint32(seed), np.int32(epoch))).astype(np.uint64)
+    keys <<= np.uint64(32)
+    keys |= np.arange(num_examples, dtype=np.uint64)
+    keys.sort()
+    order = keys[: steps_per_epoch * size].astype(np.uint32).view(np.int32)
+    return order.reshape(steps_per_epoch, size)
 
   lock = threading.Lock()
 
@@ -215,14 +220,3 @@ def feed(dataset: Dataset, train: Array) -> Feed:
   if dataset.stream is None:
     return InMemory(train)
   return Streamed(dataset.stream)
-
-
-def _on_devices(train: Array | np.ndarray, num_devices: int) -> Array:
-  """Gives every device all rows; the devices of a CPU share one copy."""
-  devices = jax.local_devices()[:num_devices]
-  mesh = Mesh(np.array(devices), ("trials",))
-  return jax.device_put(
-    np.asarray(train) if devices[0].platform == "cpu" else train,
-    NamedSharding(mesh, PartitionSpec()),
-    may_alias=True,
-  )

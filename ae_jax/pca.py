@@ -83,7 +83,7 @@ def fit(x: np.ndarray) -> PCA:
   if x.ndim != 2 or len(x) < 2:
     raise ValueError(f"PCA needs [n >= 2, d] data, got shape {x.shape}")
   n, d = x.shape
-  mean = np.mean(x, axis=0, dtype=np.float64)
+  mean = np.asarray(np.mean(x, axis=0, dtype=np.float64))
   if n >= d:  # the d x d covariance
     scatter = sum(c.T @ c for c in _centred_blocks(x, mean))
     variance, vectors = np.linalg.eigh(scatter / (n - 1))

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from ae_jax.devices import calls_lapack, spread
 from ae_jax.feed import Feed
 from ae_jax.grid import Trial
 from ae_jax.networks import Spec
@@ -159,19 +159,19 @@ def compile_program(group: list[Trial], feed: Feed, layout: Layout) -> Program:
   rows = feed.rows(num_seeds, settings["batch_size"])
   keys, hyper = stack((group * layout.size)[: layout.size])
   state = jax.eval_shape(jax.vmap(one.init), keys, hyper)
-  init = _sharded(jax.vmap(one.init), layout, 2, 0).lower(keys, hyper).compile()
-  compiled = (
-    _sharded(steps, layout, 3, 3, donate_argnums=0)
-    .lower(
-      state,
-      hyper,
-      jax.ShapeDtypeStruct((layout.size,), jnp.int32),
-      rows,
-      jax.ShapeDtypeStruct((num_seeds, most_steps, size), jnp.int32),
-      jax.ShapeDtypeStruct((), jnp.int32),
-    )
-    .compile()
+  lowered = spread(steps, layout.devices, 3, 3, donate_argnums=0).lower(
+    state,
+    hyper,
+    jax.ShapeDtypeStruct((layout.size,), jnp.int32),
+    rows,
+    jax.ShapeDtypeStruct((num_seeds, most_steps, size), jnp.int32),
+    jax.ShapeDtypeStruct((), jnp.int32),
   )
+  if layout.devices > 1 and calls_lapack(lowered):
+    return compile_program(group, feed, Layout(1, layout.size))
+  init = spread(jax.vmap(one.init), layout.devices, 2, 0)
+  compiled_init = init.lower(keys, hyper).compile()
+  compiled = lowered.compile()
   repeated = 0  # the devices of a CPU share the rows
   if jax.default_backend() == "cpu":
     repeated = (
@@ -185,7 +185,7 @@ def compile_program(group: list[Trial], feed: Feed, layout: Layout) -> Program:
     batch_size=settings["batch_size"],
     num_seeds=num_seeds,
     most_steps=most_steps,
-    init=init,
+    init=compiled_init,
     steps=compiled,
     memory_bytes=layout.devices * _memory_bytes(compiled) - repeated,
     seconds=time.perf_counter() - begin,
@@ -292,31 +292,6 @@ class Run:
       lambda x: np.asarray(x)[: self._num_trials],
       (self._state.params, self._state.diverged_at),
     )
-
-
-def _sharded(
-  function: Callable[..., Any],
-  layout: Layout,
-  num_by_trial: int,
-  num_shared: int,
-  **jit_options: Any,
-) -> Any:
-  """Spreads trials, the leading axis of what comes first, over devices."""
-  mesh = Mesh(np.array(jax.local_devices()[: layout.devices]), ("trials",))
-  by_trial, shared = PartitionSpec("trials"), PartitionSpec()
-  specs = (by_trial,) * num_by_trial + (shared,) * num_shared
-  return jax.jit(
-    jax.shard_map(
-      function,
-      mesh=mesh,
-      in_specs=specs,
-      out_specs=by_trial,
-      check_vma=False,
-    ),
-    in_shardings=tuple(NamedSharding(mesh, spec) for spec in specs),
-    out_shardings=NamedSharding(mesh, by_trial),
-    **jit_options,
-  )
 
 
 def _memory_bytes(compiled: Any) -> int:

@@ -60,6 +60,21 @@ def test_the_length_of_a_call_changes_no_bit(monkeypatch):
   )
 
 
+def log_determinant(model, params, key, batch):
+  z = model.encode(params, batch)
+  gram = z.T @ z + jax.numpy.eye(z.shape[-1])
+  return jax.numpy.sum(jax.numpy.log(jax.numpy.linalg.eigvalsh(gram))), {}
+
+
+def test_lapack_is_kept_from_waiting_for_itself():
+  """On two devices of a CPU this would hang."""
+  trials = trials_of(objective=(log_determinant,), seed=range(4))
+  compiled = compile_program(trials, FEED, Layout(2, 2))
+  if jax.default_backend() == "cpu":
+    assert compiled.layout == Layout(1, 4)
+  assert np.isfinite(run_program(compiled, trials, FEED).history["loss"]).all()
+
+
 def test_the_first_layout_fills_devices_then_caches():
   assert jax.local_device_count() == 2
   assert first_layout(TRIALS[:1], FEED) == Layout(1, 1)

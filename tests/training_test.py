@@ -206,17 +206,17 @@ def test_squared_errors_of_model_and_pca_are_in_the_same_units():
 
 def test_initialisation_noise_and_order_have_keys_of_their_own(monkeypatch):
   used = []
-  permutation = jax.random.permutation
+  bits = jax.random.bits
 
-  def spy(key, n):
+  def spy(key, shape):
     used.append(key)
-    return permutation(key, n)
+    return bits(key, shape)
 
   def reveal(model, params, key, batch):
     used.append(key)
     return OBJECTIVES["autoencoder"](model, params, key, batch)
 
-  monkeypatch.setattr(jax.random, "permutation", spy)
+  monkeypatch.setattr(jax.random, "bits", spy)
   data = DIGITS[:6]
   run = trainer(reveal, Spec((64,), 4), num_epochs=2, batch_size=2)
   with jax.disable_jit():

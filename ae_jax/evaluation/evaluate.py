@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ae_jax.data import to_float
+from ae_jax.devices import everywhere, spread
 from ae_jax.evaluation import (
   activity,
   features,
@@ -126,21 +127,33 @@ def measure_codes(
   """
   if not data.num_classes:
     return {}
+  num_devices = _num_devices(len(train))
+  of_codes = _of_codes(family, num_devices)
   with jax.default_matmul_precision("highest"):
-    return _of_codes(_OF_CODES[family], train, test, data)
+    return of_codes(train, test, _placed(data, num_devices))
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _of_codes(
-  measure: Callable[..., Columns], train: Array, test: Array, data: Examples
-) -> Columns:
-  def of_trial(train: Array, test: Array) -> Columns:
-    columns = measure(
-      train, data.train_classes, test, data.test_classes, data.num_classes
-    )
-    return _where_finite((train, test), columns)
+@functools.cache
+def _of_codes(family: str, num_devices: int) -> Callable[..., Columns]:
+  def of_trials(train: Array, test: Array, data: Examples) -> Columns:
+    def of_trial(train: Array, test: Array) -> Columns:
+      columns = _OF_CODES[family](
+        train, data.train_classes, test, data.test_classes, data.num_classes
+      )
+      return _where_finite((train, test), columns)
 
-  return jax.vmap(of_trial)(train, test)
+    return jax.vmap(of_trial)(train, test)
+
+  return spread(of_trials, num_devices, 2, 1)
+
+
+def _num_devices(num_trials: int) -> int:
+  """Devices that can have the same number of trials each."""
+  return math.gcd(num_trials, jax.local_device_count())
+
+
+def _placed(data: Examples, num_devices: int) -> Examples:
+  return jax.tree.map(lambda x: everywhere(x, num_devices), data)
 
 
 # Both take codes with their own classes, and with those that are wanted.
@@ -187,16 +200,24 @@ def _where_finite(codes: Any, columns: Columns) -> Columns:
   return {k: jnp.where(finite, v, jnp.nan) for k, v in columns.items()}
 
 
-def _vmapped(function: Callable[..., Any]) -> Callable[..., Any]:
+def _vmapped(function: Callable[..., Any], parallel: bool = True) -> Any:
   """`function(model, params, data)` of one trial -> of trials of a spec."""
 
-  @functools.partial(jax.jit, static_argnums=0)
+  @functools.cache
+  def compiled(spec: Spec, num_devices: int) -> Callable[..., Any]:
+    def of_trials(params: Params, latent_sizes: Array, data: Examples) -> Any:
+      return jax.vmap(
+        lambda params, size: function(autoencoder(spec, size), params, data)
+      )(params, latent_sizes)
+
+    return spread(of_trials, num_devices, 2, 1)
+
   def of_trials(
     spec: Spec, params: Params, latent_sizes: Array, data: Examples
   ) -> Any:
-    return jax.vmap(
-      lambda params, size: function(autoencoder(spec, size), params, data)
-    )(params, latent_sizes)
+    num_devices = _num_devices(len(latent_sizes)) if parallel else 1
+    run = compiled(spec, num_devices)
+    return run(params, latent_sizes, _placed(data, num_devices))
 
   return of_trials
 
@@ -225,7 +246,7 @@ def _reconstruction(
   return columns, {}
 
 
-@_vmapped
+@functools.partial(_vmapped, parallel=False)  # LAPACK: see devices.spread
 def _activity(
   model: Autoencoder, params: Params, data: Examples
 ) -> tuple[Columns, Units]:
@@ -299,7 +320,10 @@ def _of_encoded(family: str) -> Callable[..., tuple[Columns, Units]]:
   return of_trials
 
 
-_OF_CODES = {"features": _features, "neighbours": _neighbours}
+_OF_CODES: dict[str, Callable[..., Columns]] = {
+  "features": _features,
+  "neighbours": _neighbours,
+}
 _OF_FAMILY = {
   "reconstruction": _reconstruction,
   "features": _of_encoded("features"),

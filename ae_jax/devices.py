@@ -1,0 +1,70 @@
+"""Trials spread over the local devices."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from ae_jax.types import Array
+
+_BY_TRIAL = PartitionSpec("trials")
+_SHARED = PartitionSpec()
+
+
+def spread(
+  function: Callable[..., Any],
+  num_devices: int,
+  num_by_trial: int,
+  num_shared: int,
+  **jit_options: Any,
+) -> Any:
+  """Compiles a function of trials so that each device has its own ones.
+
+  No device waits for another, or sees another's trials. On a CPU jaxlib's
+  batched LAPACK calls (eigh, cholesky, ...) wait for threads that the devices
+  themselves occupy, for ever: such a function must have one device, see
+  `calls_lapack`.
+
+  Args:
+    function: its first arguments and all results have the trials as leading
+      axis, a multiple of the devices; the rest is the same for all trials.
+    num_devices: of the local ones.
+    num_by_trial: how many arguments have trials.
+    num_shared: how many have not.
+    **jit_options: of `jax.jit`.
+  """
+  mesh = _mesh(num_devices)
+  specs = (_BY_TRIAL,) * num_by_trial + (_SHARED,) * num_shared
+  return jax.jit(
+    jax.shard_map(
+      function,
+      mesh=mesh,
+      in_specs=specs,
+      out_specs=_BY_TRIAL,
+      check_vma=False,
+    ),
+    in_shardings=tuple(NamedSharding(mesh, spec) for spec in specs),
+    out_shardings=NamedSharding(mesh, _BY_TRIAL),
+    **jit_options,
+  )
+
+
+def calls_lapack(lowered: jax.stages.Lowered) -> bool:
+  """Whether a function would hang on several devices of a CPU."""
+  return jax.default_backend() == "cpu" and "lapack" in lowered.as_text()
+
+
+def everywhere(x: Array | np.ndarray, num_devices: int) -> Array:
+  """Gives all of an array to every device; those of a CPU share one copy."""
+  on_cpu = jax.default_backend() == "cpu"
+  return jax.device_put(
+    np.asarray(x) if on_cpu else x,
+    NamedSharding(_mesh(num_devices), _SHARED),
+    may_alias=True,
+  )
+
+
+def _mesh(num_devices: int) -> Mesh:
+  return Mesh(np.array(jax.local_devices()[:num_devices]), ("trials",))
