@@ -103,19 +103,20 @@ def contractive(encode: Callable[[Array], Array], x: Array) -> Array:
 def contractive_dense(
   kernels: Sequence[Array], slopes: Sequence[Array], *, linear_code: bool
 ) -> Array:
-  """`contractive` of dense layers, exactly and in the fewest operations.
+  """`contractive` of dense layers, exactly, without the d columns of J.
 
   With the kernels `W_i` and the slopes of the activations on the diagonal of
   `D_i`, `J^T = W_0 D_0 W_1 D_1 ... W_k D_k`, so that
 
       ||J||_F^2 = tr(R W_0^T W_0 R^T),  R = D_k W_k^T ... D_1 W_1^T D_0,
 
-  where the Gram matrix `W_0^T W_0` stands for the d columns of J. For one
-  hidden layer and a linear code, with `s` the diagonal of `D_0`,
+  where the Gram matrix `W_0^T W_0` stands for those columns. For one hidden
+  layer and a linear code, with `s` the diagonal of `D_0`,
 
       ||J||_F^2 = s^T ((W_0^T W_0) * (W_1 W_1^T)) s.
 
-  Where a Gram matrix is larger than what it saves, it is `||R W_0^T||_F^2`.
+  Where the first layer is so wide that its Gram matrix costs more than it
+  saves, the columns are built: `||R W_0^T||_F^2`.
 
   Args:
     kernels: `[d, units]`, ..., `[units, latent]`: those of the encoder.
@@ -126,7 +127,7 @@ def contractive_dense(
     `[batch]`.
 
   References:
-    Rifai et al., 2011, section 5.1 of one layer: `sum_j a_j'^2 ||W_j||^2`.
+    Rifai et al., 2011; theirs is one layer, `sum_j a_j'^2 ||W_j||^2`.
   """
   first, last = kernels[0], kernels[-1]
   if len(kernels) == 1:
