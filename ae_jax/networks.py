@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from ae_jax import reconstruction
+from ae_jax import penalties, reconstruction
 from ae_jax.divergences import LOG_2PI
 from ae_jax.types import (
   Array,
@@ -143,6 +143,20 @@ def autoencoder(spec: Spec, latent_size: Scalar | None = None) -> Autoencoder:
       lambda head: (head * mask[None]).reshape(*batch, -1), heads
     )
 
+  def encode_and_jacobian_norm(params: Params, x: Array) -> tuple[Array, Array]:
+    batch = _leading(x, spec.features)
+    x = x.reshape(-1, *spec.features)
+
+    def point(x: Array) -> Array:
+      code = encode(params, x)
+      return code.mean if isinstance(code, Gaussian) else code
+
+    if spec.network == "mlp":
+      z, norm = _dense_code_and_norm(spec, params["encoder"], mask, x)
+    else:
+      z, norm = point(x), penalties.contractive(point, x)
+    return z.reshape(*batch, -1), norm.reshape(batch)
+
   def decode(params: Params, z: Array) -> Array:
     batch = _leading(z, (spec.latent_size,))
     flat = z.reshape(-1, spec.latent_size) * mask[None]
@@ -153,6 +167,7 @@ def autoencoder(spec: Spec, latent_size: Scalar | None = None) -> Autoencoder:
   return Autoencoder(
     init=init,
     encode=encode,
+    encode_and_jacobian_norm=encode_and_jacobian_norm,
     decode=decode,
     distance=(
       reconstruction.bernoulli_cross_entropy
@@ -191,6 +206,29 @@ def _leading(x: Array, trailing: tuple[int, ...]) -> tuple[int, ...]:
   if x.shape[num_leading:] != trailing:
     raise ValueError(f"shape {x.shape} does not end in {trailing}")
   return x.shape[:num_leading]
+
+
+def _dense_code_and_norm(
+  spec: Spec, layers: Params, mask: Array, x: Array
+) -> tuple[Array, Array]:
+  """The code of an MLP `[n, latent]`, and `||dz/dx||_F^2` `[n]`."""
+  gaussian = spec.code == "gaussian"
+  names = [f"hidden_{i}" for i in range(len(spec.widths))]
+  activations = [spec.activation] * len(names)
+  names.append("mean" if gaussian else "code")
+  activations.append("linear" if gaussian else spec.code)
+
+  x = x.reshape(len(x), -1)
+  slopes = []
+  for name, activation in zip(names, activations, strict=True):
+    x = x @ layers[name]["kernel"] + layers[name]["bias"][None]
+    x, slope = jax.jvp(ACTIVATIONS[activation], (x,), (jnp.ones_like(x),))
+    slopes.append(slope)
+  kernels = [layers[name]["kernel"] for name in names]
+  kernels[-1] = kernels[-1] * mask[None]
+  return x * mask[None], penalties.contractive_dense(
+    kernels, slopes, linear_code=activations[-1] == "linear"
+  )
 
 
 _HEADS = ("code", "mean", "log_variance")

@@ -49,6 +49,8 @@ class Autoencoder(NamedTuple):
     init: key -> params.
     encode: (params, x `[..., *features]`) -> z `[..., latent]`, or a
       `Gaussian` of that shape for an objective that needs one.
+    encode_and_jacobian_norm: (params, x) -> z and `||dz/dx||_F^2` `[...]`, in
+      the cheapest exact form that the network has; of a Gaussian, its mean.
     decode: (params, z) -> `[..., *features]`: means or logits, which
       `distance` and `mean` understand.
     distance: (x `[batch, *features]`, decoded) -> d(x, x~) `[batch]`.
@@ -61,6 +63,7 @@ class Autoencoder(NamedTuple):
 
   init: Callable[[Key], Params]
   encode: Callable[[Params, Array], Any]
+  encode_and_jacobian_norm: Callable[[Params, Array], tuple[Array, Array]]
   decode: Callable[[Params, Array], Array]
   distance: Callable[[Array, Array], Array]
   mean: Callable[[Array], Array]

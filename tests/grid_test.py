@@ -169,6 +169,10 @@ def test_code_follows_the_objective():
     ({"learning_rate": "x"}, "learning_rate must be of type float; got 'x'"),
     ({"learning_rate": float("nan")}, "learning_rate must be"),
     ({"objective": "sparse", "strength": 1e39}, "strength must be a finite"),
+    (
+      {"objective": "contractive", "num_samples": 0},
+      r"num_samples must be in \[1, inf\]; got 0",
+    ),
     ({"schedule": "cosin"}, "cosin.*allowed: constant, linear, cosine"),
     ({"widths": "64"}, "widths must be of type tuple of ints"),
     ({"widths": (64, 0.5)}, "widths must be of type tuple of ints"),

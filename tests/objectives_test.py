@@ -10,6 +10,8 @@ from ae_jax import corruptions
 from ae_jax.grid import hyper_parameters
 from ae_jax.networks import ACTIVATIONS, Spec, autoencoder
 from ae_jax.objectives import OBJECTIVES
+from ae_jax.training import trainer
+from ae_jax.types import UsageError
 
 X = np.random.default_rng(0).uniform(size=(6, 5)).astype(np.float32)
 KEY = jax.random.key(1)
@@ -152,18 +154,81 @@ def test_denoising_target_is_the_clean_input(corruption, corrupt):
   np.testing.assert_allclose(loss, expected, rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", OBJECTIVES)
-def test_masked_units_change_nothing(name):
+ESTIMATORS = [
+  {},
+  {"estimator": "hutchinson", "num_samples": 2},
+  {"estimator": "subset", "num_samples": 2},
+]
+
+
+@pytest.mark.parametrize(
+  ("name", "static"),
+  [
+    *((name, {}) for name in OBJECTIVES),
+    *(("contractive", estimator) for estimator in ESTIMATORS[1:]),
+  ],
+)
+def test_masked_units_change_nothing(name, static):
   # Mask of 3 in 4 against a network of 3: same key, same loss.
   model, params = network(name, latent_size=3)
   code = getattr(OBJECTIVES[name], "code", "linear")
   true = autoencoder(Spec((5,), 3, widths=(4,), activation="tanh", code=code))
-  loss, _ = OBJECTIVES[name](model, params, KEY, X, **floats(name))
+  loss, _ = OBJECTIVES[name](model, params, KEY, X, **floats(name), **static)
   expected, _ = OBJECTIVES[name](
-    true, true.init(jax.random.key(0)), KEY, X, **floats(name)
+    true, true.init(jax.random.key(0)), KEY, X, **floats(name), **static
   )
   # Sums over a longer axis may round in another order.
   np.testing.assert_allclose(loss, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=str)
+@pytest.mark.parametrize("widths", [(4,), (6, 4)])
+def test_contractive_estimators_have_the_mean_of_jacfwd(widths, estimator):
+  model, params = network("contractive", widths=widths)
+  jacobians = jax.vmap(jax.jacfwd(lambda x: model.encode(params, x)))(X)
+  expected = np.mean(np.sum(np.square(jacobians, dtype=float), axis=(1, 2)))
+  keys = jax.random.split(KEY, 5000)
+  losses, terms = jax.jit(
+    jax.vmap(
+      lambda k: OBJECTIVES["contractive"](model, params, k, X, **estimator)
+    )
+  )(keys)
+  plain, _ = OBJECTIVES["autoencoder"](model, params, KEY, X)
+  penalty = np.asarray(terms["penalty"], float)
+  # Four standard errors, which are 0 of the exact form, and float32's rounding.
+  error = np.std(penalty) / np.sqrt(len(keys))
+  assert abs(np.mean(penalty) - expected) < 4 * error + 1e-6 * expected
+  np.testing.assert_allclose(losses, plain + 0.1 * penalty, rtol=1e-6)
+
+
+def test_a_part_as_large_as_the_batch_is_the_batch():
+  model, params = network("contractive")
+  exact, _ = OBJECTIVES["contractive"](model, params, KEY, X)
+  whole, _ = OBJECTIVES["contractive"](
+    model, params, KEY, X, estimator="subset", num_samples=100
+  )
+  np.testing.assert_allclose(whole, exact, rtol=1e-6)  # in another order
+
+
+def test_an_unknown_estimator_is_an_error_that_lists_them():
+  model, params = network("contractive")
+  with pytest.raises(UsageError) as error:
+    OBJECTIVES["contractive"](model, params, KEY, X, estimator="hutchison")
+  assert (
+    str(error.value)
+    == "estimator is 'hutchison'; allowed: exact, hutchinson, subset"
+  )
+
+
+def test_the_exact_penalty_fits_into_100_mib():
+  spec = Spec((784,), 32, widths=(512, 256), activation="tanh")
+  run = trainer(OBJECTIVES["contractive"], spec, num_epochs=1)
+  hyper = {"learning_rate": 1e-3}
+  state = jax.eval_shape(lambda: run.init(KEY, hyper))
+  batch = jax.ShapeDtypeStruct((128, 784), jnp.float32)
+  compiled = jax.jit(run.step).lower(state, batch, hyper).compile()
+  # jax.jacfwd takes ten times as much.
+  assert compiled.memory_analysis().temp_size_in_bytes < 100 * 2**20
 
 
 def test_codes_that_objectives_ask_for_exist():

@@ -1,5 +1,7 @@
 """Tests of `penalties`, against NumPy, SciPy and a layer's closed form."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -159,3 +161,78 @@ def test_contractive_is_the_norm_of_jacfwd_on_either_side(latent_size):
     jnp.sum(jacobian**2, axis=(1, 2)),
     rtol=1e-5,  # float32 sums in another order
   )
+
+
+@pytest.mark.parametrize("widths", [(3,), (3, 4)])
+def test_dense_form_is_the_product_of_its_layers(widths):
+  # Slopes that belong to no network, in float64: differences of second order.
+  rng = np.random.default_rng(0)
+  sizes = (15, *widths, 4)
+  kernels = [rng.normal(size=s) / 4 for s in itertools.pairwise(sizes)]
+  slopes = [rng.uniform(size=(6, size)) for size in widths]
+  jacobian = np.eye(15)
+  for kernel, slope in zip(kernels, [*slopes, np.ones((6, 4))], strict=True):
+    jacobian = (jacobian @ kernel) * slope[:, None]
+
+  @jax.jit
+  def norm(kernels, slopes):
+    return penalties.contractive_dense(
+      kernels, [*slopes, jnp.ones((6, 4))], linear_code=True
+    )
+
+  with jax.enable_x64(True):
+    arguments = jax.tree.map(jnp.asarray, (kernels, slopes))
+    # float64 has 16 digits; sums of a hundred terms of both signs lose two.
+    np.testing.assert_allclose(
+      norm(*arguments), np.sum(jacobian**2, axis=(1, 2)), rtol=1e-12
+    )
+    check_grads(norm, arguments, order=2)
+
+
+def tanh_layer():
+  w = 0.5 * normal(5, 4)
+  return lambda x: jnp.tanh(x @ w), normal(3, 5)
+
+
+def assert_moments(draws, mean, variance):
+  """Both within four of their standard errors, of many draws on axis 0."""
+  n = len(draws)
+  error = np.mean(draws, axis=0) - mean
+  assert np.all(np.abs(error) < 4 * np.sqrt(variance / n))
+  squares = (draws - mean) ** 2
+  error = np.mean(squares, axis=0) - variance
+  assert np.all(np.abs(error) < 4 * np.std(squares, axis=0) / np.sqrt(n))
+
+
+@pytest.mark.parametrize("num_probes", [1, 3])
+def test_hutchinson_has_the_mean_and_variance_of_its_docstring(num_probes):
+  encode, x = tanh_layer()
+  keys = jax.random.split(jax.random.key(0), 20_000)
+  z, draws = jax.jit(
+    jax.vmap(lambda key: penalties.hutchinson(encode, key, x, num_probes))
+  )(keys)
+  np.testing.assert_allclose(z[0], jax.jit(encode)(x), rtol=1e-6)  # last bits
+
+  j = np.asarray(jax.vmap(jax.jacfwd(encode))(x), float)
+  gram = j @ j.swapaxes(1, 2)
+  diagonal = np.diagonal(gram, axis1=1, axis2=2)
+  variance = np.sum(gram**2, axis=(1, 2)) - np.sum(diagonal**2, axis=1)
+  variance *= 2 / num_probes
+  draws = np.asarray(draws, float)
+  assert_moments(draws, np.sum(diagonal, axis=1), variance)
+  assert_moments(draws.mean(axis=1), diagonal.sum() / 3, variance.mean() / 3)
+
+
+@pytest.mark.parametrize("size", [1, 4, 7])
+def test_a_random_part_has_the_mean_and_variance_of_its_docstring(size):
+  y = normal(7)
+  keys = jax.random.split(jax.random.key(0), 20_000)
+  parts = jax.jit(
+    jax.vmap(lambda key: penalties.random_part(key, jnp.asarray(y), size))
+  )(keys)
+  assert parts.shape == (20_000, size)
+  if size == 7:  # all of them, whatever the order
+    np.testing.assert_array_equal(np.sort(parts[0]), np.sort(y))
+    return
+  variance = (1 - size / 7) * np.var(y.astype(float), ddof=1) / size
+  assert_moments(np.mean(parts, axis=1, dtype=float), y.mean(), variance)

@@ -86,6 +86,9 @@ def test_every_trial_equals_its_solo_run(name):
     {"output": "sigmoid", "schedule": "cosine"},
     {"output": "bernoulli", "code": "relu"},
     {"objective": "denoising", "corruption": "salt_and_pepper"},
+    {"objective": "contractive", "estimator": "hutchinson"},
+    {"objective": "contractive", "estimator": "subset", "num_samples": 5}
+    | {"widths": (16, 8), "code": "tanh"},
     {"batch_size": 1000},
   ],
   ids=str,

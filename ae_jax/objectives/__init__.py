@@ -12,6 +12,7 @@ from ae_jax.types import Objective
 # Closed ranges of their hyper-parameters, by name.
 RANGES = {
   "strength": (0.0, math.inf),
+  "num_samples": (1, math.inf),
   "target": (1e-6, 1 - 1e-6),
   "noise": (0.0, math.inf),
   "beta": (0.0, math.inf),

@@ -5,7 +5,9 @@ import functools
 import jax.numpy as jnp
 
 from ae_jax import penalties
-from ae_jax.types import Array, Autoencoder, Key, Params, Terms
+from ae_jax.types import Array, Autoencoder, Key, Params, Terms, UsageError
+
+ESTIMATORS = ("exact", "hutchinson", "subset")
 
 
 def contractive(
@@ -15,27 +17,47 @@ def contractive(
   batch: Array,
   *,
   strength: float = 0.1,
+  estimator: str = "exact",
+  num_samples: int = 1,
 ) -> tuple[Array, Terms]:
   """`d(x, g(f(x))) + strength * ||df/dx||_F^2`, averaged over the batch.
 
   Args:
     model: the functions f and g, with their distance d.
     params: of the model.
-    key: not used; this objective is deterministic.
+    key: of the estimator.
     batch: x `[batch, *features]`.
     strength: weight of the penalty, at least 0.
+    estimator: "exact", in the cheapest form that the network has; or, unbiased
+      and for large codes cheaper, "hutchinson" (`penalties.hutchinson`) or
+      "subset" (exact on `penalties.random_part`); their variances are there.
+    num_samples: of "hutchinson" the probes of each example, of "subset" the
+      examples of the batch.
 
   Returns:
     The loss in nats, and the terms `reconstruction` and `penalty` (unweighted).
+
+  Raises:
+    UsageError: there is no such estimator.
 
   References:
     Rifai et al., "Contractive Auto-Encoders: Explicit Invariance During
     Feature Extraction", 2011, eq. 7.
   """
-  del key
-  z = model.encode(params, batch)
-  reconstruction = jnp.mean(model.distance(batch, model.decode(params, z)))
+  if estimator not in ESTIMATORS:
+    raise UsageError(
+      f"estimator is {estimator!r}; allowed: {', '.join(ESTIMATORS)}"
+    )
   encode = functools.partial(model.encode, params)
-  penalty = jnp.mean(penalties.contractive(encode, batch))
+  exact = functools.partial(model.encode_and_jacobian_norm, params)
+  if estimator == "exact":
+    z, norm = exact(batch)
+  elif estimator == "hutchinson":
+    z, norm = penalties.hutchinson(encode, key, batch, num_samples)
+  else:
+    z = encode(batch)
+    _, norm = exact(penalties.random_part(key, batch, num_samples))
+  reconstruction = jnp.mean(model.distance(batch, model.decode(params, z)))
+  penalty = jnp.mean(norm)
   loss = reconstruction + strength * penalty
   return loss, {"reconstruction": reconstruction, "penalty": penalty}
