@@ -1,0 +1,61 @@
+"""The networks that are timed, with data made on the spot."""
+
+import functools
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.datasets import load_digits
+
+from ae_jax import grid
+
+BATCH_SIZE = 128
+LEARNING_RATE = 1e-3
+_NUM_IMAGES = 60_000  # as many as MNIST has
+
+
+class Problem(NamedTuple):
+  """A network and the data that it is trained on.
+
+  Attributes:
+    features: shape of an example; `(64,)` stands for scikit-learn's digits as
+      float32, any other for random bytes of a fixed seed.
+    settings: of the network, as in a grid.
+  """
+
+  features: tuple[int, ...]
+  settings: dict[str, Any]
+
+  def points(self, num_trials: int, **settings: Any) -> list[grid.Point]:
+    """A grid of trials that differ in their seed."""
+    fixed = {
+      "batch_size": BATCH_SIZE,
+      "learning_rate": LEARNING_RATE,
+      **self.settings,
+      **settings,
+    }
+    return [{**fixed, "seed": seed} for seed in range(num_trials)]
+
+  def data(self) -> np.ndarray:
+    """`[n, *features]`, float32 or uint8."""
+    return _digits() if self.features == (64,) else _images(self.features)
+
+
+PROBLEMS = {
+  "digits 64-64-8": Problem((64,), {"widths": (64,), "latent_size": 8}),
+  "784-32-16": Problem((784,), {"widths": (32,), "latent_size": 16}),
+  "784-512-256-32": Problem((784,), {"widths": (512, 256), "latent_size": 32}),
+  "conv 28x28 16-32-16": Problem(
+    (28, 28), {"network": "conv", "widths": (16, 32), "latent_size": 16}
+  ),
+}
+
+
+@functools.cache
+def _digits() -> np.ndarray:
+  return (load_digits().data / 16).astype(np.float32)
+
+
+@functools.cache
+def _images(features: tuple[int, ...]) -> np.ndarray:
+  rng = np.random.default_rng(0)
+  return rng.integers(0, 256, (_NUM_IMAGES, *features), np.uint8)
