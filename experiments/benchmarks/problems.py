@@ -41,10 +41,10 @@ class Problem(NamedTuple):
 
 
 PROBLEMS = {
-  "digits 64-64-8": Problem((64,), {"widths": (64,), "latent_size": 8}),
+  "digits-64-64-8": Problem((64,), {"widths": (64,), "latent_size": 8}),
   "784-32-16": Problem((784,), {"widths": (32,), "latent_size": 16}),
   "784-512-256-32": Problem((784,), {"widths": (512, 256), "latent_size": 32}),
-  "conv 28x28 16-32-16": Problem(
+  "conv-16-32-16": Problem(
     (28, 28), {"network": "conv", "widths": (16, 32), "latent_size": 16}
   ),
 }

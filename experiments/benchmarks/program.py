@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,18 +18,18 @@ class Training(NamedTuple):
   """The trials of one group, compiled.
 
   Attributes:
-    num_trials: of the group.
     compile_seconds: of all its functions.
     memory_bytes: what the program takes by XLA's count, its arguments
       included.
     temporary_bytes: what of these is there only while it runs.
+    runs: of the program, one after the other, until all trials are trained.
     train: trains all trials for that many steps.
   """
 
-  num_trials: int
   compile_seconds: float
   memory_bytes: int
   temporary_bytes: int
+  runs: int
   train: Work
 
 
@@ -60,7 +60,7 @@ def prepare(points: Sequence[grid.Point], data: np.ndarray | Array) -> Training:
     .compile()
   )
   compile_seconds = time.perf_counter() - start
-  analysis = compiled.memory_analysis()
+  analysis: Any = compiled.memory_analysis()
   carried = [state]
 
   def train(num_steps: int) -> None:
@@ -68,12 +68,44 @@ def prepare(points: Sequence[grid.Point], data: np.ndarray | Array) -> Training:
     jax.block_until_ready(carried[0].params)
 
   return Training(
-    len(group),
     compile_seconds,
     analysis.argument_size_in_bytes
     + analysis.output_size_in_bytes
     + analysis.temp_size_in_bytes
     - analysis.alias_size_in_bytes,
     analysis.temp_size_in_bytes,
+    1,
     train,
   )
+
+
+def prepare_loop(
+  points: Sequence[grid.Point], data: np.ndarray | Array
+) -> Work:
+  """The same trials by a Python loop over one jitted, vmapped step."""
+  group = grid.resolve(points)
+  examples = jnp.asarray(data)
+  one = build(group, examples)
+  keys, hyper = stack(group)
+  size = group[0].settings["batch_size"]
+  order = np.random.default_rng(0).integers(
+    0, len(data), (64, len(group), size)
+  )
+  step = jax.jit(
+    jax.vmap(
+      lambda state, indices, hyper, examples: one.step(
+        state, examples[indices], hyper
+      ),
+      in_axes=(0, 0, 0, None),
+    ),
+    donate_argnums=0,
+  )
+  carried = [jax.jit(jax.vmap(one.init))(keys, hyper)]
+
+  def train(num_steps: int) -> None:
+    state = carried[0]
+    for i in range(num_steps):
+      state, _ = step(state, order[i % len(order)], hyper, examples)
+    carried[0] = jax.block_until_ready(state)
+
+  return train
