@@ -1,4 +1,4 @@
-"""Trials of one group as one compiled program: `jit(vmap(...))`."""
+"""Trials of one group as one compiled program: `jit(shard_map(vmap(...)))`."""
 
 import math
 import time
@@ -8,13 +8,17 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from ae_jax.feed import Feed
 from ae_jax.grid import Trial
 from ae_jax.networks import Spec
-from ae_jax.training import Hyper, Trainer, trainer
-from ae_jax.types import Array, Key, Params
+from ae_jax.training import Hyper, Trainer, TrainState, batching, trainer
+from ae_jax.types import Array, Key, Params, Terms
 
 OnEpoch = Callable[[list[Trial], int, dict[str, np.ndarray]], None]
+
+_CALL_SECONDS = 1.0  # what a call of a program is to take
 
 
 class Chunk(NamedTuple):
@@ -39,22 +43,53 @@ class Chunk(NamedTuple):
   seconds: float
 
 
-class Program(NamedTuple):
-  """Compiled functions for `size` trials at once.
+class Layout(NamedTuple):
+  """How many trials a program trains at once, and where.
 
   Attributes:
-    size: number of trials.
-    spec: of the network, its code padded to the largest of the group.
-    init: (keys, hyper) -> state.
-    epoch: (state, hyper, train) -> (state, terms); `state` is donated.
-    memory_bytes: what the larger of them takes, its arguments included.
+    devices: that the trials are spread over. A CPU is one device, or as many
+      as `jax_num_cpu_devices` says.
+    block: trials of each device, vmapped.
   """
 
-  size: int
+  devices: int
+  block: int
+
+  @property
+  def size(self) -> int:
+    """Trials at once."""
+    return self.devices * self.block
+
+
+class Program(NamedTuple):
+  """Compiled functions for `layout.size` trials at once.
+
+  Attributes:
+    layout: of its trials.
+    spec: of the network, its code padded to the largest of the group.
+    num_epochs: of each trial.
+    steps_per_epoch: minibatches.
+    batch_size: as the settings have it.
+    num_seeds: how many orders of the examples it takes.
+    most_steps: how many steps a call takes at most.
+    init: (keys, hyper) -> state.
+    steps: (state, hyper, which, rows, orders, num_steps) -> (state, terms);
+      `state` is donated. `which` `[trials]` says whose order a trial takes.
+    memory_bytes: what all devices together take, arguments included.
+    seconds: that compiling took.
+  """
+
+  layout: Layout
   spec: Spec
-  init: Any
-  epoch: Any
+  num_epochs: int
+  steps_per_epoch: int
+  batch_size: int
+  num_seeds: int
+  most_steps: int
+  init: Callable[[Key, Hyper], TrainState]
+  steps: Callable[..., tuple[TrainState, Terms]]
   memory_bytes: int
+  seconds: float
 
 
 def stack(trials: Sequence[Trial]) -> tuple[Key, Hyper]:
@@ -76,101 +111,219 @@ def padded_spec(group: list[Trial], features: tuple[int, ...]) -> Spec:
   return group[0].spec(features, latent_size)
 
 
-def build(group: list[Trial], train: Array | np.ndarray) -> Trainer:
+def build(
+  group: list[Trial], features: tuple[int, ...], num_examples: int
+) -> Trainer:
   """The trainer that all trials of a group share."""
   first = group[0]
   return trainer(
     first.objective,
-    padded_spec(group, train.shape[1:]),
+    padded_spec(group, features),
     num_epochs=first.settings["num_epochs"],
     batch_size=first.settings["batch_size"],
-    schedule=first.schedule(len(train)),
+    schedule=first.schedule(num_examples),
   )
 
 
-def compile_program(group: list[Trial], train: Array, size: int) -> Program:
-  """Compiles the program that trains `size` trials of a group at once."""
-  one = build(group, train)
-  keys, hyper = stack(group[:size])
-  init = jax.jit(jax.vmap(one.init)).lower(keys, hyper).compile()
+def compile_program(group: list[Trial], feed: Feed, layout: Layout) -> Program:
+  """Compiles the program that trains `layout.size` trials of a group at once.
+
+  No device waits for another: each is given its own trials and all rows.
+  """
+  begin = time.perf_counter()
+  settings = group[0].settings
+  size, steps_per_epoch = batching(feed.num_examples, settings["batch_size"])
+  seeds = {trial.settings["seed"] for trial in group}
+  num_seeds = min(len(seeds), layout.size)
+  most_steps = min(
+    feed.most_steps(num_seeds, settings["batch_size"]),
+    steps_per_epoch * settings["num_epochs"],
+  )
+  one = build(group, feed.features, feed.num_examples)
+
+  def steps(
+    state: TrainState,
+    hyper: Hyper,
+    which: Array,
+    rows: Array,
+    orders: Array,
+    num_steps: Array,
+  ) -> tuple[TrainState, Terms]:
+    def of_trial(
+      state: TrainState, hyper: Hyper, which: Array
+    ) -> tuple[TrainState, Terms]:
+      return one.steps(state, hyper, rows, orders[which], num_steps)
+
+    return jax.vmap(of_trial)(state, hyper, which)
+
+  rows = feed.rows(num_seeds, settings["batch_size"])
+  keys, hyper = stack((group * layout.size)[: layout.size])
   state = jax.eval_shape(jax.vmap(one.init), keys, hyper)
-  epoch = (
-    jax.jit(jax.vmap(one.epoch, in_axes=(0, 0, None)), donate_argnums=0)
-    .lower(state, hyper, train)
+  init = _sharded(jax.vmap(one.init), layout, 2, 0).lower(keys, hyper).compile()
+  compiled = (
+    _sharded(steps, layout, 3, 3, donate_argnums=0)
+    .lower(
+      state,
+      hyper,
+      jax.ShapeDtypeStruct((layout.size,), jnp.int32),
+      rows,
+      jax.ShapeDtypeStruct((num_seeds, most_steps, size), jnp.int32),
+      jax.ShapeDtypeStruct((), jnp.int32),
+    )
     .compile()
   )
+  repeated = 0  # the devices of a CPU share the rows
+  if jax.default_backend() == "cpu":
+    repeated = (
+      (layout.devices - 1) * math.prod(rows.shape) * rows.dtype.itemsize
+    )
   return Program(
-    size=size,
-    spec=padded_spec(group, train.shape[1:]),
+    layout=layout,
+    spec=padded_spec(group, feed.features),
+    num_epochs=settings["num_epochs"],
+    steps_per_epoch=steps_per_epoch,
+    batch_size=settings["batch_size"],
+    num_seeds=num_seeds,
+    most_steps=most_steps,
     init=init,
-    epoch=epoch,
-    memory_bytes=max(_memory_bytes(init), _memory_bytes(epoch)),
+    steps=compiled,
+    memory_bytes=layout.devices * _memory_bytes(compiled) - repeated,
+    seconds=time.perf_counter() - begin,
   )
-
-
-def fit_program(group: list[Trial], train: Array, memory_bytes: int) -> Program:
-  """Compiles the largest program that stays within the memory.
-
-  The size is the whole group, or a fair share of it; one trial is taken even
-  where it needs more.
-  """
-  num_chunks, size = 1, len(group)
-  while True:
-    program = compile_program(group, train, size)
-    if program.memory_bytes <= memory_bytes or size == 1:
-      return program
-    # Memory is about linear in the trials; one more chunk at the least.
-    excess = (program.memory_bytes - train.nbytes) / max(
-      memory_bytes - train.nbytes, 1
-    )
-    num_chunks = min(
-      max(num_chunks + 1, math.ceil(num_chunks * excess)), len(group)
-    )
-    size = -(-len(group) // num_chunks)
 
 
 def run_program(
   program: Program,
   trials: list[Trial],
-  train: Array,
+  feed: Feed,
   on_epoch: OnEpoch | None = None,
 ) -> Chunk:
-  """Trains up to `program.size` trials of its group."""
-  # Repeats of the last trial fill the program up; their results are dropped.
-  filled = trials + trials[-1:] * (program.size - len(trials))
-  keys, hyper = stack(filled)
-
-  def kept(tree: Any) -> Any:
-    return jax.tree.map(lambda x: np.asarray(x)[: len(trials)], tree)
-
+  """Trains up to `program.layout.size` trials of its group."""
   start = time.perf_counter()
-  state = program.init(keys, hyper)
-  epochs = []
-  for epoch in range(trials[0].settings["num_epochs"]):
-    state, terms = program.epoch(state, hyper, train)
-    epochs.append(kept(terms))
-    if on_epoch is not None:
-      on_epoch(trials, epoch + 1, epochs[-1])
-  seconds = time.perf_counter() - start
+  num_steps = program.num_epochs * program.steps_per_epoch
+  history: dict[str, list[np.ndarray]] = {}
+  waiting: dict[str, np.ndarray] = {}
+  run = Run(program, trials, feed)
+  while run.num_done < num_steps:
+    terms = run.advance(num_steps - run.num_done)
+    waiting = {
+      name: np.concatenate([waiting[name], term], axis=1) if waiting else term
+      for name, term in terms.items()
+    }
+    ready = len(next(iter(waiting.values()))[0]) // program.steps_per_epoch
+    for _ in range(ready):
+      for name, term in waiting.items():
+        means = term[:, : program.steps_per_epoch].mean(
+          axis=1, dtype=np.float64
+        )
+        history.setdefault(name, []).append(means.astype(np.float32))
+        waiting[name] = term[:, program.steps_per_epoch :]
+      if on_epoch is not None:
+        last = {name: epochs[-1] for name, epochs in history.items()}
+        on_epoch(trials, len(history["loss"]), last)
+  params, diverged_at = run.result()
   return Chunk(
     trials=trials,
     spec=program.spec,
-    params=kept(state.params),
+    params=params,
     history={
-      name: np.stack([terms[name] for terms in epochs], axis=1)
-      for name in sorted(epochs[0], key=lambda name: (name != "loss", name))
+      name: np.stack(history[name], axis=1)
+      for name in sorted(history, key=lambda name: (name != "loss", name))
     },
-    diverged_at=kept(state.diverged_at),
-    num_steps=int(state.step[0]),
-    seconds=seconds,
+    diverged_at=diverged_at,
+    num_steps=num_steps,
+    seconds=time.perf_counter() - start,
+  )
+
+
+class Run:
+  """Trials in training.
+
+  Attributes:
+    num_done: steps so far.
+  """
+
+  def __init__(self, program: Program, trials: Sequence[Trial], feed: Feed):
+    # Repeats of the last trial fill the program up; their results are dropped.
+    filled = [*trials] + [trials[-1]] * (program.layout.size - len(trials))
+    of_trials = [trial.settings["seed"] for trial in filled]
+    seeds = [*dict.fromkeys(of_trials)]
+    self._which = np.array([seeds.index(s) for s in of_trials], np.int32)
+    seeds += seeds[-1:] * (program.num_seeds - len(seeds))
+    self._read = feed.reader(seeds, program.batch_size, program.layout.devices)
+    keys, self._hyper = stack(filled)
+    self._state = program.init(keys, self._hyper)
+    self._program = program
+    self._num_trials = len(trials)
+    self._pace = 1.0
+    self.num_done = 0
+
+  def advance(self, most: int) -> dict[str, np.ndarray]:
+    """Does some steps, at most so many: about a second of them.
+
+    Returns:
+      Each term of the loss, `[trials, steps]`.
+    """
+    program = self._program
+    count = max(1, min(int(self._pace), program.most_steps, most))
+    begin = time.perf_counter()
+    rows, orders = self._read(count)
+    padding = ((0, 0), (0, program.most_steps - count), (0, 0))
+    self._state, terms = program.steps(
+      self._state,
+      self._hyper,
+      self._which,
+      rows,
+      np.pad(orders, padding),
+      np.int32(count),
+    )
+    done = {
+      name: np.asarray(term)[: self._num_trials, :count]
+      for name, term in terms.items()
+    }
+    rate = count / (time.perf_counter() - begin)
+    self._pace = min(_CALL_SECONDS * rate, 8.0 * count)
+    self.num_done += count
+    return done
+
+  def result(self) -> tuple[Params, np.ndarray]:
+    """The parameters, and the step at which a trial diverged (-1: none)."""
+    return jax.tree.map(
+      lambda x: np.asarray(x)[: self._num_trials],
+      (self._state.params, self._state.diverged_at),
+    )
+
+
+def _sharded(
+  function: Callable[..., Any],
+  layout: Layout,
+  num_by_trial: int,
+  num_shared: int,
+  **jit_options: Any,
+) -> Any:
+  """Spreads trials, the leading axis of what comes first, over devices."""
+  mesh = Mesh(np.array(jax.local_devices()[: layout.devices]), ("trials",))
+  by_trial, shared = PartitionSpec("trials"), PartitionSpec()
+  specs = (by_trial,) * num_by_trial + (shared,) * num_shared
+  return jax.jit(
+    jax.shard_map(
+      function,
+      mesh=mesh,
+      in_specs=specs,
+      out_specs=by_trial,
+      check_vma=False,
+    ),
+    in_shardings=tuple(NamedSharding(mesh, spec) for spec in specs),
+    out_shardings=NamedSharding(mesh, by_trial),
+    **jit_options,
   )
 
 
 def _memory_bytes(compiled: Any) -> int:
-  analysis = compiled.memory_analysis()
+  memory = compiled.memory_analysis()
   return (
-    analysis.argument_size_in_bytes
-    + analysis.output_size_in_bytes
-    + analysis.temp_size_in_bytes
-    - analysis.alias_size_in_bytes
+    memory.argument_size_in_bytes
+    + memory.output_size_in_bytes
+    + memory.temp_size_in_bytes
+    - memory.alias_size_in_bytes
   )

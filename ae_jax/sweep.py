@@ -1,15 +1,23 @@
 """A sweep: trials in groups of one shape, groups in chunks that fit.
 
 Trials that differ in numbers only (seed, latent size, learning rate, strength,
-...) form a group and share one compiled program; a group that is too large for
-the memory is cut into chunks of one size. Neither changes a result, up to
-float rounding. This file knows no disk.
+...) form a group and share one compiled program, which trains a chunk of them
+at a time. Neither changes a result, up to float rounding. This file knows no
+disk.
 """
 
 import os
 import textwrap
 import traceback
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+  Callable,
+  Collection,
+  Iterable,
+  Iterator,
+  Mapping,
+  MutableMapping,
+  Sequence,
+)
 from typing import Any
 
 import jax
@@ -20,22 +28,23 @@ from ae_jax.evaluation.baselines import Baselines, baselines
 from ae_jax.evaluation.evaluate import Measured, OnMeasured, evaluate
 from ae_jax.evaluation.examples import Examples, examples
 from ae_jax.evaluation.measures import FAMILIES, MEASURES, families
+from ae_jax.feed import Feed, InMemory
 from ae_jax.grid import RESERVED, Trial, resolve
+from ae_jax.layout import Choice, choose
 from ae_jax.networks import autoencoder, unpad
 from ae_jax.objectives import OBJECTIVES
 from ae_jax.program import (
   Chunk,
   OnEpoch,
   build,
-  compile_program,
-  fit_program,
   run_program,
   stack,
 )
 from ae_jax.trained import Trained
-from ae_jax.types import Array, UsageError
+from ae_jax.types import UsageError
 
 Row = dict[str, Any]
+OnChoice = Callable[[list[Trial], Choice], None]
 
 
 def run(
@@ -75,7 +84,7 @@ def run(
   beside = baselines(data, sizes, wanted)
   trained = {}
   for chunk in train_chunks(
-    trials, data.train, memory_bytes=memory, on_epoch=on_epoch
+    trials, InMemory(data.train), memory_bytes=memory, on_epoch=on_epoch
   ):
     chunk_rows = rows(chunk, measure(chunk, data, wanted), beside)
     for i, trial in enumerate(chunk.trials):
@@ -116,39 +125,45 @@ def groups(trials: Iterable[Trial]) -> list[list[Trial]]:
 
 def train_chunks(
   trials: Iterable[Trial],
-  train: Array,
+  feed: Feed,
   *,
   memory_bytes: int,
   done: Collection[str] = (),
+  layouts: MutableMapping[str, Sequence[int]] | None = None,
+  on_choice: OnChoice | None = None,
   on_epoch: OnEpoch | None = None,
 ) -> Iterator[Chunk]:
   """Trains all trials but those that are done, a chunk at a time.
 
-  How a group is cut depends on its trials and the memory, never on `done`: a
-  sweep that was interrupted goes on with the programs that it had.
+  The program of a group depends on its trials, the machine and `layouts`,
+  never on `done`: a sweep that was interrupted goes on with the programs that
+  it had.
 
   Args:
     trials: the whole grid.
-    train: data `[n, *features]`, float32 or uint8.
+    feed: the train set.
     memory_bytes: what a program may take.
     done: ids of trials to leave out.
+    layouts: choices of before, see `layout.choose`; new ones are added.
+    on_choice: called with the trials of a group that are to be trained and
+      the choice of their program.
     on_epoch: called with trials, epoch and mean terms after each epoch.
 
   Yields:
     Each chunk as soon as it is trained.
   """
+  known = {} if layouts is None else layouts
   for group in groups(trials):
-    if all(trial.id in done for trial in group):
+    missing = [trial for trial in group if trial.id not in done]
+    if not missing:
       continue
-    program = fit_program(group, train, memory_bytes)
-    for start in range(0, len(group), program.size):
-      part = group[start : start + program.size]
-      missing = [trial for trial in part if trial.id not in done]
-      if missing == part:
-        yield run_program(program, part, train, on_epoch)
-      elif missing:
-        smaller = compile_program(group, train, len(missing))
-        yield run_program(smaller, missing, train, on_epoch)
+    choice = choose(group, feed, memory_bytes, known)
+    if on_choice is not None:
+      on_choice(missing, choice)
+    size = choice.program.layout.size
+    for start in range(0, len(missing), size):
+      part = missing[start : start + size]
+      yield run_program(choice.program, part, feed, on_epoch)
 
 
 def rows(chunk: Chunk, measured: Measured, beside: Baselines) -> list[Row]:
@@ -202,7 +217,7 @@ def check(trials: list[Trial], dataset: Dataset, memory_bytes: int) -> None:
     name = group[0].settings["objective"]
     if group[0].settings["output"] == "bernoulli":
       _check_unit_interval(dataset.train)
-    one = build(group, dataset.train)
+    one = build(group, dataset.train.shape[1:], len(dataset.train))
     key, hyper = jax.tree.map(lambda x: x[0], stack(group[:1]))
     state = jax.eval_shape(one.init, key, hyper)
     needed = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state))

@@ -70,8 +70,12 @@ class Trainer(NamedTuple):
     init: (key, hyper) -> state.
     step: (state, batch, hyper) -> (state, terms): one update by Adam; the
       terms of a trial that has diverged are NaN.
+    steps: (state, hyper, data, order, num_steps) -> (state, terms): the first
+      `num_steps` (traced) of the minibatches whose rows `order` names, `[at
+      most, batch]`; each term is `[at most]`, NaN beyond. Not differentiable
+      in reverse.
     epoch: (state, hyper, data) -> (state, terms averaged over the steps): one
-      pass in an order of its own; what does not fill a batch is left out.
+      pass in the order of `epoch_order`.
     train: (key, hyper, data) -> (state, history): all epochs; each entry of
       the history is `[num_epochs]`.
   """
@@ -80,6 +84,9 @@ class Trainer(NamedTuple):
   loss: Callable[[Params, Key, Array, Hyper], tuple[Array, Terms]]
   init: Callable[[Key, Hyper], TrainState]
   step: Callable[[TrainState, Array, Hyper], tuple[TrainState, Terms]]
+  steps: Callable[
+    [TrainState, Hyper, Array, Array, Scalar], tuple[TrainState, Terms]
+  ]
   epoch: Callable[[TrainState, Hyper, Array], tuple[TrainState, Terms]]
   train: Callable[[Key, Hyper, Array], tuple[TrainState, Terms]]
 
@@ -165,19 +172,38 @@ def trainer(
     terms = {"loss": value, **terms}
     return state, {k: jnp.where(alive, v, jnp.nan) for k, v in terms.items()}
 
+  def steps(
+    state: TrainState,
+    hyper: Hyper,
+    data: Array,
+    order: Array,
+    num_steps: Scalar,
+  ) -> tuple[TrainState, Terms]:
+    def body(
+      i: Array, carry: tuple[TrainState, Terms]
+    ) -> tuple[TrainState, Terms]:
+      state, history = carry
+      state, terms = step(state, data[order[i]], hyper)
+      return state, {k: history[k].at[i].set(v) for k, v in terms.items()}
+
+    _, terms = jax.eval_shape(step, state, data[order[0]], hyper)
+    history = {
+      k: jnp.full(len(order), jnp.nan, v.dtype) for k, v in terms.items()
+    }
+    return jax.lax.fori_loop(0, num_steps, body, (state, history))
+
   def epoch(
     state: TrainState, hyper: Hyper, data: Array
   ) -> tuple[TrainState, Terms]:
-    size, num_steps = batching(len(data), batch_size)
-    order_key = jax.random.fold_in(
-      jax.random.fold_in(state.key, _ORDER), state.step // num_steps
+    _, num_steps = batching(len(data), batch_size)
+    order = epoch_order(
+      state.key, state.step // num_steps, len(data), batch_size
     )
-    order = jax.random.permutation(order_key, len(data))[: num_steps * size]
     examples = jnp.asarray(data)
     state, terms = jax.lax.scan(
       lambda carry, indices: step(carry, examples[indices], hyper),
       state,
-      order.reshape(num_steps, size),
+      order,
     )
     return state, jax.tree.map(lambda term: jnp.mean(term, axis=0), terms)
 
@@ -188,7 +214,22 @@ def trainer(
       length=num_epochs,
     )
 
-  return Trainer(model, loss, init, step, epoch, train)
+  return Trainer(model, loss, init, step, steps, epoch, train)
+
+
+def epoch_order(
+  key: Key, epoch: Scalar, num_examples: int, batch_size: int
+) -> Array:
+  """The minibatches of one epoch, a random order drawn from the trial's key.
+
+  Returns:
+    Indices `[steps, batch]`, none twice; what does not fill a batch is left
+    out.
+  """
+  size, num_steps = batching(num_examples, batch_size)
+  order_key = jax.random.fold_in(jax.random.fold_in(key, _ORDER), epoch)
+  order = jax.random.permutation(order_key, num_examples)
+  return order[: num_steps * size].reshape(num_steps, size)
 
 
 def batching(num_examples: int, batch_size: int) -> tuple[int, int]:

@@ -1,6 +1,7 @@
 """What a run ran on: versions, commit, devices."""
 
 import importlib.metadata
+import os
 import platform
 import subprocess
 from pathlib import Path
@@ -21,6 +22,18 @@ _PACKAGES = (
 )
 
 
+def use_all_cores() -> None:
+  """Makes each core of a CPU a device, unless the user said otherwise.
+
+  Trials are spread over devices. To be called before JAX starts.
+  """
+  flag = "xla_force_host_platform_device_count"
+  if jax.config.values[
+    "jax_num_cpu_devices"
+  ] < 0 and flag not in os.environ.get("XLA_FLAGS", ""):
+    jax.config.update("jax_num_cpu_devices", _num_cores())
+
+
 def environment() -> dict[str, Any]:
   """For `config.json`: how to make the same results again."""
   return {
@@ -31,6 +44,12 @@ def environment() -> dict[str, Any]:
     "git_commit": _git_commit(),
     "devices": [f"{d.platform}: {d.device_kind}" for d in jax.devices()],
   }
+
+
+def _num_cores() -> int:
+  if hasattr(os, "sched_getaffinity"):  # not on macOS
+    return len(os.sched_getaffinity(0))
+  return os.cpu_count() or 1
 
 
 def _git_commit() -> str | None:

@@ -8,6 +8,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ae_jax.grid import Trial
+from ae_jax.layout import Choice
 
 
 class Progress:
@@ -28,7 +29,21 @@ class Progress:
       disable=not trials,
     )
     self._bar.set_description_str(
-      f"0/{len(trials)} trials, measuring PCA, compiling, first epoch"
+      f"0/{len(trials)} trials, compiling, first epoch"
+    )
+
+  def on_choice(self, trials: list[Trial], choice: Choice) -> None:
+    """Says which program trains a group, as `sweep.OnChoice`."""
+    chosen = choice.program.layout
+    measured = ", ".join(
+      f"{layout.devices} x {layout.block}: {1e3 * seconds:.3g}"
+      for layout, seconds in choice.seconds.items()
+    )
+    tqdm.write(
+      f"{trials[0].settings['objective']}: {len(trials)} trials,"
+      f" {chosen.devices} x {chosen.block} (devices x trials) at a time"
+      + (f"; ms a trial-step of {measured}" if measured else ""),
+      file=sys.stderr,
     )
 
   def on_epoch(

@@ -34,11 +34,13 @@ from ae_jax.evaluation.baselines import baselines
 from ae_jax.evaluation.evaluate import Measured
 from ae_jax.evaluation.examples import examples
 from ae_jax.evaluation.measures import families
+from ae_jax.feed import InMemory
+from ae_jax.layout import Choice
 from ae_jax.program import Chunk
 from ae_jax.training import batching
 from ae_jax.types import UsageError
-from experiments import tensorboard
-from experiments.environment import environment
+from experiments import layouts, tensorboard
+from experiments.environment import environment, use_all_cores
 from experiments.flags import parse
 from experiments.progress import Progress
 from experiments.table import best_trials, format_table
@@ -61,6 +63,7 @@ class Cost:
   """What a run has spent: images trained on, seconds by what they went to."""
 
   images: int
+  compiling: float
   training: float
   measuring: dict[str, float]
 
@@ -71,6 +74,7 @@ def main(argv: Sequence[str]) -> None:
   if {"-h", "--help", "--helpfull"} & {*argv}:
     print(__doc__)
     return
+  use_all_cores()
   try:
     run = prepare(argv)
   except UsageError as error:
@@ -137,18 +141,18 @@ def train(run: Run) -> None:
   print(f"{len(new)} trained in {time.perf_counter() - start:.1f} s")
   if new:
     print(
-      f"training: {cost.training:.1f} s at"
+      f"compiling: {cost.compiling:.1f} s; training: {cost.training:.1f} s at"
       f" {cost.images / cost.training:,.0f} images/s; measuring:"
       f" {sum(cost.measuring.values()):.1f} s ("
       + ", ".join(f"{name} {s:.1f}" for name, s in cost.measuring.items())
-      + "); the rest: compilation, files"
+      + "); the rest: files, report"
     )
 
 
 def _train_missing(
   run: Run, done: Collection[str], new: Sequence[grid.Trial]
 ) -> Cost:
-  cost = Cost(0, 0.0, {})
+  cost = Cost(0, 0.0, 0.0, {})
   board = tensorboard.TensorBoard(run.workdir) if run.tensorboard else None
 
   def on_epoch(
@@ -158,22 +162,33 @@ def _train_missing(
     if board is not None:
       board.on_epoch(trials, epoch, terms)
 
+  def on_choice(trials: list[grid.Trial], choice: Choice) -> None:
+    progress.on_choice(trials, choice)
+    cost.compiling += choice.program.seconds
+    if choice.seconds:
+      layouts.write(chosen)
+
   with Progress(new, len(run.measures)) as progress:
     if not new:
       return cost
     on_device = examples(run.dataset)
-    # Of all trials, so that a run that goes on has the same bits.
-    sizes = {trial.settings["latent_size"] for trial in run.trials}
-    begin = time.perf_counter()
-    beside = baselines(on_device, sizes, run.measures)
-    cost.measuring["PCA and data"] = time.perf_counter() - begin
+    beside = None
+    chosen = layouts.read()
     for chunk in sweep.train_chunks(
       run.trials,
-      on_device.train,
+      InMemory(on_device.train),
       memory_bytes=run.memory_bytes,
       done=done,
+      layouts=chosen,
+      on_choice=on_choice,
       on_epoch=on_epoch,
     ):
+      if beside is None:
+        begin = time.perf_counter()
+        # Of all trials, so that a run that goes on has the same bits.
+        sizes = {trial.settings["latent_size"] for trial in run.trials}
+        beside = baselines(on_device, sizes, run.measures)
+        cost.measuring["PCA and data"] = time.perf_counter() - begin
       measured = sweep.measure(
         chunk, on_device, run.measures, progress.on_measured
       )

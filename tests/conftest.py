@@ -9,3 +9,5 @@ import jax  # noqa: E402
 
 # [batch] + [latent] must not become a matrix by accident.
 jax.config.update("jax_numpy_rank_promotion", "raise")
+# Trials are spread over devices, as the programs do with the cores of a CPU.
+jax.config.update("jax_num_cpu_devices", 2)

@@ -1,0 +1,126 @@
+"""What a program is fed with: rows, and which of them each minibatch takes.
+
+The order of an epoch is drawn from the seed alone, once for all trials that
+share it.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from ae_jax.training import batching, epoch_order
+from ae_jax.types import Array
+
+# (number of steps) -> (rows `[rows, *features]`, orders `[seeds, steps, batch]`
+# of indices into them): the next steps of some seeds.
+Reader = Callable[[int], tuple[Array | np.ndarray, np.ndarray]]
+
+_MOST_STEPS = 512
+_KEPT_BYTES = 1 << 28  # of orders, for the trials to come
+
+
+class Feed(Protocol):
+  """A train set as programs take it.
+
+  Attributes:
+    num_examples: of the whole set.
+    features: shape of one example.
+  """
+
+  num_examples: int
+  features: tuple[int, ...]
+
+  def rows(self, num_seeds: int, batch_size: int) -> jax.ShapeDtypeStruct:
+    """The rows that a reader gives at a time."""
+
+  def most_steps(self, num_seeds: int, batch_size: int) -> int:
+    """How many steps a reader gives at most."""
+
+  def reader(
+    self, seeds: Sequence[int], batch_size: int, num_devices: int
+  ) -> Reader:
+    """Reads from the first step of training on."""
+
+
+class InMemory:
+  """A train set that programs hold whole.
+
+  Attributes:
+    train: `[n, *features]`, float32 or uint8.
+    num_examples: n.
+    features: shape of one example.
+  """
+
+  def __init__(self, train: Array | np.ndarray):
+    self.train = train
+    self.num_examples = len(train)
+    self.features = train.shape[1:]
+    self._on_devices = functools.cache(
+      lambda num_devices: _on_devices(train, num_devices)
+    )
+
+  def rows(self, num_seeds: int, batch_size: int) -> jax.ShapeDtypeStruct:
+    """The whole train set."""
+    del num_seeds, batch_size
+    return jax.ShapeDtypeStruct(self.train.shape, self.train.dtype)
+
+  def most_steps(self, num_seeds: int, batch_size: int) -> int:
+    """Enough for a call to last."""
+    del num_seeds, batch_size
+    return _MOST_STEPS
+
+  def reader(
+    self, seeds: Sequence[int], batch_size: int, num_devices: int
+  ) -> Reader:
+    """Reads from the first step of training on."""
+    rows = self._on_devices(num_devices)
+    orders = orders_of(self.num_examples, batch_size)
+    position = 0
+
+    def read(num_steps: int) -> tuple[Array | np.ndarray, np.ndarray]:
+      nonlocal position
+      start, position = position, position + num_steps
+      return rows, np.stack([orders(s, start, position) for s in seeds])
+
+    return read
+
+
+@functools.lru_cache(maxsize=4)
+def orders_of(
+  num_examples: int, batch_size: int
+) -> Callable[[int, int, int], np.ndarray]:
+  """(seed, start, stop) -> the minibatches of those steps, `[steps, batch]`."""
+  _, steps_per_epoch = batching(num_examples, batch_size)
+
+  @jax.jit
+  def order(seed: Array, epoch: Array) -> Array:
+    return epoch_order(jax.random.key(seed), epoch, num_examples, batch_size)
+
+  @functools.lru_cache(maxsize=max(1, _KEPT_BYTES // (4 * num_examples)))
+  def of_epoch(seed: int, epoch: int) -> np.ndarray:
+    return np.asarray(order(np.uint32(seed), np.int32(epoch)))
+
+  def minibatches(seed: int, start: int, stop: int) -> np.ndarray:
+    parts = []
+    while start < stop:
+      epoch, first = divmod(start, steps_per_epoch)
+      parts.append(of_epoch(seed, epoch)[first : first + stop - start])
+      start += len(parts[-1])
+    return np.concatenate(parts)
+
+  return minibatches
+
+
+def _on_devices(train: Array | np.ndarray, num_devices: int) -> Array:
+  """Gives every device all rows; the devices of a CPU share one copy."""
+  devices = jax.local_devices()[:num_devices]
+  mesh = Mesh(np.array(devices), ("trials",))
+  return jax.device_put(
+    np.asarray(train) if devices[0].platform == "cpu" else train,
+    NamedSharding(mesh, PartitionSpec()),
+    may_alias=True,
+  )

@@ -1,0 +1,197 @@
+"""How many trials a program holds, on how many devices: the fastest, measured.
+
+On a CPU a few trials at once stay in the cache, and a device for each core
+keeps all cores at work; a GPU wants many trials. What is best depends on the
+network and the machine, so a group that trains for long tries its neighbours.
+"""
+
+import json
+import statistics
+import time
+from collections.abc import Callable, MutableMapping, Sequence
+from typing import NamedTuple
+
+import jax
+
+from ae_jax.feed import Feed
+from ae_jax.grid import Trial
+from ae_jax.program import (
+  Layout,
+  Program,
+  Run,
+  build,
+  compile_program,
+  padded_spec,
+  stack,
+)
+
+_CACHE_BYTES = 1 << 21  # of one core of a CPU
+_WORTH_SECONDS = 60.0  # shorter groups are trained before measuring would pay
+_GAIN = 0.9  # another layout must take less than this share of the time
+_ROUNDS = 3
+_ROUND_SECONDS = 0.3
+
+
+class Choice(NamedTuple):
+  """What was chosen.
+
+  Attributes:
+    program: compiled.
+    seconds: layout -> of a step of one trial; empty where none was measured.
+  """
+
+  program: Program
+  seconds: dict[Layout, float]
+
+
+def choose(
+  group: list[Trial],
+  feed: Feed,
+  memory_bytes: int,
+  known: MutableMapping[str, Sequence[int]],
+) -> Choice:
+  """Compiles the program that trains a group fastest.
+
+  Starts from `first_layout`. Where that would train for more than a minute, a
+  few steps of larger programs are measured, then of smaller ones, then of one
+  on a single device, as long as each is faster than the one before.
+
+  Args:
+    group: all its trials.
+    feed: the train set.
+    memory_bytes: what a program may take; a single trial may take more.
+    known: layouts that were measured before, by what they depend on; what is
+      measured now is added.
+
+  Returns:
+    The program, and what was measured.
+  """
+  key = _key(group, feed, memory_bytes)
+  if key in known:
+    return Choice(compile_program(group, feed, Layout(*known[key])), {})
+  best = _within(group, feed, first_layout(group, feed), memory_bytes)
+  seconds: dict[Layout, float] = {}
+  if _estimate(best, group, feed) > _WORTH_SECONDS:
+    for direction in (_doubled, _halved, _on_one_device):
+      better = _along(direction, best, group, feed, memory_bytes, seconds)
+      if better is not best:
+        best = better
+        break
+    known[key] = best.layout
+  return Choice(best, seconds)
+
+
+def first_layout(group: list[Trial], feed: Feed) -> Layout:
+  """A layout without measuring.
+
+  All devices are used. On a CPU the parameters, moments and gradients of a
+  device's trials fit its cache, if that is more than one trial; elsewhere all
+  trials train at once. Blocks are powers of two, so that grids that are a
+  little wider share programs.
+  """
+  devices = min(jax.local_device_count(), len(group))
+  block = 1 << (-(-len(group) // devices) - 1).bit_length()
+  if jax.default_backend() == "cpu":
+    key, hyper = jax.tree.map(lambda x: x[0], stack(group[:1]))
+    one = build(group, feed.features, feed.num_examples)
+    params = jax.eval_shape(one.init, key, hyper).params
+    needed = 4 * sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(params))
+    fitting = max(2, _CACHE_BYTES // needed)
+    block = min(block, 1 << (fitting.bit_length() - 1))
+  return Layout(devices, block)
+
+
+def _within(
+  group: list[Trial], feed: Feed, layout: Layout, memory_bytes: int
+) -> Program:
+  """The program of that layout, or of the largest smaller one that fits."""
+  while True:
+    program = compile_program(group, feed, layout)
+    if program.memory_bytes <= memory_bytes or layout.size == 1:
+      return program
+    if layout.block > 1:
+      layout = Layout(layout.devices, layout.block // 2)
+    else:
+      layout = Layout(layout.devices // 2, 1)
+
+
+def _along(
+  direction: Callable[[Layout, int], Layout | None],
+  best: Program,
+  group: list[Trial],
+  feed: Feed,
+  memory_bytes: int,
+  seconds: dict[Layout, float],
+) -> Program:
+  """The last program in a direction that was faster than the one before."""
+  while layout := direction(best.layout, len(group)):
+    other = compile_program(group, feed, layout)
+    if other.memory_bytes > memory_bytes:
+      break
+    rounds = [
+      [_measure(program, group, feed) for program in (best, other)]
+      for _ in range(_ROUNDS)
+    ]
+    before, after = map(statistics.median, zip(*rounds, strict=True))
+    seconds[best.layout], seconds[layout] = before, after
+    if after > _GAIN * before:
+      break
+    best = other
+  return best
+
+
+def _doubled(layout: Layout, num_trials: int) -> Layout | None:
+  if layout.size >= num_trials:
+    return None
+  return Layout(layout.devices, 2 * layout.block)
+
+
+def _halved(layout: Layout, num_trials: int) -> Layout | None:
+  del num_trials
+  return Layout(layout.devices, layout.block // 2) if layout.block > 1 else None
+
+
+def _on_one_device(layout: Layout, num_trials: int) -> Layout | None:
+  del num_trials
+  return Layout(1, layout.size) if layout.devices > 1 else None
+
+
+def _estimate(program: Program, group: list[Trial], feed: Feed) -> float:
+  """Seconds that the group will train, from two steps."""
+  num_steps = program.num_epochs * program.steps_per_epoch
+  return _measure(program, group, feed, at_least=0.0) * num_steps * len(group)
+
+
+def _measure(
+  program: Program,
+  group: list[Trial],
+  feed: Feed,
+  at_least: float = _ROUND_SECONDS,
+) -> float:
+  """Seconds of a step of one trial, the places left empty counted in."""
+  run = Run(program, group[: program.layout.size], feed)
+  run.advance(1)
+  begin = time.perf_counter()
+  while True:
+    run.advance(program.most_steps)
+    elapsed = time.perf_counter() - begin
+    if elapsed >= at_least:
+      break
+  num_runs = -(-len(group) // program.layout.size)
+  return elapsed / (run.num_done - 1) * num_runs / len(group)
+
+
+def _key(group: list[Trial], feed: Feed, memory_bytes: int) -> str:
+  """What a choice depends on."""
+  return json.dumps(
+    {
+      "group": group[0].group,
+      "spec": str(padded_spec(group, feed.features)),
+      "trials": len(group),
+      "examples": feed.num_examples,
+      "feed": type(feed).__name__,
+      "memory": memory_bytes,
+      "devices": [d.device_kind for d in jax.local_devices()],
+      "jax": jax.__version__,
+    }
+  )
