@@ -53,7 +53,7 @@ from experiments.benchmarks import (
 )
 from experiments.benchmarks.plot import plot
 from experiments.benchmarks.section import Options, Row, Section
-from experiments.environment import environment
+from experiments.environment import environment, use_all_cores
 
 SECTIONS = {
   "trials": trials.SECTION,
@@ -81,6 +81,7 @@ def main(argv: Sequence[str]) -> None:
   if {"-h", "--help", "--helpfull"} & {*argv}:
     print(__doc__)
     return
+  use_all_cores()
   try:
     run = prepare(argv)
   except UsageError as error:

@@ -169,7 +169,7 @@ def test_operations_are_those_that_xla_counts(widths):
 def test_every_trial_has_a_count(settings):
   (trial,) = grid.resolve([{"batch_size": 16, **settings}])
   data = np.zeros((20, 8, 8), np.float32)
-  one = build([trial], data)
+  one = build([trial], data.shape[1:], len(data))
   key, hyper = jax.tree.map(lambda x: x[0], stack([trial]))
   params = one.init(key, hyper).params
   count = flops.of_step(trial, data)
@@ -182,17 +182,19 @@ def test_a_ratio_is_taken_within_a_round():
   assert slow.times(1e3).repeats == (2e3, 2e4, 4e3)
 
 
-def test_works_take_turns():
+def test_works_take_turns_in_whole_units():
   done = []
-  works = {
-    name: lambda count, name=name: done.append((name, count)) for name in "ab"
-  }
-  spreads = timing.interleaved(works, repeats=3, seconds=0.0, steps=7)
+
+  def work(name, unit):
+    return timing.Work(lambda count: done.append((name, count)), unit)
+
+  works = {"a": work("a", 3), "b": work("b", 1000)}
+  spreads = timing.interleaved(works, repeats=3, seconds=0.0)
   assert {name: len(s.repeats) for name, s in spreads.items()} == {
     "a": 3,
     "b": 3,
   }
-  assert done[-6:] == [("a", 7), ("b", 7)] * 3
+  assert done[-6:] == [("a", 3), ("b", 1)] * 3
 
 
 def test_a_table_shows_medians_and_what_is_missing():
@@ -224,7 +226,7 @@ def test_peers_do_the_same_work(reference):
   with all_peers(reference) as everyone:
     assert {*everyone} == {"torch", "torch.func", "pythae"}
     for peer in everyone.values():
-      peer.train(2)  # what is timed; the check is of what follows
+      peer.work.steps(2)  # what is timed; the check is of what follows
   with all_peers(reference) as everyone:
     for name, peer in everyone.items():
       assert peer.num_trials == (3 if name == "torch.func" else 1)
@@ -232,22 +234,23 @@ def test_peers_do_the_same_work(reference):
 
 
 @pytest.mark.parametrize("name", ["torch", "torch.func", "pythae"])
-@pytest.mark.parametrize("what", ["weight", "rate", "layer"])
+@pytest.mark.parametrize("what", ["weight", "rate", "number"])
 def test_other_work_is_refused(reference, name, what):
   from experiments.benchmarks.torch_peers import all_peers
 
-  params = jax.tree.map(np.copy, reference.params)
-  rate = reference.learning_rate
+  other, ours = reference, reference
   match what:
     case "weight":
+      params = jax.tree.map(np.copy, reference.params)
       params["decoder"]["hidden_1"]["bias"][:, 0] += 0.01
+      other = reference._replace(params=params)
     case "rate":
-      rate *= 2
-    case "layer":
-      params["encoder"]["hidden_0"]["kernel"] = np.zeros((3, 12, 10))
-  other = reference._replace(params=params, learning_rate=rate)
+      other = reference._replace(learning_rate=2e-3)
+    case "number":
+      more = reference.params | {"more": np.zeros((3, 1))}
+      ours = reference._replace(params=more)
   with (
     all_peers(other) as everyone,
     pytest.raises(peers.UnequalWork, match="parameters|loss of"),
   ):
-    peers.check_equal_work(name, everyone[name], reference)
+    peers.check_equal_work(name, everyone[name], ours)

@@ -56,11 +56,11 @@ _FORMS: dict[str, dict[str, Any]] = {
 def _rows(options: Options) -> Iterator[Row]:
   for name, problem in (_QUICK if options.quick else _PROBLEMS).items():
     trainings = {
-      form: prepare(problem.points(1, **settings), problem.data())
+      form: prepare(problem.points(1, **settings), problem.feed())
       for form, settings in _FORMS.items()
     }
     steps = interleaved(
-      {form: training.train for form, training in trainings.items()},
+      {form: training.work for form, training in trainings.items()},
       repeats=options.repeats,
       seconds=options.seconds,
     )

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from ae_jax.data import to_float
+from ae_jax.feed import Feed, InMemory
 from experiments.benchmarks.problems import PROBLEMS
 from experiments.benchmarks.program import prepare
 from experiments.benchmarks.section import Options, Row, Section
@@ -15,12 +16,12 @@ def _rows(options: Options) -> Iterator[Row]:
   num_trials = 2 if options.quick else 16
   images = problem.data()[:1000] if options.quick else problem.data()
   points = problem.points(num_trials)
-  paths = {
-    "in memory, uint8": images,
-    "in memory, float32": to_float(images),
+  paths: dict[str, Feed] = {
+    "in memory, uint8": InMemory(images),
+    "in memory, float32": InMemory(to_float(images)),
   }
   steps = interleaved(
-    {path: prepare(points, data).train for path, data in paths.items()},
+    {path: prepare(points, feed).work for path, feed in paths.items()},
     repeats=options.repeats,
     seconds=options.seconds,
   )

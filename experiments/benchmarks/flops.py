@@ -9,7 +9,7 @@ import numpy as np
 from ae_jax.grid import Trial
 from ae_jax.program import build, stack
 from ae_jax.types import Params
-from experiments.benchmarks import timing
+from experiments.benchmarks.timing import Work, interleaved
 
 
 def of_matrix_products(params: Params, batch_size: int) -> int:
@@ -34,7 +34,7 @@ def of_step(trial: Trial, data: np.ndarray) -> float:
   Of an MLP the matrix products alone; of a convolutional net, or with a
   contractive penalty, all that XLA counts before it optimises.
   """
-  one = build([trial], data)
+  one = build([trial], data.shape[1:], len(data))
   key, hyper = jax.tree.map(lambda x: x[0], stack([trial]))
   params = jax.eval_shape(one.init, key, hyper).params
   size = trial.settings["batch_size"]
@@ -61,12 +61,23 @@ def peak(quick: bool) -> float:
   on_cpu = jax.default_backend() == "cpu"
   sizes = (256,) if quick else (1024, 2048) if on_cpu else (4096, 8192, 16384)
   product = jax.jit(jnp.matmul)
-  matrices = [jnp.ones((n, n), jnp.float32) for n in sizes]
-  seconds = timing.fastest(
-    [lambda a=a: product(a, a).block_until_ready() for a in matrices],  # type: ignore[misc]
-    repeats=2 if quick else 6,
+
+  def work(n: int) -> Work:
+    matrix = jnp.ones((n, n), jnp.float32)
+
+    def steps(count: int) -> None:
+      for _ in range(count):
+        result = product(matrix, matrix)
+      result.block_until_ready()
+
+    return Work(steps)
+
+  seconds = interleaved(
+    {str(n): work(n) for n in sizes},
+    repeats=3,
+    seconds=0.01 if quick else 0.2,
   )
-  return max(2 * n**3 / s for n, s in zip(sizes, seconds, strict=True))
+  return max(2 * n**3 / min(seconds[str(n)].repeats) for n in sizes)
 
 
 def _num_weights(params: Params) -> int:

@@ -10,11 +10,11 @@ from experiments.benchmarks.timing import interleaved
 def _rows(options: Options) -> Iterator[Row]:
   for name, problem in options.problems.items():
     for num_trials in _trials(options):
-      points, data = problem.points(num_trials), problem.data()
+      points = problem.points(num_trials)
       steps = interleaved(
         {
-          "scan": prepare(points, data).train,
-          "loop": prepare_loop(points, data),
+          "scan": prepare(points, problem.feed()).work,
+          "loop": prepare_loop(points, problem.data()),
         },
         repeats=options.repeats,
         seconds=options.seconds,

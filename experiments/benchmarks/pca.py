@@ -36,11 +36,11 @@ def _rows(options: Options) -> Iterator[Row]:
 
 
 def _repeated(fit: Callable[[], object]) -> Work:
-  def work(count: int) -> None:
+  def steps(count: int) -> None:
     for _ in range(count):
       fit()
 
-  return work
+  return Work(steps)
 
 
 SECTION = Section(

@@ -35,13 +35,13 @@ class Peer(NamedTuple):
     num_parameters: of one of them.
     losses: order `[num_trials, steps, batch]` -> loss `[num_trials, steps]`,
       as ours is defined; trains.
-    train: trains all for that many steps.
+    work: a step of all of them.
   """
 
   num_trials: int
   num_parameters: int
   losses: Callable[[np.ndarray], np.ndarray]
-  train: Work
+  work: Work
 
 
 def check_installed() -> None:
@@ -77,7 +77,7 @@ class Reference(NamedTuple):
 def reference(points: list[grid.Point], data: np.ndarray) -> Reference:
   """Our weights, data and losses of a grid whose points share a program."""
   group = grid.resolve(points)
-  one = build(group, data)
+  one = build(group, data.shape[1:], len(data))
   keys, hyper = stack(group)
   state = jax.jit(jax.vmap(one.init))(keys, hyper)
   examples = np.asarray(to_float(data))
@@ -144,15 +144,15 @@ def _rows(options: Options) -> Iterator[Row]:
       for peer_name, peer in peers.items():
         check_equal_work(peer_name, peer, ours)
       works = {
-        f"ae_jax, {k} trials": (k, prepare(points[:k], data).train)
+        f"ae_jax, {k} trials": (k, prepare(points[:k], problem.feed()).work)
         for k in (num_trials, 1)
       }
       works |= {
-        f"{peer_name}, {peer.num_trials} trials": (peer.num_trials, peer.train)
+        f"{peer_name}, {peer.num_trials} trials": (peer.num_trials, peer.work)
         for peer_name, peer in peers.items()
       }
       seconds = interleaved(
-        {key: train for key, (_, train) in works.items()},
+        {key: work for key, (_, work) in works.items()},
         repeats=options.repeats,
         seconds=options.seconds,
       )

@@ -20,7 +20,7 @@ def _rows(options: Options) -> Iterator[Row]:
     for precision in _PRECISIONS:
       with jax.default_matmul_precision(precision):
         points = problem.points(num_trials)
-        works[precision] = prepare(points, problem.data()).train
+        works[precision] = prepare(points, problem.feed()).work
     steps = interleaved(works, repeats=options.repeats, seconds=options.seconds)
     for precision, step in steps.items():
       yield {

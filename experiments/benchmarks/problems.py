@@ -7,10 +7,11 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 from ae_jax import grid
+from ae_jax.feed import InMemory
 
 BATCH_SIZE = 128
 LEARNING_RATE = 1e-3
-_NUM_IMAGES = 60_000  # as many as MNIST has
+_NUM_IMAGES = 12_800
 
 
 class Problem(NamedTuple):
@@ -34,6 +35,10 @@ class Problem(NamedTuple):
       **settings,
     }
     return [{**fixed, "seed": seed} for seed in range(num_trials)]
+
+  def feed(self) -> InMemory:
+    """The data as programs take them."""
+    return InMemory(self.data())
 
   def data(self) -> np.ndarray:
     """`[n, *features]`, float32 or uint8."""

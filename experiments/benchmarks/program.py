@@ -1,6 +1,5 @@
 """Training as a sweep runs it, ready to be timed."""
 
-import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -8,9 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ae_jax import grid
-from ae_jax.program import build, stack
-from ae_jax.types import Array
+from ae_jax import feed, grid
+from ae_jax.layout import choose
+from ae_jax.program import Program, Run, build, stack
+from ae_jax.sweep import half_of_memory
 from experiments.benchmarks.timing import Work
 
 
@@ -18,79 +18,49 @@ class Training(NamedTuple):
   """The trials of one group, compiled.
 
   Attributes:
-    compile_seconds: of all its functions.
-    memory_bytes: what the program takes by XLA's count, its arguments
-      included.
-    temporary_bytes: what of these is there only while it runs.
-    runs: of the program, one after the other, until all trials are trained.
-    train: trains all trials for that many steps.
+    program: of the layout that a sweep chooses.
+    num_runs: of the program, until all trials are trained.
+    work: a step of all trials; an epoch belongs together, for it begins with
+      drawing an order.
   """
 
-  compile_seconds: float
-  memory_bytes: int
-  temporary_bytes: int
-  runs: int
-  train: Work
+  program: Program
+  num_runs: int
+  work: Work
+
+  @property
+  def temporary_bytes(self) -> int:
+    """What one device takes while the program runs, by XLA's count."""
+    compiled: Any = self.program.steps
+    return compiled.memory_analysis().temp_size_in_bytes
 
 
-def prepare(points: Sequence[grid.Point], data: np.ndarray | Array) -> Training:
+def prepare(points: Sequence[grid.Point], train: feed.Feed) -> Training:
   """Compiles the program of a grid whose points share it."""
   group = grid.resolve(points)
-  examples = jnp.asarray(data)
-  one = build(group, examples)
-  keys, hyper = stack(group)
-  size = group[0].settings["batch_size"]
-  order = jax.random.randint(jax.random.key(0), (64, size), 0, len(data))
+  program = choose(group, train, half_of_memory(), {}).program
+  num_runs = -(-len(group) // program.layout.size)
+  feed.orders_of.cache_clear()  # or orders of before would cost nothing
+  run = Run(program, group[: program.layout.size], train)
 
-  def steps(state, hyper, examples, order, num_steps):
-    return jax.lax.fori_loop(
-      0,
-      num_steps,
-      lambda i, state: one.step(state, examples[order[i % len(order)]], hyper)[
-        0
-      ],
-      state,
-    )
+  def steps(num_steps: int) -> None:
+    # Each part of the group takes as long as the first.
+    until = run.num_done + num_runs * num_steps
+    while run.num_done < until:
+      run.advance(until - run.num_done)
 
-  start = time.perf_counter()
-  state = jax.jit(jax.vmap(one.init))(keys, hyper)
-  compiled = (
-    jax.jit(jax.vmap(steps, in_axes=(0, 0, None, None, None)), donate_argnums=0)
-    .lower(state, hyper, examples, order, 1)
-    .compile()
-  )
-  compile_seconds = time.perf_counter() - start
-  analysis: Any = compiled.memory_analysis()
-  carried = [state]
-
-  def train(num_steps: int) -> None:
-    carried[0] = compiled(carried[0], hyper, examples, order, num_steps)
-    jax.block_until_ready(carried[0].params)
-
-  return Training(
-    compile_seconds,
-    analysis.argument_size_in_bytes
-    + analysis.output_size_in_bytes
-    + analysis.temp_size_in_bytes
-    - analysis.alias_size_in_bytes,
-    analysis.temp_size_in_bytes,
-    1,
-    train,
-  )
+  return Training(program, num_runs, Work(steps, program.steps_per_epoch))
 
 
-def prepare_loop(
-  points: Sequence[grid.Point], data: np.ndarray | Array
-) -> Work:
+def prepare_loop(points: Sequence[grid.Point], data: np.ndarray) -> Work:
   """The same trials by a Python loop over one jitted, vmapped step."""
   group = grid.resolve(points)
-  examples = jnp.asarray(data)
-  one = build(group, examples)
+  one = build(group, data.shape[1:], len(data))
   keys, hyper = stack(group)
+  examples = jnp.asarray(data)
   size = group[0].settings["batch_size"]
-  order = np.random.default_rng(0).integers(
-    0, len(data), (64, len(group), size)
-  )
+  shape = (64, len(group), size)
+  order = np.random.default_rng(0).integers(0, len(data), shape)
   step = jax.jit(
     jax.vmap(
       lambda state, indices, hyper, examples: one.step(
@@ -102,10 +72,10 @@ def prepare_loop(
   )
   carried = [jax.jit(jax.vmap(one.init))(keys, hyper)]
 
-  def train(num_steps: int) -> None:
+  def steps(num_steps: int) -> None:
     state = carried[0]
     for i in range(num_steps):
       state, _ = step(state, order[i % len(order)], hyper, examples)
     carried[0] = jax.block_until_ready(state)
 
-  return train
+  return Work(steps)

@@ -2,10 +2,23 @@
 
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-Work = Callable[[int], None]  # does that many steps, and returns when done
+_STRETCH = 4  # how much longer than asked for a round may be
+
+
+class Work(NamedTuple):
+  """Something to time.
+
+  Attributes:
+    steps: does that many, and returns when they are done.
+    unit: how many steps belong together; a round takes whole ones where they
+      are not too long.
+  """
+
+  steps: Callable[[int], None]
+  unit: int = 1
 
 
 class Spread(NamedTuple):
@@ -37,25 +50,20 @@ def interleaved(
   *,
   repeats: int,
   seconds: float,
-  steps: int | None = None,
 ) -> dict[str, Spread]:
   """Seconds a step of each work: a round times one after the other.
 
   Args:
     works: name -> what to time.
     repeats: number of rounds.
-    seconds: how long a work takes in a round, at the least.
-    steps: how many steps a work does in a round; by default what `seconds`
-      asks for.
+    seconds: about how long a work takes in a round.
 
   Returns:
     name -> seconds a step in each round.
   """
-  counts = {
-    name: steps or num_steps(work, seconds) for name, work in works.items()
-  }
+  counts = {name: num_steps(work, seconds) for name, work in works.items()}
   for name, work in works.items():
-    work(counts[name])
+    work.steps(counts[name])
   rounds: list[dict[str, float]] = []
   for _ in range(repeats):
     rounds.append(
@@ -67,19 +75,15 @@ def interleaved(
 def num_steps(work: Work, seconds: float) -> int:
   """How many steps take that long; the first ones, which warm up, apart."""
   count = 1
-  work(count)
+  work.steps(count)
   while (taken := _seconds(work, count)) < seconds / 4:
     count *= 4
-  return max(1, round(count * seconds / taken))
-
-
-def fastest(works: Sequence[Callable[[], None]], repeats: int) -> list[float]:
-  """The least seconds of each, taken in turns: what bounds them from below."""
-  rounds = [[_seconds(lambda _: w(), 1) for w in works] for _ in range(repeats)]  # noqa: B023
-  return [min(times) for times in zip(*rounds, strict=True)]
+  enough = max(1, round(count * seconds / taken))
+  whole = -(-enough // work.unit) * work.unit
+  return whole if whole <= _STRETCH * enough else enough
 
 
 def _seconds(work: Work, count: int) -> float:
   start = time.perf_counter()
-  work(count)
+  work.steps(count)
   return time.perf_counter() - start

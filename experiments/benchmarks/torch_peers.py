@@ -182,7 +182,7 @@ def pythae_trainer(ours: Reference, folder: str) -> Peer:
       trainers[num_steps].train_step(1)
 
   count = sum(p.numel() for p in model.parameters())
-  return Peer(1, count, losses, train)
+  return Peer(1, count, losses, Work(train))
 
 
 def _training(
@@ -198,7 +198,7 @@ def _training(
       last = step(order[i % len(order)])
     last.cpu()  # waits for the device
 
-  return train
+  return Work(train)
 
 
 def _layers(params: Params) -> list[Any]:

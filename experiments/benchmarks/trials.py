@@ -45,10 +45,10 @@ def _row(
 ) -> tuple[Row, int]:
   data = problem.data()
   points = problem.points(num_trials, objective=objective)
-  training = prepare(points, data)
+  training = prepare(points, problem.feed())
   step = interleaved(
-    {"train": training.train}, repeats=options.repeats, seconds=options.seconds
-  )["train"]
+    {"step": training.work}, repeats=options.repeats, seconds=options.seconds
+  )["step"]
   rate = num_trials / step.median
   operations = flops.of_step(grid.resolve(points[:1])[0], data)
   stats = jax.devices()[0].memory_stats() or {}
@@ -56,17 +56,17 @@ def _row(
     "network": name,
     "objective": objective,
     "trials": num_trials,
-    "compile_s": training.compile_seconds,
+    "compile_s": training.program.seconds,
     "ms_per_step": 1e3 * step.median,
     "ms_per_trial_step": step.times(1e3 / num_trials),
     "trial_steps_per_s": rate,
     "images_per_s": rate * problems.BATCH_SIZE,
     "gflop_per_s": 1e-9 * operations * rate,
-    "memory_mib": training.memory_bytes / 2**20,
+    "memory_mib": training.program.memory_bytes / 2**20,
   }
   if "peak_bytes_in_use" in stats:
     row["process_peak_mib"] = stats["peak_bytes_in_use"] / 2**20
-  return row, training.runs
+  return row, training.num_runs
 
 
 def with_share(rows: Sequence[Row], peak: float) -> list[Row]:
