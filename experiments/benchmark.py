@@ -8,10 +8,11 @@
   --sections    of trials, contractive, pca, data, loop, precision; all
   --networks    of digits-64-64-8, 784-32-16, 784-512-256-32,
                 conv-16-32-16; all
-  --objectives  for the trials; default: all of them on the digits, the most
-                different ones on the other networks
-  --trials      numbers of trials at once, such as 1,16; default: 1, 4, 16, 64,
-                ... until more of them stop paying
+  --objectives  for the trials; default: all of them on the digits,
+                autoencoder and vae on the other networks
+  --trials      numbers of trials, such as 1,16; default: 1, 4, 16, 64, ...
+                until four times as many are less than 1.1 times as fast, or
+                are several runs of one program
   --repeats     rounds of each measurement; default: 5
   --output      a folder; default: runs/benchmark-DEVICE-DATE
 

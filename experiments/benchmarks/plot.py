@@ -23,37 +23,34 @@ def plot(trials: Sequence[Row], peers: Sequence[Row], title: str) -> bytes:
   lines: dict[tuple[str, str], list[Row]] = {}
   for row in trials:
     lines.setdefault((row["network"], row["objective"]), []).append(row)
-  networks = list(dict.fromkeys(network for network, _ in lines))
+  colors = dict(zip({n: None for n, _ in lines}, overview.COLORS, strict=False))
+  objectives = list(dict.fromkeys(objective for _, objective in lines))
   for (network, objective), rows in lines.items():
-    index = networks.index(network)
-    plain = objective == "autoencoder"
+    index = objectives.index(objective)
     axes.plot(
       [row["trials"] for row in rows],
       [row["trial_steps_per_s"] for row in rows],
-      color=overview.COLORS[index % len(overview.COLORS)],
-      linewidth=2.5 if plain else 1,
+      color=colors[network],
+      linestyle=pictures.LINES[overview.DASHES[index % len(overview.DASHES)]],
+      linewidth=1 if index else 2.5,
       marker="o",
-      markersize=6 if plain else 3,
+      markersize=3 if index else 6,
       label=f"{network} {objective}",
     )
   for row in peers:
-    if row["by"].startswith("ae_jax"):
-      continue
-    index = networks.index(row["network"]) if row["network"] in networks else -1
-    rate = row["trial_steps_per_s"]
-    axes.axhline(
-      rate,
-      color=overview.COLORS[index % len(overview.COLORS)],
-      linestyle=pictures.LINES["dot"],
-      linewidth=1,
-    )
-    axes.annotate(
-      f"{row['by']}: {row['network']}",
-      (1, rate),
-      xycoords=("axes fraction", "data"),
-      ha="right",
-      va="bottom",
-    )
+    if not row["by"].startswith("ae_jax"):
+      rate = row["trial_steps_per_s"]
+      color = colors.get(row["network"], "black")
+      axes.axhline(rate, color=color, linestyle=":", linewidth=1)
+      axes.annotate(
+        f"{row['by']}: {row['network']}",
+        (1, rate),
+        xycoords=("axes fraction", "data"),
+        ha="right",
+        va="bottom",
+        color=color,
+        fontsize=8,
+      )
   axes.set_xscale("log", base=4)
   axes.set_yscale("log")
   sizes = sorted({row["trials"] for row in trials})
@@ -61,7 +58,8 @@ def plot(trials: Sequence[Row], peers: Sequence[Row], title: str) -> bytes:
   axes.minorticks_off()
   axes.set_xlabel("trials trained at once, K")
   axes.set_ylabel("trial-steps a second")
-  axes.set_title(title, loc="left")
   axes.spines[["top", "right"]].set_visible(False)
-  figure.legend(loc="outside right upper", frameon=False)
+  figure.suptitle(title, fontsize=10)
+  if lines:
+    figure.legend(loc="outside right center", frameon=False)
   return pictures.png(figure)
