@@ -5,6 +5,8 @@ share it.
 """
 
 import functools
+import math
+import threading
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -12,6 +14,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from ae_jax.data.dataset import Dataset, Rows
 from ae_jax.training import batching, epoch_order
 from ae_jax.types import Array
 
@@ -21,6 +24,9 @@ Reader = Callable[[int], tuple[Array | np.ndarray, np.ndarray]]
 
 _MOST_STEPS = 512
 _KEPT_BYTES = 1 << 28  # of orders, for the trials to come
+_BUFFER_BYTES = 1 << 26  # of rows that are streamed
+_THREADS = 2
+_PREFETCHED = 16  # steps
 
 
 class Feed(Protocol):
@@ -89,6 +95,89 @@ class InMemory:
     return read
 
 
+class Streamed:
+  """A train set that is read while programs run, by Grain's threads.
+
+  Attributes:
+    num_examples: n.
+    features: shape of one example.
+  """
+
+  def __init__(self, source: Rows):
+    self._source = source
+    self.num_examples = len(source)
+    self.features = source.shape[1:]
+
+  def rows(self, num_seeds: int, batch_size: int) -> jax.ShapeDtypeStruct:
+    """Those of a few steps."""
+    size, _ = batching(self.num_examples, batch_size)
+    num_rows = num_seeds * self.most_steps(num_seeds, batch_size) * size
+    return jax.ShapeDtypeStruct((num_rows, *self.features), self._source.dtype)
+
+  def most_steps(self, num_seeds: int, batch_size: int) -> int:
+    """As many as fit a buffer."""
+    step_bytes = (
+      num_seeds
+      * batching(self.num_examples, batch_size)[0]
+      * math.prod(self.features)
+      * self._source.dtype.itemsize
+    )
+    return max(1, min(_MOST_STEPS, _BUFFER_BYTES // step_bytes))
+
+  def reader(
+    self, seeds: Sequence[int], batch_size: int, num_devices: int
+  ) -> Reader:
+    """Reads from the first step of training on."""
+    import grain  # here, because data in memory need none
+
+    orders = orders_of(self.num_examples, batch_size)
+    most_steps = self.most_steps(len(seeds), batch_size)
+    shape = self.rows(len(seeds), batch_size)
+    minibatches = _Minibatches(self._source, orders, seeds)
+    steps = iter(
+      grain.MapDataset.source(minibatches).to_iter_dataset(
+        grain.ReadOptions(
+          num_threads=_THREADS, prefetch_buffer_size=_PREFETCHED
+        )
+      )
+    )
+    size, _ = batching(self.num_examples, batch_size)
+    by_step = len(seeds), most_steps, size
+    places = np.arange(math.prod(by_step), dtype=np.int32).reshape(by_step)
+
+    def read(num_steps: int) -> tuple[Array | np.ndarray, np.ndarray]:
+      rows = np.zeros(shape.shape, shape.dtype)
+      buffer = rows.reshape(*by_step, *self.features)
+      for i in range(num_steps):
+        buffer[:, i] = next(steps)
+      return _on_devices(rows, num_devices), places[:, :num_steps]
+
+    return read
+
+
+class _Minibatches:
+  """What some seeds read at each step, as a source of Grain."""
+
+  def __init__(
+    self,
+    source: Rows,
+    orders: Callable[[int, int, int], np.ndarray],
+    seeds: Sequence[int],
+  ):
+    self._source, self._orders, self._seeds = source, orders, seeds
+
+  def __len__(self) -> int:
+    return np.iinfo(np.int64).max
+
+  def __getitem__(self, step: int) -> np.ndarray:
+    return np.stack(
+      [
+        self._source[self._orders(seed, step, step + 1)[0]]
+        for seed in self._seeds
+      ]
+    )
+
+
 @functools.lru_cache(maxsize=4)
 def orders_of(
   num_examples: int, batch_size: int
@@ -101,8 +190,14 @@ def orders_of(
     return epoch_order(jax.random.key(seed), epoch, num_examples, batch_size)
 
   @functools.lru_cache(maxsize=max(1, _KEPT_BYTES // (4 * num_examples)))
-  def of_epoch(seed: int, epoch: int) -> np.ndarray:
+  def kept(seed: int, epoch: int) -> np.ndarray:
     return np.asarray(order(np.uint32(seed), np.int32(epoch)))
+
+  lock = threading.Lock()
+
+  def of_epoch(seed: int, epoch: int) -> np.ndarray:
+    with lock:  # threads that wait for one order do not draw it twice
+      return kept(seed, epoch)
 
   def minibatches(seed: int, start: int, stop: int) -> np.ndarray:
     parts = []
@@ -113,6 +208,13 @@ def orders_of(
     return np.concatenate(parts)
 
   return minibatches
+
+
+def feed(dataset: Dataset, train: Array) -> Feed:
+  """What programs are fed with: `train`, on the device, or the stream."""
+  if dataset.stream is None:
+    return InMemory(train)
+  return Streamed(dataset.stream)
 
 
 def _on_devices(train: Array | np.ndarray, num_devices: int) -> Array:

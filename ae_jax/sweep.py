@@ -28,7 +28,7 @@ from ae_jax.evaluation.baselines import Baselines, baselines
 from ae_jax.evaluation.evaluate import Measured, OnMeasured, evaluate
 from ae_jax.evaluation.examples import Examples, examples
 from ae_jax.evaluation.measures import FAMILIES, MEASURES, families
-from ae_jax.feed import Feed, InMemory
+from ae_jax.feed import Feed, feed
 from ae_jax.grid import RESERVED, Trial, resolve
 from ae_jax.layout import Choice, choose
 from ae_jax.networks import autoencoder, unpad
@@ -84,7 +84,7 @@ def run(
   beside = baselines(data, sizes, wanted)
   trained = {}
   for chunk in train_chunks(
-    trials, InMemory(data.train), memory_bytes=memory, on_epoch=on_epoch
+    trials, feed(dataset, data.train), memory_bytes=memory, on_epoch=on_epoch
   ):
     chunk_rows = rows(chunk, measure(chunk, data, wanted), beside)
     for i, trial in enumerate(chunk.trials):
@@ -217,7 +217,7 @@ def check(trials: list[Trial], dataset: Dataset, memory_bytes: int) -> None:
     name = group[0].settings["objective"]
     if group[0].settings["output"] == "bernoulli":
       _check_unit_interval(dataset.train)
-    one = build(group, dataset.train.shape[1:], len(dataset.train))
+    one = build(group, dataset.train.shape[1:], dataset.num_train)
     key, hyper = jax.tree.map(lambda x: x[0], stack(group[:1]))
     state = jax.eval_shape(one.init, key, hyper)
     needed = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state))

@@ -34,7 +34,7 @@ from ae_jax.evaluation.baselines import baselines
 from ae_jax.evaluation.evaluate import Measured
 from ae_jax.evaluation.examples import examples
 from ae_jax.evaluation.measures import families
-from ae_jax.feed import InMemory
+from ae_jax.feed import feed
 from ae_jax.layout import Choice
 from ae_jax.program import Chunk
 from ae_jax.training import batching
@@ -94,7 +94,6 @@ def prepare(argv: Sequence[str]) -> Run:
   fixed = config.fixed.to_dict()
   trials = grid.resolve(fixed | point for point in grid.union(axes))
   measures = families(",".join(config.measures).replace(" ", "").split(","))
-  dataset = data.load(**config.data)
   if config.memory_gb is not None and not config.memory_gb > 0:
     raise UsageError(f"memory_gb must be above 0; got {config.memory_gb}")
   if config.tensorboard:
@@ -104,6 +103,8 @@ def prepare(argv: Sequence[str]) -> Run:
     if config.memory_gb is not None
     else sweep.half_of_memory()
   )
+  # Half of it for the data, half for the programs.
+  dataset = data.load(**config.data, memory_bytes=memory // 2)
   sweep.check(trials, dataset, memory)
   identity = _identity(config, measures, config_file, dataset)
   workdir = _workdir(own["workdir"], config_file, identity)
@@ -130,7 +131,7 @@ def train(run: Run) -> None:
   done = ledger.read_rows(run.workdir)
   new = [trial for trial in run.trials if trial.id not in done]
   print(
-    f"data: {run.dataset.name}, {len(run.dataset.train)} train and"
+    f"data: {run.dataset.name}, {run.dataset.num_train} train and"
     f" {len(run.dataset.test)} test examples of {run.dataset.train.shape[1:]}\n"
     f"trials: {len(run.trials)}, of which {len(run.trials) - len(new)} are"
     f" there already; groups of one shape: {len(sweep.groups(run.trials))}",
@@ -176,7 +177,7 @@ def _train_missing(
     chosen = layouts.read()
     for chunk in sweep.train_chunks(
       run.trials,
-      InMemory(on_device.train),
+      feed(run.dataset, on_device.train),
       memory_bytes=run.memory_bytes,
       done=done,
       layouts=chosen,
@@ -253,7 +254,7 @@ def _keep(
 
 def _images_per_trial(run: Run, chunk: Chunk) -> int:
   settings = chunk.trials[0].settings
-  size, num_steps = batching(len(run.dataset.train), settings["batch_size"])
+  size, num_steps = batching(run.dataset.num_train, settings["batch_size"])
   return size * num_steps * settings["num_epochs"]
 
 

@@ -1,5 +1,6 @@
 """Names and files -> arrays in memory."""
 
+import functools
 import os
 import pathlib
 
@@ -13,6 +14,7 @@ from ae_jax.data.dataset import (
   to_float,
   value_range,
 )
+from ae_jax.data.on_disk import from_file, is_larger
 from ae_jax.types import UsageError
 
 __all__ = [
@@ -39,6 +41,7 @@ def load(
   test_fraction: float = 0.2,
   seed: int = 0,
   standardize: bool = False,
+  memory_bytes: int | None = None,
 ) -> Dataset:
   """Loads a user's own files, or else a dataset of TFDS.
 
@@ -58,20 +61,27 @@ def load(
       test set; strictly between 0 and 1.
     seed: which examples are held out.
     standardize: gives `(x - mean) / std` per feature, see `from_arrays`.
+    memory_bytes: a `.npy` of `path` that takes more is streamed, see
+      `on_disk.from_file`; None reads all of it.
 
   Returns:
-    The dataset in memory.
+    The dataset.
 
   Raises:
     UsageError: at anything that cannot be loaded, in one line.
   """
+  make = from_arrays
   if path is not None:
+    streamed = memory_bytes is not None and is_larger(path, memory_bytes)
     arrays = files.read(
       path,
       labels_path=labels_path,
       test_path=test_path,
       test_labels_path=test_labels_path,
+      in_memory=not streamed,
     )
+    if streamed:
+      make = functools.partial(from_file, path)
     name = pathlib.Path(path).stem
   elif labels_path or test_path or test_labels_path:
     raise UsageError(
@@ -85,7 +95,7 @@ def load(
     arrays = tfds_source.read(
       name, download_dir=download_dir, data_dir=data_dir
     )
-  return from_arrays(
+  return make(
     **arrays,
     name=name,
     test_fraction=test_fraction,

@@ -1,7 +1,7 @@
 """What the whole house trains on: arrays in memory, and their unit interval."""
 
 import hashlib
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 import jax
 import numpy as np
@@ -29,8 +29,26 @@ class Standardization(NamedTuple):
     return (x * self.std[None] + self.mean[None]).astype(np.float32)
 
 
+class Rows(Protocol):
+  """Rows that are read when they are asked for, such as `on_disk.OnDisk`.
+
+  Attributes:
+    shape: `(n, *features)`.
+    dtype: uint8 or float32.
+  """
+
+  shape: tuple[int, ...]
+  dtype: np.dtype
+
+  def __len__(self) -> int: ...
+
+  def __getitem__(self, indices: np.ndarray) -> np.ndarray:
+    """Reads rows; from any thread."""
+    ...
+
+
 class Dataset(NamedTuple):
-  """A train and a test set in memory.
+  """A train and a test set.
 
   Attributes:
     name: what to call it in tables.
@@ -41,6 +59,8 @@ class Dataset(NamedTuple):
     test_labels: `[m]`, or None where there are none.
     standardization: what `train` and `test` were standardised with, or None.
     bytes: whether it was made of uint8 that stand for x / 255.
+    stream: all rows to train on, of which `train` is a sample; None where
+      `train` is all of them.
   """
 
   name: str
@@ -50,6 +70,12 @@ class Dataset(NamedTuple):
   test_labels: np.ndarray | None
   standardization: Standardization | None = None
   bytes: bool = False
+  stream: "Rows | None" = None
+
+  @property
+  def num_train(self) -> int:
+    """How many examples there are to train on."""
+    return len(self.train if self.stream is None else self.stream)
 
 
 def are_images(features: tuple[int, ...]) -> bool:
@@ -64,6 +90,8 @@ def digest(dataset: Dataset) -> str:
     if isinstance(array, np.ndarray):
       sha256.update(f"{array.shape} {array.dtype}".encode())
       sha256.update(array.tobytes())
+  if dataset.stream is not None:
+    sha256.update(f"of {dataset.num_train}".encode())
   return sha256.hexdigest()[:16]
 
 

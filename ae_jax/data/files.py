@@ -38,6 +38,7 @@ def read(
   labels_path: str | os.PathLike[str] | None = None,
   test_path: str | os.PathLike[str] | None = None,
   test_labels_path: str | os.PathLike[str] | None = None,
+  in_memory: bool = True,
 ) -> dict[str, np.ndarray]:
   """Reads the arrays that `from_arrays` takes, as far as the files hold them.
 
@@ -49,6 +50,7 @@ def read(
     labels_path: the labels of `path`, one array.
     test_path: `.npy` or `.npz`, without a test set of its own.
     test_labels_path: the labels of `test_path`, one array.
+    in_memory: False leaves out what `path` holds.
 
   Returns:
     `train`, and what there is of `test`, `train_labels`, `test_labels`.
@@ -57,7 +59,7 @@ def read(
     UsageError: at a file that cannot be read, at other keys, and at an array
       that is given twice.
   """
-  arrays = _read_data("data.path", path)
+  arrays = _read_data("data.path", path) if in_memory else {}
   if labels_path is not None:
     labels = _read_one("data.labels_path", labels_path)
     _add(arrays, "train_labels", labels, "data.labels_path")

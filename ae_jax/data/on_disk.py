@@ -1,0 +1,160 @@
+"""Data that are larger than memory: rows of a `.npy` file."""
+
+import os
+import pathlib
+import weakref
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ae_jax.data.arrays import from_arrays
+from ae_jax.data.dataset import Dataset, Standardization
+from ae_jax.data.files import DAMAGED
+from ae_jax.types import UsageError
+
+_MOST_TEST = 10_000
+_MOST_SAMPLE = 60_000
+
+
+class OnDisk:
+  """Rows of a row-major `.npy` file, read when they are asked for.
+
+  They are read and not mapped, so that they never count as memory in use. Any
+  number of threads may read.
+
+  Attributes:
+    shape: `(n, *features)`, without the rows that are left out.
+    dtype: uint8 or float32.
+  """
+
+  def __init__(
+    self,
+    path: str | os.PathLike[str],
+    left_out: ArrayLike = (),
+    dtype: np.dtype | None = None,
+    standardization: Standardization | None = None,
+  ):
+    """Opens a file.
+
+    Args:
+      path: of the file.
+      left_out: rows that are not there, sorted.
+      dtype: what rows are given as; default: as they are stored.
+      standardization: what is applied to them, if anything.
+
+    Raises:
+      UsageError: the file does not hold the examples one after the other.
+    """
+    self._path = pathlib.Path(path).expanduser().absolute()
+    try:
+      stored = np.load(self._path, mmap_mode="r", allow_pickle=False)
+    except (OSError, *DAMAGED) as error:
+      raise UsageError(f"cannot read {path}: {error}") from error
+    if stored.ndim == 0 or stored.dtype.kind not in "buif":
+      raise UsageError(f"{path} is no array of examples")
+    if not stored.flags.c_contiguous:
+      raise UsageError(
+        f"{path} is too large for memory, and does not hold one example after"
+        " the other: save it with np.ascontiguousarray"
+      )
+    self._descriptor = os.open(self._path, os.O_RDONLY)
+    weakref.finalize(self, os.close, self._descriptor)
+    self._offset = stored.offset
+    self._stored = stored.dtype
+    self._standardization = standardization
+    # Row i comes after as many left out as have at most i others before them.
+    self._gaps = np.asarray(left_out, np.int64) - np.arange(np.size(left_out))
+    self.shape = (len(stored) - len(self._gaps), *stored.shape[1:])
+    self.dtype = np.dtype(dtype or stored.dtype)
+
+  def __len__(self) -> int:
+    return self.shape[0]
+
+  def __getitem__(self, indices: np.ndarray) -> np.ndarray:
+    """Reads rows, `[k, *features]`.
+
+    Raises:
+      OSError: the file is shorter than it says.
+    """
+    x = np.empty((len(indices), *self.shape[1:]), self._stored)
+    buffer = x.reshape(-1).view(np.uint8).data
+    size = x[:1].nbytes
+    before = np.searchsorted(self._gaps, indices, side="right")
+    for i, row in enumerate(np.add(indices, before, dtype=np.int64).tolist()):
+      place = buffer[i * size : (i + 1) * size]
+      at = self._offset + row * size
+      if os.preadv(self._descriptor, [place], at) != size:
+        raise OSError(f"{self._path} ends before row {row}")
+    if self._standardization is not None:
+      return self._standardization.apply(x)
+    return x.astype(self.dtype, copy=False)
+
+
+def is_larger(path: str | os.PathLike[str], num_bytes: int) -> bool:
+  """Whether a `.npy` file would take more than so much memory."""
+  path = pathlib.Path(path).expanduser()
+  return (
+    path.suffix == ".npy"
+    and path.is_file()
+    and (path.stat().st_size > num_bytes)
+  )
+
+
+def from_file(
+  path: str | os.PathLike[str],
+  test: ArrayLike | None = None,
+  train_labels: np.ndarray | None = None,
+  test_labels: ArrayLike | None = None,
+  *,
+  name: str,
+  test_fraction: float = 0.2,
+  seed: int = 0,
+  standardize: bool = False,
+) -> Dataset:
+  """Makes a dataset whose training streams from a file.
+
+  `train` of the dataset is a random sample of at most 60,000 rows, for what
+  looks at examples without training: measures, statistics, checks.
+
+  Args:
+    path: `.npy`, row-major.
+    test: as in `from_arrays`; without it at most 10,000 rows are held out.
+    train_labels: of all rows of the file.
+    test_labels: of `test`.
+    name: the dataset's name.
+    test_fraction: as in `from_arrays`.
+    seed: which rows are held out, and which are in the sample.
+    standardize: as in `from_arrays`, by the statistics of the sample.
+
+  Returns:
+    The dataset, with `stream`.
+  """
+  whole = OnDisk(path)
+  if train_labels is not None and len(train_labels) != len(whole):
+    raise UsageError(
+      f"there are {len(train_labels)} labels for {len(whole)} examples"
+    )
+  num_test = 0
+  if test is None:
+    num_test = min(max(round(test_fraction * len(whole)), 1), _MOST_TEST)
+  num_sample = min(len(whole) - num_test, _MOST_SAMPLE)
+  rng = np.random.default_rng(seed)
+  chosen = rng.choice(len(whole), num_test + num_sample, replace=False)
+  held_out, sample = np.sort(chosen[:num_test]), np.sort(chosen[num_test:])
+
+  def labels(rows: np.ndarray) -> np.ndarray | None:
+    return None if train_labels is None else train_labels[rows]
+
+  if test is None:
+    test, test_labels = whole[held_out], labels(held_out)
+  dataset = from_arrays(
+    whole[sample],
+    test,
+    labels(sample),
+    test_labels,
+    name=name,
+    standardize=standardize,
+  )
+  return dataset._replace(
+    stream=OnDisk(path, held_out, dataset.train.dtype, dataset.standardization)
+  )

@@ -1,0 +1,115 @@
+"""Data larger than memory train as data in memory do."""
+
+import jax
+import numpy as np
+import pytest
+
+from ae_jax import data, grid, sweep
+from ae_jax.data import on_disk
+from ae_jax.data.on_disk import OnDisk
+from ae_jax.feed import InMemory, Streamed, feed
+from ae_jax.program import Layout, compile_program, run_program
+from ae_jax.types import UsageError
+
+RNG = np.random.default_rng(0)
+BYTES = RNG.integers(0, 256, (500, 5, 4)).astype(np.uint8)
+
+
+@pytest.fixture(params=["<f4", ">f8", "u1", "i2", "?"])
+def stored(request, tmp_path):
+  """A file of some type, and its rows."""
+  rows = (BYTES if request.param != "?" else BYTES % 2).astype(request.param)
+  np.save(tmp_path / "x.npy", rows)
+  return tmp_path / "x.npy", rows
+
+
+def test_rows_are_those_of_the_file_without_what_is_left_out(stored):
+  path, rows = stored
+  left_out = [0, 1, 7, 499]
+  there = np.delete(rows, left_out, axis=0)
+  on = OnDisk(path, left_out)
+  assert on.shape == there.shape
+  indices = np.array([0, 3, 5, 4, 495, 3], np.int32)
+  np.testing.assert_array_equal(on[indices], there[indices])
+  np.testing.assert_array_equal(on[np.arange(len(on))], there)
+
+
+def test_a_streamed_dataset_is_a_sample_a_test_set_and_all_the_rest(
+  stored, monkeypatch
+):
+  monkeypatch.setattr(on_disk, "_MOST_SAMPLE", 50)
+  monkeypatch.setattr(on_disk, "_MOST_TEST", 20)
+  path, rows = stored
+  dataset = data.load(path=path, memory_bytes=1)
+  assert (len(dataset.train), len(dataset.test)) == (50, 20)
+  assert dataset.num_train == 480
+  everything = dataset.stream[np.arange(480)]
+  assert everything.dtype == dataset.train.dtype
+  both = np.concatenate([everything, dataset.test])
+  np.testing.assert_array_equal(
+    np.sort(both.reshape(500, -1), axis=0),
+    np.sort(rows.reshape(500, -1).astype(both.dtype), axis=0),
+  )
+  of_stream = {row.tobytes() for row in everything}
+  assert all(row.tobytes() in of_stream for row in dataset.train)
+
+
+def test_labels_go_with_their_rows(tmp_path, monkeypatch):
+  monkeypatch.setattr(on_disk, "_MOST_SAMPLE", 50)
+  np.save(tmp_path / "x.npy", np.arange(500.0)[:, None])
+  np.save(tmp_path / "y.npy", np.arange(500))
+  dataset = data.load(
+    path=tmp_path / "x.npy", labels_path=tmp_path / "y.npy", memory_bytes=1
+  )
+  np.testing.assert_array_equal(dataset.train[:, 0], dataset.train_labels)
+  np.testing.assert_array_equal(dataset.test[:, 0], dataset.test_labels)
+
+
+@pytest.mark.parametrize("standardize", [False, True])
+def test_training_from_a_file_is_training_from_memory(tmp_path, standardize):
+  np.save(tmp_path / "x.npy", BYTES)
+  dataset = data.load(
+    path=tmp_path / "x.npy", memory_bytes=1, standardize=standardize
+  )
+  in_memory = InMemory(dataset.stream[np.arange(dataset.num_train)])
+  streamed = feed(dataset, None)
+  assert isinstance(streamed, Streamed)
+  trials = grid.resolve(
+    grid.product(seed=(0, 1), latent_size=(2, 4), num_epochs=(3,))
+  )
+  chunks = [
+    run_program(compile_program(trials, food, Layout(2, 2)), trials, food)
+    for food in (in_memory, streamed)
+  ]
+  jax.tree.map(
+    # The same batches in the same order; only the gather is another.
+    lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-6),
+    (chunks[0].params, chunks[0].history),
+    (chunks[1].params, chunks[1].history),
+  )
+
+
+def test_a_sweep_over_a_file(tmp_path):
+  np.save(tmp_path / "x.npy", BYTES)
+  dataset = data.load(path=tmp_path / "x.npy", memory_bytes=1)
+  (trained,) = sweep.run([{"num_epochs": 2}], dataset)
+  assert trained.row["status"] == "ok"
+  assert trained.history["loss"].shape == (2,)
+  assert np.isfinite(trained.row["test_squared_error"])
+
+
+def test_a_file_that_ends_early_is_told(tmp_path):
+  np.save(tmp_path / "x.npy", BYTES)
+  whole = (tmp_path / "x.npy").read_bytes()
+  rows = OnDisk(tmp_path / "x.npy")
+  (tmp_path / "x.npy").write_bytes(whole[:-1])
+  with pytest.raises(OSError, match="ends before row 499"):
+    rows[np.array([0, 499])]
+  with pytest.raises(UsageError, match="cannot read"):
+    OnDisk(tmp_path / "x.npy")
+
+
+def test_a_file_by_columns_is_told(tmp_path):
+  np.save(tmp_path / "x.npy", np.asfortranarray(BYTES))
+  with pytest.raises(UsageError, match="one example after the other"):
+    OnDisk(tmp_path / "x.npy")
