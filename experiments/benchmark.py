@@ -25,7 +25,6 @@ machine meanwhile shows in the numbers.
 import datetime
 import json
 import os
-import platform
 import re
 import sys
 import time
@@ -34,7 +33,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import psutil  # type: ignore[import-untyped]
 from absl import app, flags, logging
 
 from ae_jax.atomic import replacing
@@ -45,6 +43,7 @@ from experiments.benchmarks import (
   data_path,
   flops,
   loop,
+  machine,
   pca,
   peers,
   precision,
@@ -129,7 +128,8 @@ def prepare(argv: Sequence[str]) -> Run:
     | ({"peers": peers.SECTION} if values.peers else {}),
     Options(
       problems={name: problems.PROBLEMS[name] for name in networks},
-      objectives=values.objectives or (("autoencoder",) if quick else None),
+      objectives=tuple(values.objectives or ())
+      or (("autoencoder",) if quick else None),
       trials=_counts(values.trials) or ((1, 2) if quick else None),
       repeats=values.repeats or (2 if quick else 5),
       seconds=0.01 if quick else 0.4,
@@ -141,7 +141,7 @@ def prepare(argv: Sequence[str]) -> Run:
 
 def measure(run: Run) -> dict[str, Any]:
   """Measures all sections; progress goes to stderr."""
-  start, busy = time.perf_counter(), _cpu_seconds()
+  start, others = time.perf_counter(), machine.Others()
   peaks = [flops.peak(run.options.quick)]
   measured: dict[str, list[Row]] = {}
   total = sum(s.num_rows(run.options) for s in run.sections.values())
@@ -160,19 +160,14 @@ def measure(run: Run) -> dict[str, Any]:
     peaks.append(flops.peak(run.options.quick))
   if "trials" in measured:
     measured["trials"] = trials.with_share(measured["trials"], max(peaks))
-  everyone, own = (
-    now - before for now, before in zip(_cpu_seconds(), busy, strict=True)
-  )
-  seconds = time.perf_counter() - start
   return {
     "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-    "processor": _processor(),
+    "processor": machine.processor(),
     "cores": os.cpu_count(),
     **environment(),
     **_peer_versions(run),
-    "seconds": seconds,
-    "cpu_share_of_others": max(0.0, everyone - own)
-    / (seconds * (os.cpu_count() or 1)),
+    "seconds": time.perf_counter() - start,
+    "cpu_share_of_others": others.share(),
     "peak_gflop_per_s": max(peaks) / 1e9,
     "peak_gflop_per_s_repeats": [peak / 1e9 for peak in peaks],
     "sections": measured,
@@ -276,23 +271,6 @@ def _peer_versions(run: Run) -> dict[str, Any]:
   from experiments.benchmarks import torch_peers
 
   return {"peers": torch_peers.versions()}
-
-
-def _processor() -> str:
-  try:
-    text = Path("/proc/cpuinfo").read_text()
-  except OSError:
-    return platform.processor()
-  found = re.search(r"model name\s*: (.*)", text)
-  return found[1] if found else platform.processor()
-
-
-def _cpu_seconds() -> tuple[float, float]:
-  """Processor time that went to all programs, and to this one."""
-  times = psutil.cpu_times()
-  everyone = times.user + times.nice + times.system
-  own = psutil.Process().cpu_times()
-  return everyone + getattr(times, "steal", 0.0), own.user + own.system
 
 
 if __name__ == "__main__":
