@@ -4,7 +4,8 @@
 
   --peers       also the same training in PyTorch and pythae; needs
                 EXTRAS=peers ./launch.sh benchmark --peers
-  --quick       little of everything, in seconds: does it work?
+  --quick       little of everything, of a network of its own, in seconds:
+                does it work?
   --sections    of trials, contractive, pca, data, loop, precision; all
   --networks    of digits-64-64-8, 784-32-16, 784-512-256-32,
                 conv-16-32-16; all
@@ -63,7 +64,6 @@ SECTIONS = {
   "loop": loop.SECTION,
   "precision": precision.SECTION,
 }
-_QUICK = "digits-64-64-8"
 _BUSY = 0.1  # share of the processors from which others disturb
 
 
@@ -116,9 +116,8 @@ def prepare(argv: Sequence[str]) -> Run:
     raise UsageError(f"unexpected argument {stray[0]!r}")
   quick = values.quick
   sections = _chosen("sections", values.sections, SECTIONS)
-  networks = _chosen("networks", values.networks, problems.PROBLEMS)
-  if quick and values.networks is None:
-    networks = [_QUICK]
+  networks = problems.QUICK if quick else problems.PROBLEMS
+  chosen = _chosen("networks", values.networks, networks)
   if values.objectives is not None:
     _chosen("objectives", values.objectives, OBJECTIVES)
   if values.peers:
@@ -127,7 +126,7 @@ def prepare(argv: Sequence[str]) -> Run:
     {name: SECTIONS[name] for name in sections}
     | ({"peers": peers.SECTION} if values.peers else {}),
     Options(
-      problems={name: problems.PROBLEMS[name] for name in networks},
+      problems={name: networks[name] for name in chosen},
       objectives=tuple(values.objectives or ())
       or (("autoencoder",) if quick else None),
       trials=_counts(values.trials) or ((1, 2) if quick else None),

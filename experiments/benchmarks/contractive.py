@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from ae_jax.types import Array, Autoencoder, Key, Params, Terms
-from experiments.benchmarks.problems import Problem
+from experiments.benchmarks.problems import QUICK, Problem
 from experiments.benchmarks.program import prepare
 from experiments.benchmarks.section import Options, Row, Section
 from experiments.benchmarks.timing import interleaved
@@ -17,7 +17,6 @@ _PROBLEMS = {
   "784-128-16": Problem((784,), {"widths": (128,), "latent_size": 16}),
   "784-512-256-32": Problem((784,), {"widths": (512, 256), "latent_size": 32}),
 }
-_QUICK = {"64-16-4": Problem((64,), {"widths": (16,), "latent_size": 4})}
 
 
 def by_jacobian(jacobian: Callable[..., Any]) -> Callable[..., Any]:
@@ -54,7 +53,7 @@ _FORMS: dict[str, dict[str, Any]] = {
 
 
 def _rows(options: Options) -> Iterator[Row]:
-  for name, problem in (_QUICK if options.quick else _PROBLEMS).items():
+  for name, problem in (QUICK if options.quick else _PROBLEMS).items():
     trainings = {
       form: prepare(problem.points(1, **settings), problem.feed())
       for form, settings in _FORMS.items()
@@ -75,7 +74,7 @@ def _rows(options: Options) -> Iterator[Row]:
 
 
 def _num_rows(options: Options) -> int:
-  return len(_FORMS) * len(_QUICK if options.quick else _PROBLEMS)
+  return len(_FORMS) * len(QUICK if options.quick else _PROBLEMS)
 
 
 SECTION = Section(

@@ -9,16 +9,17 @@ import numpy as np
 from ae_jax.data import to_float
 from ae_jax.data.on_disk import OnDisk
 from ae_jax.feed import Feed, InMemory, Streamed
-from experiments.benchmarks.problems import LEARNING_RATE, PROBLEMS
+from experiments.benchmarks.problems import LEARNING_RATE, PROBLEMS, QUICK
 from experiments.benchmarks.program import prepare
 from experiments.benchmarks.section import Options, Row, Section
 from experiments.benchmarks.timing import interleaved
 
-_NETWORK = "784-32-16"
+_NAME = "784-32-16"
 
 
 def _rows(options: Options) -> Iterator[Row]:
-  problem = PROBLEMS[_NETWORK]
+  problems = QUICK if options.quick else {_NAME: PROBLEMS[_NAME]}
+  ((name, problem),) = problems.items()
   num_trials = 2 if options.quick else 16
   images = problem.data()
   points = [
@@ -41,7 +42,7 @@ def _rows(options: Options) -> Iterator[Row]:
   for path, step in steps.items():
     yield {
       "data": path,
-      "network": _NETWORK,
+      "network": name,
       "trials": num_trials,
       "ms_per_trial_step": step.times(1e3 / num_trials),
       "times_uint8_in_memory": step.over(steps["in memory, uint8"]),

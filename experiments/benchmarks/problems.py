@@ -54,6 +54,13 @@ PROBLEMS = {
   ),
 }
 
+# With so few epochs that no layout is tried out.
+QUICK = {
+  "64-16-4": Problem(
+    (64,), {"widths": (16,), "latent_size": 4, "num_epochs": 1}
+  )
+}
+
 
 @functools.cache
 def _digits() -> np.ndarray:
