@@ -10,9 +10,12 @@ References:
   section 12.1.
 """
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+
+_BLOCK = 2048
 
 
 class PCA(NamedTuple):
@@ -76,16 +79,17 @@ def fit(x: np.ndarray) -> PCA:
   Raises:
     ValueError: `x` is not a matrix of at least two rows.
   """
-  x = np.asarray(x, np.float64)
+  x = np.asarray(x)
   if x.ndim != 2 or len(x) < 2:
     raise ValueError(f"PCA needs [n >= 2, d] data, got shape {x.shape}")
   n, d = x.shape
-  mean = np.mean(x, axis=0)
-  centred = x - mean
+  mean = np.mean(x, axis=0, dtype=np.float64)
   if n >= d:  # the d x d covariance
-    variance, vectors = np.linalg.eigh(centred.T @ centred / (n - 1))
+    scatter = sum(c.T @ c for c in _centred_blocks(x, mean))
+    variance, vectors = np.linalg.eigh(scatter / (n - 1))
     components = vectors[:, ::-1].T
   else:  # the n x n Gram matrix has the same eigenvalues, and a last one of 0
+    centred = x - mean
     variance, vectors = np.linalg.eigh(centred @ centred.T / (n - 1))
     # X^T u is orthogonal already; QR scales it and fills a degenerate rest.
     components = np.linalg.qr(centred.T @ vectors[:, ::-1])[0].T
@@ -142,9 +146,17 @@ def squared_errors(pca: PCA, x: np.ndarray) -> np.ndarray:
   Returns:
     `[r + 1]`, for K = 0 ... r: summed over features, mean over examples.
   """
-  centred = np.asarray(x, np.float64) - pca.mean
-  power = np.mean((centred @ pca.components.T) ** 2, axis=0)
-  total = np.mean(np.sum(centred**2, axis=1))
+  blocks = _centred_blocks(np.asarray(x), pca.mean)
+  sums = [
+    (np.sum((c @ pca.components.T) ** 2, axis=0), np.sum(c**2)) for c in blocks
+  ]
+  power, total = (sum(part) / len(x) for part in zip(*sums, strict=True))
   # The part outside all components, then added up from the smallest one.
   outside = max(total - np.sum(power), 0.0)
   return outside + np.append(np.cumsum(power[::-1])[::-1], 0.0)
+
+
+def _centred_blocks(x: np.ndarray, mean: np.ndarray) -> Iterator[np.ndarray]:
+  """`x - mean` in float64, some rows at a time: they stay in the cache."""
+  for start in range(0, len(x), _BLOCK):
+    yield x[start : start + _BLOCK] - mean
