@@ -7,10 +7,12 @@
 #   ./launch.sh encode|decode|reconstruct|sample|search|export --help
 #                                       uses a trained model of a run
 #   ./launch.sh report RUN_DIR [--by=COLUMN] [--picture=FILE.png]
+#   ./launch.sh benchmark [--peers] [--quick] [--sections=trials,pca,...]
+#                                       how fast this machine trains
 #   ./launch.sh test [pytest arguments]
 #
-# PYTHON names the interpreter (3.11 or newer); EXTRAS=cuda, tpu or tensorflow
-# (or several, with commas) installs what the machine has use for.
+# PYTHON names the interpreter (3.11 or newer); EXTRAS=cuda, tpu, tensorflow or
+# peers (or several, with commas) installs what the machine has use for.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -34,9 +36,9 @@ install() {
   local extras extra want
   for extra in ${EXTRAS//,/ }; do
     case $extra in
-      cuda | tpu | tensorflow) ;;
+      cuda | tpu | tensorflow | peers) ;;
       *)
-        echo "error: unknown extra '$extra'; available: cuda, tpu, tensorflow" >&2
+        echo "error: unknown extra '$extra'; available: cuda, tpu, tensorflow, peers" >&2
         exit 2
         ;;
     esac
@@ -83,7 +85,7 @@ if [[ $# -gt 0 && $1 != -* ]]; then
   shift
 fi
 case $command in
-  sweep | report) experiment "$command.py" "$@" ;;
+  sweep | report | benchmark) experiment "$command.py" "$@" ;;
   encode | decode | reconstruct | sample | search | export)
     experiment use.py "$command" "$@"
     ;;
@@ -93,8 +95,8 @@ case $command in
     exec "$venv/bin/python" -m pytest "$@"
     ;;
   *)
-    echo "error: unknown command '$command'; available: sweep, report, encode, decode," \
-      "reconstruct, sample, search, export, test" >&2
+    echo "error: unknown command '$command'; available: sweep, report, benchmark," \
+      "encode, decode, reconstruct, sample, search, export, test" >&2
     exit 2
     ;;
 esac

@@ -1,0 +1,181 @@
+"""The same training by others: PyTorch, torch.func and pythae."""
+
+import importlib.util
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ae_jax import grid
+from ae_jax.data import to_float
+from ae_jax.program import build, stack
+from ae_jax.types import Params, UsageError
+from experiments.benchmarks.problems import BATCH_SIZE
+from experiments.benchmarks.program import prepare
+from experiments.benchmarks.section import Options, Row, Section
+from experiments.benchmarks.timing import Work, interleaved
+
+_STEPS_CHECKED = 20
+# Sums in another order round differently: 1e-6 of the first loss. Adam then
+# gives the sign of a gradient next to 0 a whole step: 3e-4 of a later loss.
+_RTOL_FIRST, _RTOL = 1e-5, 5e-3
+
+
+class UnequalWork(Exception):
+  """A peer does not do what our program does; its time says nothing."""
+
+
+class Peer(NamedTuple):
+  """One way to train the same networks.
+
+  Attributes:
+    num_trials: networks that are trained at once.
+    num_parameters: of one of them.
+    losses: order `[num_trials, steps, batch]` -> loss `[num_trials, steps]`,
+      as ours is defined; trains.
+    work: a step of all of them.
+  """
+
+  num_trials: int
+  num_parameters: int
+  losses: Callable[[np.ndarray], np.ndarray]
+  work: Work
+
+
+def check_installed() -> None:
+  """Raises UsageError unless PyTorch and pythae are there."""
+  missing = [
+    name
+    for name in ("torch", "pythae")
+    if importlib.util.find_spec(name) is None
+  ]
+  if missing:
+    raise UsageError(
+      f"--peers needs {' and '.join(missing)}, not installed here: run"
+      " EXTRAS=peers ./launch.sh benchmark --peers"
+    )
+
+
+class Reference(NamedTuple):
+  """Our networks, as the peers get them.
+
+  Attributes:
+    params: `[trials, ...]`, at initialisation.
+    examples: `[n, d]` float32.
+    learning_rate: of Adam.
+    losses: as `Peer.losses`, always from `params`.
+  """
+
+  params: Params
+  examples: np.ndarray
+  learning_rate: float
+  losses: Callable[[np.ndarray], np.ndarray]
+
+
+def reference(points: list[grid.Point], data: np.ndarray) -> Reference:
+  """Our weights, data and losses of a grid whose points share a program."""
+  group = grid.resolve(points)
+  one = build(group, data.shape[1:], len(data))
+  keys, hyper = stack(group)
+  state = jax.jit(jax.vmap(one.init))(keys, hyper)
+  examples = np.asarray(to_float(data))
+
+  @jax.jit
+  @jax.vmap
+  def losses(state, hyper, batches):
+    return jax.lax.scan(
+      lambda state, batch: one.step(state, batch, hyper), state, batches
+    )[1]["loss"]
+
+  return Reference(
+    params=jax.tree.map(np.asarray, state.params),
+    examples=examples,
+    learning_rate=group[0].settings["learning_rate"],
+    losses=lambda order: np.asarray(
+      losses(state, hyper, jnp.asarray(examples[order]))
+    ),
+  )
+
+
+def check_equal_work(name: str, peer: Peer, ours: Reference) -> None:
+  """Compares parameters and losses; trains the peer for 20 steps.
+
+  Raises:
+    UnequalWork: the numbers of parameters, or the losses at any of the steps
+      from the same weights on the same batches, differ.
+  """
+  leaves = jax.tree.leaves(ours.params)
+  count = sum(leaf[0].size for leaf in leaves)
+  if peer.num_parameters != count:
+    raise UnequalWork(
+      f"{name} has {peer.num_parameters} parameters, ours has {count}"
+    )
+  rng = np.random.default_rng(0)
+  shape = (len(leaves[0]), _STEPS_CHECKED, BATCH_SIZE)
+  order = rng.integers(0, len(ours.examples), shape)
+  expected = ours.losses(order)[: peer.num_trials]
+  apart = np.abs(peer.losses(order[: peer.num_trials]) - expected) / expected
+  for what, worst, allowed in (
+    ("the first step", np.max(apart[:, 0]), _RTOL_FIRST),
+    (f"{_STEPS_CHECKED} steps", np.max(apart), _RTOL),
+  ):
+    if not worst <= allowed:
+      raise UnequalWork(
+        f"the loss of {name} is {worst:.2g} of itself from ours in {what};"
+        f" {allowed} is allowed"
+      )
+
+
+def _rows(options: Options) -> Iterator[Row]:
+  from experiments.benchmarks.torch_peers import all_peers
+
+  num_trials = 2 if options.quick else 16
+  mlps = {
+    name: problem
+    for name, problem in options.problems.items()
+    if problem.settings.get("network", "mlp") == "mlp"
+  }
+  for name, problem in mlps.items():
+    points, data = problem.points(num_trials), problem.data()
+    ours = reference(points, data)
+    with all_peers(ours) as peers:
+      for peer_name, peer in peers.items():
+        check_equal_work(peer_name, peer, ours)
+      works = {
+        f"ae_jax, {k} trials": (k, prepare(points[:k], problem.feed()).work)
+        for k in (num_trials, 1)
+      }
+      works |= {
+        f"{peer_name}, {peer.num_trials} trials": (peer.num_trials, peer.work)
+        for peer_name, peer in peers.items()
+      }
+      seconds = interleaved(
+        {key: work for key, (_, work) in works.items()},
+        repeats=options.repeats,
+        seconds=options.seconds,
+      )
+    steps = {key: seconds[key].times(1e3 / k) for key, (k, _) in works.items()}
+    fastest = steps[next(iter(steps))]
+    for key, step in steps.items():
+      yield {
+        "network": name,
+        "by": key.replace(", 1 trials", ""),
+        "ms_per_trial_step": step,
+        "trial_steps_per_s": 1e3 / step.median,
+        "times_ae_jax": step.over(fastest),
+      }
+
+
+SECTION = Section(
+  "Peers",
+  "The same MLPs from the same weights with the same Adam, batch 128: each peer"
+  " has as many parameters as ours and the same losses over 20 steps, or the"
+  " program stops. `torch` is an eager loop, `torch.func` trains stacked"
+  " networks with vmap, `pythae` is an epoch of its trainer with its loader and"
+  " collation, without what it does between epochs. PyTorch has its default"
+  " number of threads.",
+  _rows,
+  lambda options: 5 * len(options.problems),
+)

@@ -1,0 +1,65 @@
+"""Trial-steps a second against the number of trials."""
+
+from collections.abc import Sequence
+
+from matplotlib.figure import Figure
+
+from ae_jax.report import overview, pictures
+from experiments.benchmarks.section import Row
+
+_SIZE = (9, 6.5)  # inches
+
+
+def plot(trials: Sequence[Row], peers: Sequence[Row], title: str) -> bytes:
+  """Draws rates as a PNG, both axes logarithmic.
+
+  Args:
+    trials: rows of the section of that name; a line a network and objective.
+    peers: rows of that section; a horizontal line each that is not ours.
+    title: what was measured on, and when.
+  """
+  figure = Figure(figsize=_SIZE, layout="constrained")
+  axes = figure.subplots()
+  lines: dict[tuple[str, str], list[Row]] = {}
+  for row in trials:
+    lines.setdefault((row["network"], row["objective"]), []).append(row)
+  colors = dict(zip({n: None for n, _ in lines}, overview.COLORS, strict=False))
+  objectives = list(dict.fromkeys(objective for _, objective in lines))
+  for (network, objective), rows in lines.items():
+    index = objectives.index(objective)
+    axes.plot(
+      [row["trials"] for row in rows],
+      [row["trial_steps_per_s"] for row in rows],
+      color=colors[network],
+      linestyle=pictures.LINES[overview.DASHES[index % len(overview.DASHES)]],
+      linewidth=1 if index else 2.5,
+      marker="o",
+      markersize=3 if index else 6,
+      label=f"{network} {objective}",
+    )
+  for row in peers:
+    if not row["by"].startswith("ae_jax"):
+      rate = row["trial_steps_per_s"]
+      color = colors.get(row["network"], "black")
+      axes.axhline(rate, color=color, linestyle=":", linewidth=1)
+      axes.annotate(
+        f"{row['by']}: {row['network']}",
+        (1, rate),
+        xycoords=("axes fraction", "data"),
+        ha="right",
+        va="bottom",
+        color=color,
+        fontsize=8,
+      )
+  axes.set_xscale("log", base=4)
+  axes.set_yscale("log")
+  sizes = sorted({row["trials"] for row in trials})
+  axes.set_xticks(sizes, map(str, sizes))
+  axes.minorticks_off()
+  axes.set_xlabel("trials trained at once, K")
+  axes.set_ylabel("trial-steps a second")
+  axes.spines[["top", "right"]].set_visible(False)
+  figure.suptitle(title, fontsize=10)
+  if lines:
+    figure.legend(loc="outside right center", frameon=False)
+  return pictures.png(figure)

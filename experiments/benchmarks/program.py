@@ -1,0 +1,81 @@
+"""Training as a sweep runs it, ready to be timed."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ae_jax import feed, grid
+from ae_jax.layout import choose
+from ae_jax.program import Program, Run, build, stack
+from ae_jax.sweep import half_of_memory
+from experiments.benchmarks.timing import Work
+
+
+class Training(NamedTuple):
+  """The trials of one group, compiled.
+
+  Attributes:
+    program: of the layout that a sweep chooses.
+    num_runs: of the program, until all trials are trained.
+    work: a step of all trials; an epoch belongs together, for it begins with
+      drawing an order.
+  """
+
+  program: Program
+  num_runs: int
+  work: Work
+
+  @property
+  def temporary_bytes(self) -> int:
+    """What one device takes while the program runs, by XLA's count."""
+    compiled: Any = self.program.steps
+    return compiled.memory_analysis().temp_size_in_bytes
+
+
+def prepare(points: Sequence[grid.Point], train: feed.Feed) -> Training:
+  """Compiles the program of a grid whose points share it."""
+  group = grid.resolve(points)
+  program = choose(group, train, half_of_memory(), {}).program
+  num_runs = -(-len(group) // program.layout.size)
+  feed.orders_of.cache_clear()  # or orders of before would cost nothing
+  run = Run(program, group[: program.layout.size], train)
+
+  def steps(num_steps: int) -> None:
+    # Each part of the group takes as long as the first.
+    until = run.num_done + num_runs * num_steps
+    while run.num_done < until:
+      run.advance(until - run.num_done)
+
+  return Training(program, num_runs, Work(steps, program.steps_per_epoch))
+
+
+def prepare_loop(points: Sequence[grid.Point], data: np.ndarray) -> Work:
+  """The same trials by a Python loop over one jitted, vmapped step."""
+  group = grid.resolve(points)
+  one = build(group, data.shape[1:], len(data))
+  keys, hyper = stack(group)
+  examples = jnp.asarray(data)
+  size = group[0].settings["batch_size"]
+  shape = (64, len(group), size)
+  order = np.random.default_rng(0).integers(0, len(data), shape)
+  step = jax.jit(
+    jax.vmap(
+      lambda state, indices, hyper, examples: one.step(
+        state, examples[indices], hyper
+      ),
+      in_axes=(0, 0, 0, None),
+    ),
+    donate_argnums=0,
+  )
+  carried = [jax.jit(jax.vmap(one.init))(keys, hyper)]
+
+  def steps(num_steps: int) -> None:
+    state = carried[0]
+    for i in range(num_steps):
+      state, _ = step(state, order[i % len(order)], hyper, examples)
+    carried[0] = jax.block_until_ready(state)
+
+  return Work(steps)
