@@ -47,6 +47,8 @@ def by_jacobian(jacobian: Callable[..., Any]) -> Callable[..., Any]:
 _FORMS: dict[str, dict[str, Any]] = {
   "no penalty": {"objective": "autoencoder"},
   "contractive": {"objective": "contractive"},
+  "hutchinson": {"objective": "contractive", "estimator": "hutchinson"},
+  "subset": {"objective": "contractive", "estimator": "subset"},
   "jax.jacrev": {"objective": by_jacobian(jax.jacrev)},
   "jax.jacfwd": {"objective": by_jacobian(jax.jacfwd)},
 }
@@ -79,8 +81,8 @@ def _num_rows(options: Options) -> int:
 
 SECTION = Section(
   "Contractive forms",
-  "One trial, batch 128. `contractive` is the objective as it is by default;"
-  " `jax.jacrev` and `jax.jacfwd` compute the same penalty from the whole"
+  "One trial, batch 128. `contractive` is the objective as it is by default,"
+  " exact; `hutchinson` and `subset` are its estimators with one sample; `jax.jacrev` and `jax.jacfwd` compute the same penalty from the whole"
   " Jacobian. Temporaries by XLA's count.",
   _rows,
   _num_rows,
