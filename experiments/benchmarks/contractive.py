@@ -82,7 +82,8 @@ def _num_rows(options: Options) -> int:
 SECTION = Section(
   "Contractive forms",
   "One trial, batch 128. `contractive` is the objective as it is by default,"
-  " exact; `hutchinson` and `subset` are its estimators with one sample; `jax.jacrev` and `jax.jacfwd` compute the same penalty from the whole"
+  " exact; `hutchinson` and `subset` are its estimators with one sample;"
+  " `jax.jacrev` and `jax.jacfwd` compute the same penalty from the whole"
   " Jacobian. Temporaries by XLA's count.",
   _rows,
   _num_rows,
