@@ -85,8 +85,8 @@ def first_layout(group: list[Trial], feed: Feed) -> Layout:
   """A layout without measuring.
 
   All devices are used. On a CPU the parameters, moments and gradients of a
-  device's trials fit its cache, if that is more than one trial; elsewhere all
-  trials train at once. Blocks are powers of two, so that grids that are a
+  device's trials fit its cache, if that is more than one trial (convolutions
+  train one); elsewhere all trials train at once. Blocks are powers of two, so that grids that are a
   little wider share programs.
   """
   devices = min(jax.local_device_count(), len(group))
@@ -98,6 +98,8 @@ def first_layout(group: list[Trial], feed: Feed) -> Layout:
     needed = 4 * sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(params))
     fitting = max(2, _CACHE_BYTES // needed)
     block = min(block, 1 << (fitting.bit_length() - 1))
+    if group[0].settings["network"] == "conv":
+      block = 1  # vmapped convolutions are slower there
   return Layout(devices, block)
 
 

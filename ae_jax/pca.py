@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-_BLOCK = 2048
+_BLOCK = 4096
 
 
 class PCA(NamedTuple):
@@ -83,12 +83,19 @@ def fit(x: np.ndarray) -> PCA:
   if x.ndim != 2 or len(x) < 2:
     raise ValueError(f"PCA needs [n >= 2, d] data, got shape {x.shape}")
   n, d = x.shape
-  mean = np.asarray(np.mean(x, axis=0, dtype=np.float64))
   if n >= d:  # the d x d covariance
-    scatter = sum(c.T @ c for c in _centred_blocks(x, mean))
-    variance, vectors = np.linalg.eigh(scatter / (n - 1))
+    # Of x - shift, a mean that is near enough: one pass, nothing cancels.
+    shift = np.asarray(np.mean(x[:_BLOCK], axis=0, dtype=np.float64))
+    scatter, total = np.zeros((d, d)), np.zeros(d)
+    for c in _centred_blocks(x, shift):
+      scatter += c.T @ c
+      total += np.sum(c, axis=0)
+    mean = shift + total / n
+    covariance = (scatter - np.outer(total, total) / n) / (n - 1)
+    variance, vectors = np.linalg.eigh(covariance)
     components = vectors[:, ::-1].T
   else:  # the n x n Gram matrix has the same eigenvalues, and a last one of 0
+    mean = np.asarray(np.mean(x, axis=0, dtype=np.float64))
     centred = x - mean
     variance, vectors = np.linalg.eigh(centred @ centred.T / (n - 1))
     # X^T u is orthogonal already; QR scales it and fills a degenerate rest.

@@ -139,6 +139,8 @@ def compile_program(group: list[Trial], feed: Feed, layout: Layout) -> Program:
     feed.most_steps(num_seeds, settings["batch_size"]),
     steps_per_epoch * settings["num_epochs"],
   )
+  if settings["network"] == "conv" and jax.default_backend() == "cpu":
+    most_steps = 1  # XLA's convolutions are 5 times as slow in a loop there
   one = build(group, feed.features, feed.num_examples)
 
   def steps(

@@ -72,8 +72,8 @@ class Trainer(NamedTuple):
       terms of a trial that has diverged are NaN.
     steps: (state, hyper, data, order, num_steps) -> (state, terms): the first
       `num_steps` (traced) of the minibatches whose rows `order` names, `[at
-      most, batch]`; each term is `[at most]`, NaN beyond. Not differentiable
-      in reverse.
+      most, batch]`; each term is `[at most]`, NaN beyond. At most 1 is always
+      1. Not differentiable in reverse.
     epoch: (state, hyper, data) -> (state, terms averaged over the steps): one
       pass in the order of `epoch_order`.
     train: (key, hyper, data) -> (state, history): all epochs; each entry of
@@ -186,6 +186,9 @@ def trainer(
       state, terms = step(state, data[order[i]], hyper)
       return state, {k: history[k].at[i].set(v) for k, v in terms.items()}
 
+    if len(order) == 1:  # no loop: see program.compile_program
+      state, terms = step(state, data[order[0]], hyper)
+      return state, {k: v[None] for k, v in terms.items()}
     _, terms = jax.eval_shape(step, state, data[order[0]], hyper)
     history = {
       k: jnp.full(len(order), jnp.nan, v.dtype) for k, v in terms.items()
