@@ -85,9 +85,9 @@ def first_layout(group: list[Trial], feed: Feed) -> Layout:
   """A layout without measuring.
 
   All devices are used. On a CPU the parameters, moments and gradients of a
-  device's trials fit its cache, if that is more than one trial (convolutions
-  train one); elsewhere all trials train at once. Blocks are powers of two, so that grids that are a
-  little wider share programs.
+  device's trials fit its cache, if that is more than one trial, and a device
+  trains one convolutional network; elsewhere all trials train at once. Blocks
+  are powers of two, so that grids that are a little wider share programs.
   """
   devices = min(jax.local_device_count(), len(group))
   block = 1 << (-(-len(group) // devices) - 1).bit_length()
