@@ -23,9 +23,9 @@ def spread(
   """Compiles a function of trials so that each device has its own ones.
 
   No device waits for another, or sees another's trials. On a CPU jaxlib's
-  batched LAPACK calls (eigh, cholesky, ...) wait for threads that the devices
-  themselves occupy, for ever: such a function must have one device, see
-  `calls_lapack`.
+  batched LAPACK calls (eigh, cholesky, ...) and callbacks into Python wait for
+  threads that the devices themselves occupy, for ever: such a function must
+  have one device, see `needs_one_device`.
 
   Args:
     function: its first arguments and all results have the trials as leading
@@ -51,9 +51,12 @@ def spread(
   )
 
 
-def calls_lapack(lowered: jax.stages.Lowered) -> bool:
+def needs_one_device(lowered: jax.stages.Lowered) -> bool:
   """Whether a function would hang on several devices of a CPU."""
-  return jax.default_backend() == "cpu" and "lapack" in lowered.as_text()
+  if jax.default_backend() != "cpu":
+    return False
+  text = lowered.as_text()
+  return "lapack" in text or "callback" in text
 
 
 def everywhere(x: Array | np.ndarray, num_devices: int) -> Array:

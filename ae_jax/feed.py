@@ -26,7 +26,6 @@ _MOST_STEPS = 512
 _KEPT_BYTES = 1 << 28  # of orders, for the trials to come
 _BUFFER_BYTES = 1 << 26  # of rows that are streamed
 _THREADS = 2
-_PREFETCHED = 16  # steps
 
 
 class Feed(Protocol):
@@ -82,7 +81,7 @@ class InMemory:
   ) -> Reader:
     """Reads from the first step of training on."""
     rows = self._on_devices(num_devices)
-    orders = orders_of(self.num_examples, batch_size)
+    orders = orders_of(self.num_examples, batch_size, len(seeds))
     position = 0
 
     def read(num_steps: int) -> tuple[Array | np.ndarray, np.ndarray]:
@@ -128,15 +127,13 @@ class Streamed:
     """Reads from the first step of training on."""
     import grain  # here, because data in memory need none
 
-    orders = orders_of(self.num_examples, batch_size)
+    orders = orders_of(self.num_examples, batch_size, len(seeds))
     most_steps = self.most_steps(len(seeds), batch_size)
     shape = self.rows(len(seeds), batch_size)
     minibatches = _Minibatches(self._source, orders, seeds)
     steps = iter(
       grain.MapDataset.source(minibatches).to_iter_dataset(
-        grain.ReadOptions(
-          num_threads=_THREADS, prefetch_buffer_size=_PREFETCHED
-        )
+        grain.ReadOptions(num_threads=_THREADS, prefetch_buffer_size=most_steps)
       )
     )
     size, _ = batching(self.num_examples, batch_size)
@@ -144,7 +141,7 @@ class Streamed:
     places = np.arange(math.prod(by_step), dtype=np.int32).reshape(by_step)
 
     def read(num_steps: int) -> tuple[Array | np.ndarray, np.ndarray]:
-      rows = np.zeros(shape.shape, shape.dtype)
+      rows = _aligned(shape.shape, shape.dtype)
       buffer = rows.reshape(*by_step, *self.features)
       for i in range(num_steps):
         buffer[:, i] = next(steps)
@@ -176,9 +173,17 @@ class _Minibatches:
     )
 
 
-@functools.lru_cache(maxsize=4)
+def _aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+  """Zeros where JAX can use them without a copy."""
+  num_bytes = math.prod(shape) * dtype.itemsize
+  raw = np.zeros(num_bytes + 64, np.uint8)
+  start = -raw.ctypes.data % 64
+  return raw[start : start + num_bytes].view(dtype).reshape(shape)
+
+
+@functools.lru_cache(maxsize=2)
 def orders_of(
-  num_examples: int, batch_size: int
+  num_examples: int, batch_size: int, num_seeds: int
 ) -> Callable[[int, int, int], np.ndarray]:
   """(seed, start, stop) -> the minibatches of those steps, `[steps, batch]`."""
   size, steps_per_epoch = batching(num_examples, batch_size)
@@ -187,7 +192,10 @@ def orders_of(
   def bits(seed: Array, epoch: Array) -> Array:
     return order_bits(jax.random.key(seed), epoch, num_examples)
 
-  @functools.lru_cache(maxsize=max(1, _KEPT_BYTES // (4 * num_examples)))
+  # At least those of this epoch and, where it ends, of the next.
+  most = max(2 * num_seeds, _KEPT_BYTES // (4 * num_examples))
+
+  @functools.lru_cache(maxsize=most)
   def kept(seed: int, epoch: int) -> np.ndarray:
     # A stable argsort as `training.epoch_order` has it; NumPy's sort of the
     # bits with the index below them is 40 times as fast as XLA's on a CPU.

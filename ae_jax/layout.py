@@ -60,8 +60,7 @@ def choose(
     group: all its trials.
     feed: the train set.
     memory_bytes: what a program may take; a single trial may take more.
-    known: layouts that were measured before, by what they depend on; what is
-      measured now is added.
+    known: layouts of before, by what they depend on; this one is added.
 
   Returns:
     The program, and what was measured.
@@ -77,7 +76,7 @@ def choose(
       if better is not best:
         best = better
         break
-    known[key] = best.layout
+  known[key] = best.layout
   return Choice(best, seconds)
 
 
@@ -87,17 +86,19 @@ def first_layout(group: list[Trial], feed: Feed) -> Layout:
   All devices are used. On a CPU the parameters, moments and gradients of a
   device's trials fit its cache, if that is more than one trial, and a device
   trains one convolutional network; elsewhere all trials train at once. Blocks
-  are powers of two, so that grids that are a little wider share programs.
+  are rounded up, so that grids that are a little wider share programs.
   """
   devices = min(jax.local_device_count(), len(group))
-  block = 1 << (-(-len(group) // devices) - 1).bit_length()
+  share = -(-len(group) // devices)
+  power = 1 << (share - 1).bit_length()
+  block = min(power, -(-share // 8) * 8)
   if jax.default_backend() == "cpu":
     key, hyper = jax.tree.map(lambda x: x[0], stack(group[:1]))
     one = build(group, feed.features, feed.num_examples)
     params = jax.eval_shape(one.init, key, hyper).params
     needed = 4 * sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(params))
     fitting = max(2, _CACHE_BYTES // needed)
-    block = min(block, 1 << (fitting.bit_length() - 1))
+    block = min(power, 1 << (fitting.bit_length() - 1))
     if group[0].settings["network"] == "conv":
       block = 1  # vmapped convolutions are slower there
   return Layout(devices, block)

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ae_jax.devices import calls_lapack, spread
+from ae_jax.devices import needs_one_device, spread
 from ae_jax.feed import Feed
 from ae_jax.grid import Trial
 from ae_jax.networks import Spec
@@ -75,7 +75,8 @@ class Program(NamedTuple):
     init: (keys, hyper) -> state.
     steps: (state, hyper, which, rows, orders, num_steps) -> (state, terms);
       `state` is donated. `which` `[trials]` says whose order a trial takes.
-    memory_bytes: what all devices together take, arguments included.
+    memory_bytes: what it takes, arguments included, of the memory of each
+      device; the devices of a CPU have one.
     seconds: that compiling took.
   """
 
@@ -169,16 +170,15 @@ def compile_program(group: list[Trial], feed: Feed, layout: Layout) -> Program:
     jax.ShapeDtypeStruct((num_seeds, most_steps, size), jnp.int32),
     jax.ShapeDtypeStruct((), jnp.int32),
   )
-  if layout.devices > 1 and calls_lapack(lowered):
+  if layout.devices > 1 and needs_one_device(lowered):
     return compile_program(group, feed, Layout(1, layout.size))
   init = spread(jax.vmap(one.init), layout.devices, 2, 0)
   compiled_init = init.lower(keys, hyper).compile()
   compiled = lowered.compile()
-  repeated = 0  # the devices of a CPU share the rows
-  if jax.default_backend() == "cpu":
-    repeated = (
-      (layout.devices - 1) * math.prod(rows.shape) * rows.dtype.itemsize
-    )
+  memory_bytes = _memory_bytes(compiled)
+  if jax.default_backend() == "cpu":  # one memory, in which they share the rows
+    row_bytes = math.prod(rows.shape) * rows.dtype.itemsize
+    memory_bytes = layout.devices * (memory_bytes - row_bytes) + row_bytes
   return Program(
     layout=layout,
     spec=padded_spec(group, feed.features),
@@ -189,7 +189,7 @@ def compile_program(group: list[Trial], feed: Feed, layout: Layout) -> Program:
     most_steps=most_steps,
     init=compiled_init,
     steps=compiled,
-    memory_bytes=layout.devices * _memory_bytes(compiled) - repeated,
+    memory_bytes=memory_bytes,
     seconds=time.perf_counter() - begin,
   )
 

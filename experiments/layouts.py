@@ -18,20 +18,25 @@ def read() -> dict[str, Sequence[int]]:
   try:
     found = json.loads(file.read_text())
     return {key: Layout(*map(int, value)) for key, value in found.items()}
-  except (ValueError, TypeError, AttributeError) as error:
-    print(f"{file} is damaged ({error}): measuring anew", file=sys.stderr)
+  except (OSError, ValueError, TypeError, AttributeError) as error:
+    print(f"cannot read {file} ({error}): measuring anew", file=sys.stderr)
     return {}
 
 
 def write(layouts: Mapping[str, Sequence[int]]) -> None:
   """Keeps layouts, if JAX has a compilation cache."""
   file = _file()
-  if file is not None:
+  if file is None:
+    return
+  try:
     file.parent.mkdir(parents=True, exist_ok=True)
     with replacing(file) as new:
       new.write(json.dumps(layouts, indent=1).encode())
+  except OSError as error:
+    print(f"cannot keep the layouts in {file}: {error}", file=sys.stderr)
 
 
 def _file() -> Path | None:
-  folder = os.environ.get("JAX_COMPILATION_CACHE_DIR")
-  return Path(folder) / "layouts.json" if folder else None
+  folder = os.environ.get("JAX_COMPILATION_CACHE_DIR", "")
+  is_local = folder and "://" not in folder
+  return Path(folder) / "layouts.json" if is_local else None

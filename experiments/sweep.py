@@ -103,8 +103,7 @@ def prepare(argv: Sequence[str]) -> Run:
     if config.memory_gb is not None
     else sweep.half_of_memory()
   )
-  # Half of it for the data, half for the programs.
-  dataset = data.load(**config.data, memory_bytes=memory // 2)
+  dataset = data.load(**config.data)
   sweep.check(trials, dataset, memory)
   identity = _identity(config, measures, config_file, dataset)
   workdir = _workdir(own["workdir"], config_file, identity)
@@ -166,8 +165,7 @@ def _train_missing(
   def on_choice(trials: list[grid.Trial], choice: Choice) -> None:
     progress.on_choice(trials, choice)
     cost.compiling += choice.program.seconds
-    if choice.seconds:
-      layouts.write(chosen)
+    layouts.write(chosen)
 
   with Progress(new, len(run.measures)) as progress:
     if not new:

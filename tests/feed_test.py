@@ -34,7 +34,7 @@ def test_orders_go_on_over_epochs_as_those_of_solo_runs():
 
 
 def test_a_batch_larger_than_the_data_is_all_of_it():
-  assert sorted(orders_of(5, 128)(0, 0, 2)[1]) == [0, 1, 2, 3, 4]
+  assert sorted(orders_of(5, 128, 1)(0, 0, 2)[1]) == [0, 1, 2, 3, 4]
 
 
 def test_devices_of_a_cpu_share_one_copy_of_the_rows():

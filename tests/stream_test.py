@@ -40,7 +40,7 @@ def test_a_streamed_dataset_is_a_sample_a_test_set_and_all_the_rest(
   monkeypatch.setattr(on_disk, "_MOST_SAMPLE", 50)
   monkeypatch.setattr(on_disk, "_MOST_TEST", 20)
   path, rows = stored
-  dataset = data.load(path=path, memory_bytes=1)
+  dataset = data.load(path=path, stream=True)
   assert (len(dataset.train), len(dataset.test)) == (50, 20)
   assert dataset.num_train == 480
   everything = dataset.stream[np.arange(480)]
@@ -51,6 +51,7 @@ def test_a_streamed_dataset_is_a_sample_a_test_set_and_all_the_rest(
     np.sort(rows.reshape(500, -1).astype(both.dtype), axis=0),
   )
   of_stream = {row.tobytes() for row in everything}
+  assert dataset.train.std() > 0
   assert all(row.tobytes() in of_stream for row in dataset.train)
 
 
@@ -59,17 +60,58 @@ def test_labels_go_with_their_rows(tmp_path, monkeypatch):
   np.save(tmp_path / "x.npy", np.arange(500.0)[:, None])
   np.save(tmp_path / "y.npy", np.arange(500))
   dataset = data.load(
-    path=tmp_path / "x.npy", labels_path=tmp_path / "y.npy", memory_bytes=1
+    path=tmp_path / "x.npy", labels_path=tmp_path / "y.npy", stream=True
   )
   np.testing.assert_array_equal(dataset.train[:, 0], dataset.train_labels)
   np.testing.assert_array_equal(dataset.test[:, 0], dataset.test_labels)
 
 
 @pytest.mark.parametrize("standardize", [False, True])
+def test_the_stream_has_the_values_of_the_dataset(stored, standardize):
+  path, rows = stored
+  dataset = data.load(path=path, stream=True, standardize=standardize)
+  everything = dataset.stream[np.arange(dataset.num_train)]
+  assert everything.dtype == dataset.stream.dtype
+  # The sample is all of it, in the order of the file.
+  np.testing.assert_array_equal(everything, dataset.train)
+  in_memory = data.from_arrays(rows, rows[:9], standardize=standardize)
+  assert in_memory.train.dtype == everything.dtype
+  # Of all rows and not of 400: means and deviations are near.
+  assert abs(in_memory.train.mean() - everything.mean()) < 0.05 * (
+    1 + abs(in_memory.train.mean())
+  )
+
+
+@pytest.mark.parametrize(
+  ("options", "message"),
+  [
+    ({"seed": -1}, "seed=-1"),
+    ({"test_fraction": 1.5}, "test_fraction=1.5"),
+    ({"test_fraction": float("nan")}, "test_fraction=nan"),
+    ({"path": None}, "data.stream needs data.path"),
+  ],
+)
+def test_mistakes_are_told(tmp_path, options, message):
+  np.save(tmp_path / "x.npy", BYTES)
+  with pytest.raises(UsageError, match=message):
+    data.load(**{"path": tmp_path / "x.npy", "stream": True} | options)
+
+
+def test_what_is_streamed_is_shared_by_the_devices_of_a_cpu(tmp_path):
+  np.save(tmp_path / "x.npy", BYTES)
+  rows, _ = Streamed(OnDisk(tmp_path / "x.npy")).reader([0], 8, 2)(1)
+  if jax.default_backend() == "cpu":
+    assert (
+      len({s.data.unsafe_buffer_pointer() for s in rows.addressable_shards})
+      == 1
+    )
+
+
+@pytest.mark.parametrize("standardize", [False, True])
 def test_training_from_a_file_is_training_from_memory(tmp_path, standardize):
   np.save(tmp_path / "x.npy", BYTES)
   dataset = data.load(
-    path=tmp_path / "x.npy", memory_bytes=1, standardize=standardize
+    path=tmp_path / "x.npy", stream=True, standardize=standardize
   )
   in_memory = InMemory(dataset.stream[np.arange(dataset.num_train)])
   streamed = feed(dataset, None)
@@ -91,7 +133,7 @@ def test_training_from_a_file_is_training_from_memory(tmp_path, standardize):
 
 def test_a_sweep_over_a_file(tmp_path):
   np.save(tmp_path / "x.npy", BYTES)
-  dataset = data.load(path=tmp_path / "x.npy", memory_bytes=1)
+  dataset = data.load(path=tmp_path / "x.npy", stream=True)
   (trained,) = sweep.run([{"num_epochs": 2}], dataset)
   assert trained.row["status"] == "ok"
   assert trained.history["loss"].shape == (2,)

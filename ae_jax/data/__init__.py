@@ -1,8 +1,10 @@
-"""Names and files -> arrays in memory."""
+"""Names and files -> datasets."""
 
 import functools
 import os
 import pathlib
+
+import psutil  # type: ignore[import-untyped]
 
 from ae_jax.data import files
 from ae_jax.data.arrays import from_arrays
@@ -14,7 +16,7 @@ from ae_jax.data.dataset import (
   to_float,
   value_range,
 )
-from ae_jax.data.on_disk import from_file, is_larger
+from ae_jax.data.on_disk import from_file
 from ae_jax.types import UsageError
 
 __all__ = [
@@ -41,7 +43,7 @@ def load(
   test_fraction: float = 0.2,
   seed: int = 0,
   standardize: bool = False,
-  memory_bytes: int | None = None,
+  stream: bool = False,
 ) -> Dataset:
   """Loads a user's own files, or else a dataset of TFDS.
 
@@ -61,8 +63,8 @@ def load(
       test set; strictly between 0 and 1.
     seed: which examples are held out.
     standardize: gives `(x - mean) / std` per feature, see `from_arrays`.
-    memory_bytes: a `.npy` of `path` that takes more is streamed, see
-      `on_disk.from_file`; None reads all of it.
+    stream: trains from the `.npy` of `path`, which may be larger than memory,
+      see `on_disk.from_file`.
 
   Returns:
     The dataset.
@@ -71,16 +73,17 @@ def load(
     UsageError: at anything that cannot be loaded, in one line.
   """
   make = from_arrays
+  if path is not None and not stream:
+    _check_memory(path)
   if path is not None:
-    streamed = memory_bytes is not None and is_larger(path, memory_bytes)
     arrays = files.read(
       path,
       labels_path=labels_path,
       test_path=test_path,
       test_labels_path=test_labels_path,
-      in_memory=not streamed,
+      in_memory=not stream,
     )
-    if streamed:
+    if stream:
       make = functools.partial(from_file, path)
     name = pathlib.Path(path).stem
   elif labels_path or test_path or test_labels_path:
@@ -88,6 +91,8 @@ def load(
       "data.labels_path, data.test_path and data.test_labels_path need "
       "data.path"
     )
+  elif stream:
+    raise UsageError("data.stream needs data.path, a .npy file")
   else:
     # Here, because TensorFlow Datasets takes a while to import.
     from ae_jax.data import tfds_source
@@ -102,3 +107,14 @@ def load(
     seed=seed,
     standardize=standardize,
   )
+
+
+def _check_memory(path: str | os.PathLike[str]) -> None:
+  file = pathlib.Path(path).expanduser()
+  size = file.stat().st_size if file.is_file() else 0
+  available = psutil.virtual_memory().available
+  if size > available:
+    raise UsageError(
+      f"data.path={path} takes {size / 1e9:.1f} GB, and {available / 1e9:.1f}"
+      " GB of memory are free: give data.stream=True"
+    )

@@ -44,10 +44,7 @@ def from_arrays(
     UsageError: at anything that is not a train and a test set of finite
       numbers and labels of the same length.
   """
-  if not 0 < test_fraction < 1:
-    raise UsageError(f"test_fraction={test_fraction}: give 0 < fraction < 1")
-  if seed < 0:
-    raise UsageError(f"seed={seed}: give an integer of 0 or more")
+  check_split(test_fraction, seed)
   x = _examples(train, "the data")
   y = _labels(train_labels, len(x), "the labels")
   if test is not None:
@@ -87,6 +84,14 @@ def from_arrays(
       x, x_test = statistics.apply(x), statistics.apply(x_test)
     _check_finite(x_test, "the standardized test data")
   return Dataset(name, x, x_test, y, y_test, statistics, are_bytes)
+
+
+def check_split(test_fraction: float, seed: int) -> None:
+  """Raises UsageError unless examples can be held out so."""
+  if not 0 < test_fraction < 1:
+    raise UsageError(f"test_fraction={test_fraction}: give 0 < fraction < 1")
+  if seed < 0:
+    raise UsageError(f"seed={seed}: give an integer of 0 or more")
 
 
 def _examples(values: ArrayLike, what: str) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What the whole house trains on: arrays in memory, and their unit interval."""
+"""What the whole house trains on, and its unit interval."""
 
 import hashlib
 from typing import NamedTuple, Protocol, TypeVar
@@ -84,7 +84,10 @@ def are_images(features: tuple[int, ...]) -> bool:
 
 
 def digest(dataset: Dataset) -> str:
-  """Sixteen hex digits that name what the examples and the labels are."""
+  """Sixteen hex digits that name what the examples and the labels are.
+
+  Of a stream only the sample and the number of rows are looked at.
+  """
   sha256 = hashlib.sha256()
   for array in dataset:
     if isinstance(array, np.ndarray):

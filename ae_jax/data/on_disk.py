@@ -7,7 +7,7 @@ import weakref
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ae_jax.data.arrays import from_arrays
+from ae_jax.data.arrays import check_split, from_arrays
 from ae_jax.data.dataset import Dataset, Standardization
 from ae_jax.data.files import DAMAGED
 from ae_jax.types import UsageError
@@ -39,7 +39,7 @@ class OnDisk:
     Args:
       path: of the file.
       left_out: rows that are not there, sorted.
-      dtype: what rows are given as; default: as they are stored.
+      dtype: what rows are read as, before anything is applied to them.
       standardization: what is applied to them, if anything.
 
     Raises:
@@ -50,7 +50,8 @@ class OnDisk:
       stored = np.load(self._path, mmap_mode="r", allow_pickle=False)
     except (OSError, *DAMAGED) as error:
       raise UsageError(f"cannot read {path}: {error}") from error
-    if stored.ndim == 0 or stored.dtype.kind not in "buif":
+    is_array = isinstance(stored, np.ndarray) and stored.ndim > 0
+    if not is_array or stored.dtype.kind not in "buif":
       raise UsageError(f"{path} is no array of examples")
     if not stored.flags.c_contiguous:
       raise UsageError(
@@ -65,7 +66,8 @@ class OnDisk:
     # Row i comes after as many left out as have at most i others before them.
     self._gaps = np.asarray(left_out, np.int64) - np.arange(np.size(left_out))
     self.shape = (len(stored) - len(self._gaps), *stored.shape[1:])
-    self.dtype = np.dtype(dtype or stored.dtype)
+    self._read_as = np.dtype(dtype or stored.dtype)
+    self.dtype = self._read_as if standardization is None else np.dtype("f4")
 
   def __len__(self) -> int:
     return self.shape[0]
@@ -85,19 +87,10 @@ class OnDisk:
       at = self._offset + row * size
       if os.preadv(self._descriptor, [place], at) != size:
         raise OSError(f"{self._path} ends before row {row}")
+    x = x.astype(self._read_as, copy=False)
     if self._standardization is not None:
       return self._standardization.apply(x)
-    return x.astype(self.dtype, copy=False)
-
-
-def is_larger(path: str | os.PathLike[str], num_bytes: int) -> bool:
-  """Whether a `.npy` file would take more than so much memory."""
-  path = pathlib.Path(path).expanduser()
-  return (
-    path.suffix == ".npy"
-    and path.is_file()
-    and (path.stat().st_size > num_bytes)
-  )
+    return x
 
 
 def from_file(
@@ -129,11 +122,15 @@ def from_file(
   Returns:
     The dataset, with `stream`.
   """
+  check_split(test_fraction, seed)
   whole = OnDisk(path)
-  if train_labels is not None and len(train_labels) != len(whole):
+  if train_labels is not None and train_labels.shape != (len(whole),):
     raise UsageError(
-      f"there are {len(train_labels)} labels for {len(whole)} examples"
+      f"the labels have shape {train_labels.shape}, and there are"
+      f" {len(whole)} examples"
     )
+  if test is None and test_labels is not None:
+    raise UsageError("there are test labels, but no test data")
   num_test = 0
   if test is None:
     num_test = min(max(round(test_fraction * len(whole)), 1), _MOST_TEST)
@@ -156,5 +153,10 @@ def from_file(
     standardize=standardize,
   )
   return dataset._replace(
-    stream=OnDisk(path, held_out, dataset.train.dtype, dataset.standardization)
+    stream=OnDisk(
+      path,
+      held_out,
+      np.dtype(np.uint8 if dataset.bytes else np.float32),
+      dataset.standardization,
+    )
   )

@@ -116,7 +116,7 @@ def render(run: Run, dataset: Dataset, sections: list[Section]) -> str:
     title=f"Autoencoders on {dataset.name}",
     summary=(
       f"{len(run.rows)} trials: {num_ok} ok, {len(run.rows) - num_ok} diverged."
-      f" {len(dataset.train):,} train and {len(dataset.test):,} test examples"
+      f" {dataset.num_train:,} train and {len(dataset.test):,} test examples"
       f" of shape [{', '.join(map(str, dataset.train.shape[1:]))}]"
       + (", standardised." if dataset.standardization is not None else ".")
     ),
