@@ -19,7 +19,7 @@
 
 Writes benchmark.md, a table of each section; benchmark.json, every repeat with
 the versions and the device; and benchmark.png, trial-steps a second by number
-of trials. Takes about five minutes on two cores. Anything else that runs on the
+of trials. Takes about ten minutes on two cores. Anything else that runs on the
 machine meanwhile shows in the numbers.
 """
 

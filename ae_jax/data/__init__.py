@@ -73,9 +73,11 @@ def load(
     UsageError: at anything that cannot be loaded, in one line.
   """
   make = from_arrays
-  if path is not None and not stream:
-    _check_memory(path)
   if path is not None:
+    if stream:
+      make = functools.partial(from_file, path)
+    else:
+      _check_memory(path)
     arrays = files.read(
       path,
       labels_path=labels_path,
@@ -83,8 +85,6 @@ def load(
       test_labels_path=test_labels_path,
       in_memory=not stream,
     )
-    if stream:
-      make = functools.partial(from_file, path)
     name = pathlib.Path(path).stem
   elif labels_path or test_path or test_labels_path:
     raise UsageError(

@@ -70,7 +70,7 @@ class Dataset(NamedTuple):
   test_labels: np.ndarray | None
   standardization: Standardization | None = None
   bytes: bool = False
-  stream: "Rows | None" = None
+  stream: Rows | None = None
 
   @property
   def num_train(self) -> int:

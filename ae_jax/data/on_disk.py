@@ -55,8 +55,8 @@ class OnDisk:
       raise UsageError(f"{path} is no array of examples")
     if not stored.flags.c_contiguous:
       raise UsageError(
-        f"{path} is too large for memory, and does not hold one example after"
-        " the other: save it with np.ascontiguousarray"
+        f"{path} cannot be streamed: it does not hold one example after the"
+        " other; save it with np.ascontiguousarray"
       )
     self._descriptor = os.open(self._path, os.O_RDONLY)
     weakref.finalize(self, os.close, self._descriptor)
