@@ -25,6 +25,7 @@ class Progress:
       bar_format="{desc}  {percentage:3.0f}%|{bar:20}| {elapsed}, "
       + ("{remaining} left" if terminal else "{remaining} left\n"),
       mininterval=0.2 if terminal else 5.0,
+      miniters=1,
       smoothing=0.1,
       disable=not trials,
     )
@@ -59,7 +60,7 @@ class Progress:
       f"{self._finished}/{self._num_trials} trials, {len(trials)} of"
       f" {first['objective']}: epoch {epoch}/{first['num_epochs']},"
       f" best loss {best}",
-      refresh=False,
+      refresh=self._bar.n == 0,
     )
     self._bar.update(len(trials))
 
