@@ -25,7 +25,7 @@ from ae_jax.program import (
   stack,
 )
 
-_CACHE_BYTES = 1 << 21  # of one core of a CPU
+_CACHE_BYTES = 1 << 20  # of one core of a CPU
 _WORTH_SECONDS = 60.0  # shorter groups are trained before measuring would pay
 _GAIN = 0.9  # another layout must take less than this share of the time
 _ROUNDS = 3
