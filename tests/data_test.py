@@ -180,7 +180,7 @@ def test_a_cache_that_cannot_be_written_is_done_without(
   monkeypatch.setattr(os, "replace", full)
   dataset = data.load(data_dir=data_dir)
   np.testing.assert_array_equal(dataset.train, digits.train)
-  assert not list(folder.glob("ae_jax-train-image.npy*"))
+  assert not list(folder.glob("*train-image*"))
 
 
 def test_two_processes_prepare_digits_at_once(tmp_path):
@@ -228,6 +228,28 @@ def test_a_prepared_dataset_needs_no_builder(digits, data_dir, tmp_path):
   np.testing.assert_array_equal(dataset.train, digits.train)
 
 
+def test_a_dataset_can_be_streamed(digits, data_dir, tmp_path, monkeypatch):
+  for folder in data_dir, tmp_path:  # stored before, and anew
+    streamed = data.load(data_dir=folder, stream=True)
+    rows = streamed.stream[np.arange(streamed.num_train)]
+    np.testing.assert_array_equal(rows, digits.train)
+    np.testing.assert_array_equal(streamed.test, digits.test)
+    np.testing.assert_array_equal(streamed.train_labels, digits.train_labels)
+
+  (tmp_path / "digits" / "1.0.0" / "ae_jax-train-image.npy").unlink()
+
+  def read_only(path):
+    raise OSError(30, "Read-only file system")
+
+  monkeypatch.setattr(tfds_source, "replacing", read_only)
+  check_fails(
+    "cannot be streamed: .*Read-only.*another data.data_dir",
+    data.load,
+    data_dir=tmp_path,
+    stream=True,
+  )
+
+
 @pytest.mark.parametrize(
   ("name", "match"),
   [
@@ -263,7 +285,7 @@ def test_preparing_without_tensorflow(monkeypatch, tmp_path):
 def test_a_dataset_larger_than_memory(digits, data_dir, monkeypatch):
   memory = types.SimpleNamespace(available=100_000)
   monkeypatch.setattr(tfds_source.psutil, "virtual_memory", lambda: memory)
-  check_fails("digits takes .* GiB of memory", data.load, data_dir=data_dir)
+  check_fails("digits takes .*give data.stream", data.load, data_dir=data_dir)
 
 
 def test_a_dataset_prepared_in_a_format_for_tensorflow(

@@ -88,7 +88,6 @@ def test_the_stream_has_the_values_of_the_dataset(stored, standardize):
     ({"seed": -1}, "seed=-1"),
     ({"test_fraction": 1.5}, "test_fraction=1.5"),
     ({"test_fraction": float("nan")}, "test_fraction=nan"),
-    ({"path": None}, "data.stream needs data.path"),
   ],
 )
 def test_mistakes_are_told(tmp_path, options, message):

@@ -4,6 +4,7 @@ import functools
 import os
 import pathlib
 
+import numpy as np
 import psutil  # type: ignore[import-untyped]
 
 from ae_jax.data import files
@@ -63,8 +64,8 @@ def load(
       test set; strictly between 0 and 1.
     seed: which examples are held out.
     standardize: gives `(x - mean) / std` per feature, see `from_arrays`.
-    stream: trains from the `.npy` of `path`, which may be larger than memory,
-      see `on_disk.from_file`.
+    stream: trains on data that may be larger than memory, of TFDS or the
+      `.npy` of `path`; see `on_disk.from_file`.
 
   Returns:
     The dataset.
@@ -91,15 +92,19 @@ def load(
       "data.labels_path, data.test_path and data.test_labels_path need "
       "data.path"
     )
-  elif stream:
-    raise UsageError("data.stream needs data.path, a .npy file")
   else:
     # Here, because TensorFlow Datasets takes a while to import.
     from ae_jax.data import tfds_source
 
     arrays = tfds_source.read(
-      name, download_dir=download_dir, data_dir=data_dir
+      name,
+      download_dir=download_dir,
+      data_dir=data_dir,
+      in_memory=not stream,
     )
+    if isinstance(train := arrays["train"], np.memmap):
+      make = functools.partial(from_file, str(train.filename))
+      del arrays["train"]
   return make(
     **arrays,
     name=name,

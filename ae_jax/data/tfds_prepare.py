@@ -40,15 +40,13 @@ def prepare(
   if _is_prepared(builder):
     return
   root = pathlib.Path(builder.data_dir_root)
-  try:
-    root.mkdir(parents=True, exist_ok=True)
-    lock = (root / f".{builder.name}.lock").open("w")
-  except OSError as error:
-    raise UsageError(
-      f"cannot write to data.data_dir={root}: {error.strerror}"
-    ) from error
-  with lock:
-    fcntl.flock(lock, fcntl.LOCK_EX)  # closing the file gives it back
+  with contextlib.ExitStack() as stack:
+    try:
+      stack.enter_context(locked(builder))
+    except OSError as error:
+      raise UsageError(
+        f"cannot write to data.data_dir={root}: {error.strerror}"
+      ) from error
     if _is_prepared(builder):
       return
     if pathlib.Path(builder.data_dir).exists():
@@ -67,6 +65,20 @@ def prepare(
         )
     except Exception as error:  # builders fail in every way there is
       raise UsageError(explain(builder.name, error)) from error
+
+
+@contextlib.contextmanager
+def locked(builder: tfds.core.DatasetBuilder) -> Iterator[None]:
+  """Keeps other processes from preparing the same dataset.
+
+  Raises:
+    OSError: nothing can be written where datasets are prepared.
+  """
+  root = pathlib.Path(builder.data_dir_root)
+  root.mkdir(parents=True, exist_ok=True)
+  with (root / f".{builder.name}.lock").open("w") as lock:
+    fcntl.flock(lock, fcntl.LOCK_EX)  # closing the file gives it back
+    yield
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""A TFDS name -> arrays in memory, cached as `.npy` beside the dataset."""
+"""A TFDS name -> arrays, kept as `.npy` beside the dataset."""
 
 import contextlib
 import difflib
@@ -7,7 +7,7 @@ import math
 import os
 import pathlib
 import re
-import uuid
+from collections.abc import Iterator
 
 import numpy as np
 import psutil  # type: ignore[import-untyped]
@@ -15,6 +15,7 @@ import tensorflow_datasets as tfds
 import tqdm
 from tensorflow_datasets.core import read_only_builder, registered
 
+from ae_jax.atomic import replacing
 from ae_jax.data import digits, mnist, tfds_prepare
 from ae_jax.types import UsageError
 
@@ -33,6 +34,7 @@ def read(
   *,
   download_dir: str | os.PathLike[str] | None = None,
   data_dir: str | os.PathLike[str] | None = None,
+  in_memory: bool = True,
 ) -> dict[str, np.ndarray]:
   """Reads the arrays that `from_arrays` takes, as far as a dataset has them.
 
@@ -45,6 +47,7 @@ def read(
       None downloads them.
     data_dir: where datasets are prepared; None means `TFDS_DATA_DIR`, or else
       `~/tensorflow_datasets`.
+    in_memory: False maps `train` from its file, an `np.memmap`.
 
   Returns:
     `train`; `test` (the split `test`, else `validation`) if there is one; and
@@ -63,10 +66,12 @@ def read(
   tfds_prepare.prepare(builder, cache)
   builder = _builder(name, root)  # one that knows the prepared splits
   splits = _splits(name, builder.info.splits)
-  _check_memory(name, builder.info, list(splits.values()), x)
+  mapped = () if in_memory else ("train",)
+  in_memory_splits = [s for role, s in splits.items() if role not in mapped]
+  _check_memory(name, builder.info, in_memory_splits, x)
   arrays = {}
   for role, split in splits.items():
-    arrays[role], labels = _read_split(builder, split, x, y)
+    arrays[role], labels = _read_split(builder, split, x, y, role in mapped)
     if labels is not None:
       arrays[f"{role}_labels"] = labels
   return arrays
@@ -168,30 +173,77 @@ def _check_memory(
   if needed > available:
     raise UsageError(
       f"{name} takes {needed / 2**30:.1f} GiB of memory, and "
-      f"{available / 2**30:.1f} GiB are free: choose a smaller dataset"
+      f"{available / 2**30:.1f} GiB are free: give data.stream=True"
     )
 
 
 @tfds_prepare.quiet()
 def _read_split(
-  builder: tfds.core.DatasetBuilder, split: str, x: str, y: str | None
+  builder: tfds.core.DatasetBuilder,
+  split: str,
+  x: str,
+  y: str | None,
+  mapped: bool,
 ) -> tuple[np.ndarray, np.ndarray | None]:
-  """Reads x and y of one split from the cache, or else fills the cache."""
+  """Reads x and y of one split from their files, which it makes if need be."""
   keys = [x] if y is None else [x, y]
   folder = pathlib.Path(builder.data_dir)
   paths = {key: folder / f"ae_jax-{split}-{key}.npy" for key in keys}
+
+  def load() -> tuple[np.ndarray, np.ndarray | None]:
+    arrays = {
+      key: np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
+      for key, path in paths.items()
+    }
+    return arrays[x], None if y is None else np.asarray(arrays[y])
+
+  with contextlib.suppress(OSError, ValueError, EOFError):  # absent or damaged
+    return load()
   try:
-    arrays = {key: np.load(paths[key], allow_pickle=False) for key in keys}
-  except (OSError, ValueError, EOFError):  # absent or damaged
-    arrays = _decode(builder, split, keys)
-    for key in keys:
-      _save(paths[key], arrays[key])
-  return arrays[x], None if y is None else arrays[y]
+    with tfds_prepare.locked(builder):
+      with contextlib.suppress(OSError, ValueError, EOFError):
+        return load()  # another process was faster
+      _store(builder, split, paths)
+    return load()
+  except OSError as error:  # a folder that may only be read, say
+    if mapped:
+      raise UsageError(
+        f"{builder.name} cannot be streamed: no file can be written to {folder}"
+        f" ({error.strerror}); choose another data.data_dir"
+      ) from error
+  blocks = [*_decode(builder, split, keys)]
+  x_values, *labels = (np.concatenate([b[key] for b in blocks]) for key in keys)
+  return x_values, labels[0] if labels else None
+
+
+def _store(
+  builder: tfds.core.DatasetBuilder,
+  split: str,
+  paths: dict[str, pathlib.Path],
+) -> None:
+  """Writes features of a split as `.npy` files, a block at a time."""
+  features = builder.info.features
+  num_examples = builder.info.splits[split].num_examples
+  with contextlib.ExitStack() as stack:
+    files = {
+      key: stack.enter_context(replacing(path)) for key, path in paths.items()
+    }
+    for key, file in files.items():
+      header = {
+        "descr": np.dtype(features[key].np_dtype).str,
+        "fortran_order": False,
+        "shape": (num_examples, *features[key].shape),
+      }
+      np.lib.format.write_array_header_1_0(file, header)
+    for block in _decode(builder, split, [*paths]):
+      for key, file in files.items():
+        file.write(block[key].tobytes())
 
 
 def _decode(
   builder: tfds.core.DatasetBuilder, split: str, keys: list[str]
-) -> dict[str, np.ndarray]:
+) -> Iterator[dict[str, np.ndarray]]:
+  """Decodes features of a split, a block of examples at a time."""
   try:
     source = builder.as_data_source(split)
   except NotImplementedError as error:
@@ -201,25 +253,11 @@ def _decode(
       "choose another data.data_dir"
     ) from error
   features = builder.info.features
-  arrays = {
-    key: np.empty((len(source), *features[key].shape), features[key].np_dtype)
-    for key in keys
-  }
-  blocks = range(0, len(source), _BLOCK)
-  for start in tqdm.tqdm(blocks, f"reading {builder.name} {split}", delay=2):
+  starts = range(0, len(source), _BLOCK)
+  for start in tqdm.tqdm(starts, f"reading {builder.name} {split}", delay=2):
     block = range(start, min(start + _BLOCK, len(source)))
-    for i, row in zip(block, source.__getitems__(block), strict=True):
-      for key in keys:
-        arrays[key][i] = row[key]
-  return arrays
-
-
-def _save(path: pathlib.Path, array: np.ndarray) -> None:
-  temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
-  with contextlib.suppress(OSError):  # a folder that may only be read, say
-    try:
-      with temporary.open("wb") as file:
-        np.save(file, array, allow_pickle=False)
-      os.replace(temporary, path)
-    finally:
-      temporary.unlink(missing_ok=True)
+    rows = source.__getitems__(block)
+    yield {
+      key: np.stack([row[key] for row in rows]).astype(features[key].np_dtype)
+      for key in keys
+    }
