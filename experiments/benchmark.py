@@ -34,11 +34,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-from absl import app, flags, logging
+from absl import flags
 
 from ae_jax.atomic import replacing
 from ae_jax.objectives import OBJECTIVES
 from ae_jax.types import UsageError
+from experiments import start
 from experiments.benchmarks import (
   contractive,
   data_path,
@@ -77,16 +78,8 @@ class Run(NamedTuple):
 
 def main(argv: Sequence[str]) -> None:
   """Runs the program; exits with 2 and one line at a mistake of the user."""
-  logging.set_verbosity(logging.WARNING)
-  if {"-h", "--help", "--helpfull"} & {*argv}:
-    print(__doc__)
-    return
   use_all_cores()
-  try:
-    run = prepare(argv)
-  except UsageError as error:
-    print(f"error: {error}", file=sys.stderr)
-    sys.exit(2)
+  run = start.checked(prepare, argv, __doc__)
   # Or compilation would take what it takes to read a file.
   jax.config.update("jax_enable_compilation_cache", run.options.quick)
   try:
@@ -140,7 +133,7 @@ def prepare(argv: Sequence[str]) -> Run:
 
 def measure(run: Run) -> dict[str, Any]:
   """Measures all sections; progress goes to stderr."""
-  start, others = time.perf_counter(), machine.Others()
+  begin, others = time.perf_counter(), machine.Others()
   peaks = [flops.peak(run.options.quick)]
   measured: dict[str, list[Row]] = {}
   total = sum(s.num_rows(run.options) for s in run.sections.values())
@@ -150,7 +143,7 @@ def measure(run: Run) -> dict[str, Any]:
     for row in section.rows(run.options):
       measured[name].append(row)
       done += 1
-      seconds = time.perf_counter() - start
+      seconds = time.perf_counter() - begin
       left = max(0, total - done) * seconds / done
       print(
         f"{seconds:4.0f} s, about {left:.0f} s left; {name}: {_labels(row)}",
@@ -165,7 +158,7 @@ def measure(run: Run) -> dict[str, Any]:
     "cores": os.cpu_count(),
     **environment(),
     **_peer_versions(run),
-    "seconds": time.perf_counter() - start,
+    "seconds": time.perf_counter() - begin,
     "cpu_share_of_others": others.share(),
     "peak_gflop_per_s": max(peaks) / 1e9,
     "peak_gflop_per_s_repeats": [peak / 1e9 for peak in peaks],
@@ -273,5 +266,4 @@ def _peer_versions(run: Run) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-  sys.path[0] = os.getcwd()
-  app.run(main, flags_parser=lambda argv: flags.FLAGS(argv[:1]) and argv)
+  start.run(main)

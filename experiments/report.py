@@ -8,37 +8,28 @@
   --picture  draws one still picture there, in the place of the page
 """
 
-import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from absl import app, flags, logging
+from absl import flags
 
 from ae_jax import data, ledger, report
 from ae_jax.types import UsageError
+from experiments import start
 
 
 def main(argv: Sequence[str]) -> None:
   """Runs the program; exits with 2 and one line at a mistake of the user."""
-  logging.set_verbosity(logging.WARNING)
-  if {"-h", "--help", "--helpfull"} & {*argv}:
-    print(__doc__)
-    return
-  try:
-    print(rebuild(argv))
-  except (UsageError, OSError) as error:
-    print(f"error: {error}", file=sys.stderr)
-    sys.exit(2)
+  print(start.checked(rebuild, argv, __doc__))
 
 
 def rebuild(argv: Sequence[str]) -> Path:
   """Writes what was asked for; returns its path.
 
   Raises:
-    UsageError: a mistake on the command line, or the dataset is not, or no
-      longer, the one that the run was trained on.
-    OSError: the file cannot be written.
+    UsageError: a mistake on the command line; the dataset is not, or no
+      longer, the one that the run was trained on; or a file that cannot be
+      written.
   """
   values = flags.FlagValues()
   values.set_gnu_getopt(True)
@@ -52,16 +43,17 @@ def rebuild(argv: Sequence[str]) -> Path:
     raise UsageError(f"name one run directory; got {len(folders)}")
   workdir = Path(folders[0]).expanduser().absolute()
   dataset = _dataset(workdir)
-  if values.picture is None:
-    return report.write(workdir, dataset, by=values.by)
-  path = Path(values.picture).expanduser().absolute()
-  if path.suffix != ".png":
-    raise UsageError(f"--picture must end in .png; got {values.picture}")
   try:
+    if values.picture is None:
+      return report.write(workdir, dataset, by=values.by)
+    path = Path(values.picture).expanduser().absolute()
+    if path.suffix != ".png":
+      raise UsageError(f"--picture must end in .png; got {values.picture}")
     report.write_picture(workdir, dataset, path, by=values.by)
+    return path
   except OSError as error:
-    raise UsageError(f"cannot write {path}: {error.strerror}") from error
-  return path
+    what = values.picture or workdir / report.REPORT
+    raise UsageError(f"cannot write {what}: {error.strerror}") from error
 
 
 def _dataset(workdir: Path) -> data.Dataset:
@@ -78,5 +70,4 @@ def _dataset(workdir: Path) -> data.Dataset:
 
 
 if __name__ == "__main__":
-  sys.path[0] = os.getcwd()
-  app.run(main, flags_parser=lambda argv: flags.FLAGS(argv[:1]) and argv)
+  start.run(main)

@@ -18,7 +18,6 @@ grid, only what is new.
 import dataclasses
 import hashlib
 import json
-import os
 import sys
 import time
 from collections.abc import Collection, Sequence
@@ -26,7 +25,6 @@ from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
 import numpy as np
-from absl import app, flags, logging
 from ml_collections import ConfigDict
 
 from ae_jax import checkpoints, data, grid, ledger, report, sweep
@@ -39,7 +37,7 @@ from ae_jax.layout import Choice
 from ae_jax.program import Chunk
 from ae_jax.training import batching
 from ae_jax.types import UsageError
-from experiments import layouts, tensorboard
+from experiments import layouts, start, tensorboard
 from experiments.environment import environment, use_all_cores
 from experiments.flags import parse
 from experiments.progress import Progress
@@ -70,16 +68,8 @@ class Cost:
 
 def main(argv: Sequence[str]) -> None:
   """Runs the program; exits with 2 and one line at a mistake of the user."""
-  logging.set_verbosity(logging.WARNING)  # Orbax reports each step of a save
-  if {"-h", "--help", "--helpfull"} & {*argv}:
-    print(__doc__)
-    return
   use_all_cores()
-  try:
-    run = prepare(argv)
-  except UsageError as error:
-    print(f"error: {error}", file=sys.stderr)
-    sys.exit(2)
+  run = start.checked(prepare, argv, __doc__)
   try:
     with run.lock:
       train(run)
@@ -124,7 +114,7 @@ def prepare(argv: Sequence[str]) -> Run:
 
 def train(run: Run) -> None:
   """Trains what is missing, keeps each chunk at once, prints the table."""
-  start = time.perf_counter()
+  begin = time.perf_counter()
   if run.dataset.standardization is not None:
     ledger.write_standardization(run.workdir, run.dataset.standardization)
   done = ledger.read_rows(run.workdir)
@@ -138,7 +128,7 @@ def train(run: Run) -> None:
   )
   cost = _train_missing(run, done, new)
   _report(run)
-  print(f"{len(new)} trained in {time.perf_counter() - start:.1f} s")
+  print(f"{len(new)} trained in {time.perf_counter() - begin:.1f} s")
   if new:
     print(
       f"compiling: {cost.compiling:.1f} s; training: {cost.training:.1f} s at"
@@ -300,5 +290,4 @@ def _workdir(
 
 
 if __name__ == "__main__":
-  sys.path[0] = os.getcwd()  # a user's modules are there, and not beside this
-  app.run(main, flags_parser=lambda argv: flags.FLAGS(argv[:1]) and argv)
+  start.run(main)

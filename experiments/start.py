@@ -1,0 +1,36 @@
+"""How a program starts: help, checks, one line at a mistake."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from absl import app, flags, logging
+
+from ae_jax.types import UsageError
+
+_T = TypeVar("_T")
+
+
+def checked(
+  prepare: Callable[[Sequence[str]], _T], argv: Sequence[str], usage: str
+) -> _T:
+  """Calls `prepare(argv)`, which finds every mistake of the user.
+
+  Exits with 0 where help is asked for, with 2 and one line at a mistake.
+  """
+  logging.set_verbosity(logging.WARNING)  # Orbax reports each step of a save
+  if {"-h", "--help", "--helpfull"} & {*argv}:
+    print(usage)
+    sys.exit()
+  try:
+    return prepare(argv)
+  except UsageError as error:
+    print(f"error: {error}", file=sys.stderr)
+    sys.exit(2)
+
+
+def run(main: Callable[[Sequence[str]], None]) -> None:
+  """Runs a program, which reads its own flags."""
+  sys.path[0] = os.getcwd()  # a user's modules are there, and not beside it
+  app.run(main, flags_parser=lambda argv: flags.FLAGS(argv[:1]) and argv)
