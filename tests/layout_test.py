@@ -89,7 +89,7 @@ def test_the_first_layout_fills_devices_then_caches():
   assert first_layout(TRIALS[:1], FEED) == Layout(1, 1)
   assert first_layout(TRIALS[:3], FEED) == Layout(2, 2)
   many = trials_of(seed=range(300))
-  assert first_layout(many, FEED) == Layout(2, 64)  # 21 KB a trial
+  assert first_layout(many, FEED) == Layout(2, 32)  # 21 KB a trial
   wide = grid.resolve([{"widths": (2000, 2000), "seed": s} for s in range(9)])
   assert first_layout(wide, FEED) == Layout(2, 2)
 
