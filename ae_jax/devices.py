@@ -4,11 +4,13 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from ae_jax.types import Array
 
+ALIGNMENT = 64  # bytes; where a CPU takes an array without a copy
 _BY_TRIAL = PartitionSpec("trials")
 _SHARED = PartitionSpec()
 
@@ -61,9 +63,12 @@ def needs_one_device(lowered: jax.stages.Lowered) -> bool:
 
 def everywhere(x: Array | np.ndarray, num_devices: int) -> Array:
   """Gives all of an array to every device; those of a CPU share one copy."""
-  on_cpu = jax.default_backend() == "cpu"
+  if jax.default_backend() == "cpu":
+    x = np.asarray(x)
+    if x.ctypes.data % ALIGNMENT:
+      x = np.asarray(jnp.asarray(x))
   return jax.device_put(
-    np.asarray(x) if on_cpu else x,
+    x,
     NamedSharding(_mesh(num_devices), _SHARED),
     may_alias=True,
   )

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from ae_jax.data.dataset import Dataset, Rows
-from ae_jax.devices import everywhere
+from ae_jax.devices import ALIGNMENT, everywhere
 from ae_jax.training import batching, order_bits
 from ae_jax.types import Array
 
@@ -176,8 +176,8 @@ class _Minibatches:
 def _aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
   """Zeros where JAX can use them without a copy."""
   num_bytes = math.prod(shape) * dtype.itemsize
-  raw = np.zeros(num_bytes + 64, np.uint8)
-  start = -raw.ctypes.data % 64
+  raw = np.zeros(num_bytes + ALIGNMENT, np.uint8)
+  start = -raw.ctypes.data % ALIGNMENT
   return raw[start : start + num_bytes].view(dtype).reshape(shape)
 
 

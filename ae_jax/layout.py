@@ -30,6 +30,7 @@ _WORTH_SECONDS = 60.0  # shorter groups are trained before measuring would pay
 _GAIN = 0.9  # another layout must take less than this share of the time
 _ROUNDS = 3
 _ROUND_SECONDS = 0.3
+_ESTIMATE_SECONDS = 0.05
 
 
 class Choice(NamedTuple):
@@ -38,10 +39,12 @@ class Choice(NamedTuple):
   Attributes:
     program: compiled.
     seconds: layout -> of a step of one trial; empty where none was measured.
+    taken: seconds that compiling and measuring took.
   """
 
   program: Program
   seconds: dict[Layout, float]
+  taken: float
 
 
 def choose(
@@ -65,19 +68,20 @@ def choose(
   Returns:
     The program, and what was measured.
   """
+  begin = time.perf_counter()
   key = _key(group, feed, memory_bytes)
-  if key in known:
-    return Choice(compile_program(group, feed, Layout(*known[key])), {})
-  best = _within(group, feed, first_layout(group, feed), memory_bytes)
+  before = known.get(key)
+  layout = first_layout(group, feed) if before is None else Layout(*before)
+  best = _within(group, feed, layout, memory_bytes)
   seconds: dict[Layout, float] = {}
-  if _estimate(best, group, feed) > _WORTH_SECONDS:
+  if before is None and _estimate(best, group, feed) > _WORTH_SECONDS:
     for direction in (_doubled, _halved, _on_one_device):
       better = _along(direction, best, group, feed, memory_bytes, seconds)
       if better is not best:
         best = better
         break
   known[key] = best.layout
-  return Choice(best, seconds)
+  return Choice(best, seconds, time.perf_counter() - begin)
 
 
 def first_layout(group: list[Trial], feed: Feed) -> Layout:
@@ -160,9 +164,10 @@ def _on_one_device(layout: Layout, num_trials: int) -> Layout | None:
 
 
 def _estimate(program: Program, group: list[Trial], feed: Feed) -> float:
-  """Seconds that the group will train, from two steps."""
+  """Seconds that the group will train, from a few steps."""
   num_steps = program.num_epochs * program.steps_per_epoch
-  return _measure(program, group, feed, at_least=0.0) * num_steps * len(group)
+  seconds = _measure(program, group, feed, at_least=_ESTIMATE_SECONDS)
+  return seconds * num_steps * len(group)
 
 
 def _measure(
@@ -189,9 +194,11 @@ def _key(group: list[Trial], feed: Feed, memory_bytes: int) -> str:
   return json.dumps(
     {
       "group": group[0].group,
+      "source": group[0].source,
       "spec": str(padded_spec(group, feed.features)),
       "trials": len(group),
       "examples": feed.num_examples,
+      "dtype": str(feed.rows(1, group[0].settings["batch_size"]).dtype),
       "feed": type(feed).__name__,
       "memory": memory_bytes,
       "devices": [d.device_kind for d in jax.local_devices()],

@@ -28,6 +28,7 @@ import json
 import os
 import re
 import sys
+import tempfile
 import time
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -179,6 +180,7 @@ def write(run: Run, result: dict[str, Any]) -> None:
       for name, rows in sections.items()
     }
   }
+  print(text)
   files = {
     "benchmark.md": text.encode(),
     "benchmark.json": json.dumps(record, indent=1).encode(),
@@ -187,7 +189,6 @@ def write(run: Run, result: dict[str, Any]) -> None:
   for name, content in files.items():
     with replacing(run.output / name) as file:
       file.write(content)
-  print(text)
   print("\n".join(str(run.output / name) for name in files))
   others = result["cpu_share_of_others"]
   if others > _BUSY:
@@ -252,6 +253,7 @@ def _output(given: str | None) -> Path:
   path = Path(given or f"runs/benchmark-{kind}-{today}").expanduser().absolute()
   try:
     path.mkdir(parents=True, exist_ok=True)
+    tempfile.TemporaryFile(dir=path).close()
   except OSError as error:
     raise UsageError(f"cannot write {path}: {error.strerror}") from error
   return path

@@ -25,7 +25,7 @@ def base() -> ConfigDict:
         "test_labels_path": config_dict.placeholder(str),
         "test_fraction": 0.2,  # held out where there is no test set
         "seed": 0,  # of that split
-        "stream": False,  # a .npy from disk, while it trains
+        "stream": False,  # larger than memory: read while it trains
         "standardize": False,  # by the training set's mean and deviation
         "data_dir": config_dict.placeholder(str),  # where TFDS keeps datasets
         "download_dir": config_dict.placeholder(str),  # files already there

@@ -31,7 +31,7 @@ def write(layouts: Mapping[str, Sequence[int]]) -> None:
   try:
     file.parent.mkdir(parents=True, exist_ok=True)
     with replacing(file) as new:
-      new.write(json.dumps(layouts, indent=1).encode())
+      new.write(json.dumps(read() | dict(layouts), indent=1).encode())
   except OSError as error:
     print(f"cannot keep the layouts in {file}: {error}", file=sys.stderr)
 

@@ -58,10 +58,13 @@ class Run(NamedTuple):
 
 @dataclasses.dataclass
 class Cost:
-  """What a run has spent: images trained on, seconds by what they went to."""
+  """What a run has spent: images trained on, seconds by what they went to.
+
+  Programs are prepared by compiling them and by trying layouts.
+  """
 
   images: int
-  compiling: float
+  preparing: float
   training: float
   measuring: dict[str, float]
 
@@ -73,6 +76,9 @@ def main(argv: Sequence[str]) -> None:
   try:
     with run.lock:
       train(run)
+  except UsageError as error:  # of rows that are read while training
+    print(f"\nerror: {error}", file=sys.stderr)
+    sys.exit(2)
   except KeyboardInterrupt:
     print("\ninterrupted: the same command goes on from here", file=sys.stderr)
     sys.exit(130)
@@ -131,9 +137,9 @@ def train(run: Run) -> None:
   print(f"{len(new)} trained in {time.perf_counter() - begin:.1f} s")
   if new:
     print(
-      f"compiling: {cost.compiling:.1f} s; training: {cost.training:.1f} s at"
-      f" {cost.images / cost.training:,.0f} images/s; measuring:"
-      f" {sum(cost.measuring.values()):.1f} s ("
+      f"preparing programs: {cost.preparing:.1f} s; training:"
+      f" {cost.training:.1f} s at {cost.images / cost.training:,.0f} images/s;"
+      f" measuring: {sum(cost.measuring.values()):.1f} s ("
       + ", ".join(f"{name} {s:.1f}" for name, s in cost.measuring.items())
       + "); the rest: files, report"
     )
@@ -154,7 +160,7 @@ def _train_missing(
 
   def on_choice(trials: list[grid.Trial], choice: Choice) -> None:
     progress.on_choice(trials, choice)
-    cost.compiling += choice.program.seconds
+    cost.preparing += choice.taken
     layouts.write(chosen)
 
   with Progress(new, len(run.measures)) as progress:

@@ -116,6 +116,7 @@ MISTAKES = {
   "no repeats": (["--repeats=0"], "repeats"),
   "stray argument": (["trials"], "unexpected argument 'trials'"),
   "unwritable": (["--output=/proc/ae_jax"], "cannot write"),
+  "unwritable, and there": (["--output=/proc"], "cannot write"),
   "empty output": (["--output="], "--output is empty"),
   "no peers": (["--peers"], "torch and pythae.*EXTRAS=peers ./launch.sh"),
 }

@@ -243,7 +243,7 @@ def test_a_dataset_can_be_streamed(digits, data_dir, tmp_path, monkeypatch):
 
   monkeypatch.setattr(tfds_source, "replacing", read_only)
   check_fails(
-    "cannot be streamed: .*Read-only.*another data.data_dir",
+    "cannot be streamed: .*cannot be made in .*Read-only",
     data.load,
     data_dir=tmp_path,
     stream=True,

@@ -2,6 +2,7 @@
 
 import jax
 import numpy as np
+import pytest
 
 from ae_jax.feed import InMemory, orders_of
 from ae_jax.training import epoch_order
@@ -37,8 +38,10 @@ def test_a_batch_larger_than_the_data_is_all_of_it():
   assert sorted(orders_of(5, 128, 1)(0, 0, 2)[1]) == [0, 1, 2, 3, 4]
 
 
-def test_devices_of_a_cpu_share_one_copy_of_the_rows():
-  rows, _ = InMemory(jax.numpy.asarray(ROWS)).reader([0], 8, 2)(1)
+@pytest.mark.parametrize("place", [jax.numpy.asarray, np.array])
+def test_devices_of_a_cpu_share_one_copy_of_the_rows(place):
+  rows, _ = InMemory(place(ROWS)).reader([0], 8, 2)(1)
+  np.testing.assert_array_equal(rows, ROWS)
   assert len(rows.addressable_shards) == 2
   if jax.default_backend() == "cpu":
     pointers = {

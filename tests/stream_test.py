@@ -10,6 +10,7 @@ from ae_jax.data.on_disk import OnDisk
 from ae_jax.feed import InMemory, Streamed, feed
 from ae_jax.program import Layout, compile_program, run_program
 from ae_jax.types import UsageError
+from experiments import sweep as program
 
 RNG = np.random.default_rng(0)
 BYTES = RNG.integers(0, 256, (500, 5, 4)).astype(np.uint8)
@@ -144,10 +145,54 @@ def test_a_file_that_ends_early_is_told(tmp_path):
   whole = (tmp_path / "x.npy").read_bytes()
   rows = OnDisk(tmp_path / "x.npy")
   (tmp_path / "x.npy").write_bytes(whole[:-1])
-  with pytest.raises(OSError, match="ends before row 499"):
+  with pytest.raises(UsageError, match="ends before row 499"):
     rows[np.array([0, 499])]
-  with pytest.raises(UsageError, match="cannot read"):
+  with pytest.raises(UsageError, match="damaged"):
     OnDisk(tmp_path / "x.npy")
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 1e300])
+def test_a_row_that_is_not_finite_is_told_when_it_is_read(
+  tmp_path, monkeypatch, capsys, bad
+):
+  monkeypatch.setattr(on_disk, "_MOST_SAMPLE", 50)
+  x = RNG.uniform(size=(500, 3))
+  np.save(tmp_path / "x.npy", x)
+  dataset = data.load(path=tmp_path / "x.npy", stream=True)
+  looked_at = np.concatenate([dataset.train, dataset.test])[:, 0]
+  x[~np.isin(x[:, 0].astype(np.float32), looked_at)] = bad
+  np.save(tmp_path / "x.npy", x)
+  with pytest.raises(SystemExit) as raised:
+    program.main(
+      [
+        "sweep.py",
+        f"--workdir={tmp_path / 'run'}",
+        f"--config.data.path={tmp_path / 'x.npy'}",
+        "--config.data.stream=True",
+        "--config.objective=autoencoder",
+        "--config.measures=",
+      ]
+    )
+  assert raised.value.code == 2
+  assert "NaN or infinite" in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("fraction", [0.5, 0.9, 0.99])
+def test_two_rows_are_left_to_train_on(tmp_path, fraction):
+  np.save(tmp_path / "x.npy", RNG.uniform(size=(10, 3)))
+  options = {"path": tmp_path / "x.npy", "test_fraction": fraction}
+  streamed, in_memory = (
+    data.load(**options, stream=stream) for stream in (True, False)
+  )
+  assert len(streamed.test) == len(in_memory.test)
+  assert streamed.num_train == len(in_memory.train)
+
+
+@pytest.mark.parametrize("content", [b"1, 2\n", b"", b"PK"])
+def test_what_is_no_array_is_told(tmp_path, content):
+  (tmp_path / "x.npy").write_bytes(content)
+  with pytest.raises(UsageError, match=r"no .npy of numbers|cannot read"):
+    data.load(path=tmp_path / "x.npy", stream=True)
 
 
 def test_a_file_by_columns_is_told(tmp_path):

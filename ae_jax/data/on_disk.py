@@ -48,11 +48,16 @@ class OnDisk:
     self._path = pathlib.Path(path).expanduser().absolute()
     try:
       stored = np.load(self._path, mmap_mode="r", allow_pickle=False)
-    except (OSError, *DAMAGED) as error:
-      raise UsageError(f"cannot read {path}: {error}") from error
+    except OSError as error:
+      reason = error.strerror or error
+      raise UsageError(f"cannot read {path}: {reason}") from error
+    except DAMAGED as error:
+      raise UsageError(f"{path} is damaged, or no .npy of numbers") from error
     is_array = isinstance(stored, np.ndarray) and stored.ndim > 0
     if not is_array or stored.dtype.kind not in "buif":
-      raise UsageError(f"{path} is no array of examples")
+      raise UsageError(
+        f"{path} cannot be streamed: give one .npy of numbers, [n, ...]"
+      )
     if not stored.flags.c_contiguous:
       raise UsageError(
         f"{path} cannot be streamed: it does not hold one example after the"
@@ -76,7 +81,7 @@ class OnDisk:
     """Reads rows, `[k, *features]`.
 
     Raises:
-      OSError: the file is shorter than it says.
+      UsageError: the file is shorter than it says, or a row is not finite.
     """
     x = np.empty((len(indices), *self.shape[1:]), self._stored)
     buffer = x.reshape(-1).view(np.uint8).data
@@ -86,8 +91,13 @@ class OnDisk:
       place = buffer[i * size : (i + 1) * size]
       at = self._offset + row * size
       if os.preadv(self._descriptor, [place], at) != size:
-        raise OSError(f"{self._path} ends before row {row}")
-    x = x.astype(self._read_as, copy=False)
+        raise UsageError(f"{self._path} ends before row {row}")
+    with np.errstate(over="ignore"):
+      x = x.astype(self._read_as, copy=False)
+    if self._stored.kind == "f" and not np.isfinite(x).all():
+      raise UsageError(
+        f"{self._path} holds values that are NaN or infinite as float32"
+      )
     if self._standardization is not None:
       return self._standardization.apply(x)
     return x
@@ -111,7 +121,8 @@ def from_file(
 
   Args:
     path: `.npy`, row-major.
-    test: as in `from_arrays`; without it at most 10,000 rows are held out.
+    test: as in `from_arrays`; without it at most 10,000 rows are held out,
+      and at least two are left to train on.
     train_labels: of all rows of the file.
     test_labels: of `test`.
     name: the dataset's name.
@@ -120,10 +131,16 @@ def from_file(
     standardize: as in `from_arrays`, by the statistics of the sample.
 
   Returns:
-    The dataset, with `stream`.
+    The dataset, with `stream`. Rows outside the sample are checked when they
+    are read.
+
+  Raises:
+    UsageError: as `from_arrays`, and where the file cannot be streamed.
   """
   check_split(test_fraction, seed)
   whole = OnDisk(path)
+  if len(whole) < 3:
+    raise UsageError(f"{path} holds {len(whole)} examples: give three or more")
   if train_labels is not None and train_labels.shape != (len(whole),):
     raise UsageError(
       f"the labels have shape {train_labels.shape}, and there are"
@@ -133,7 +150,8 @@ def from_file(
     raise UsageError("there are test labels, but no test data")
   num_test = 0
   if test is None:
-    num_test = min(max(round(test_fraction * len(whole)), 1), _MOST_TEST)
+    num_test = max(round(test_fraction * len(whole)), 1)
+    num_test = min(num_test, len(whole) - 2, _MOST_TEST)
   num_sample = min(len(whole) - num_test, _MOST_SAMPLE)
   rng = np.random.default_rng(seed)
   chosen = rng.choice(len(whole), num_test + num_sample, replace=False)

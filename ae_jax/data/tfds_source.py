@@ -208,8 +208,8 @@ def _read_split(
   except OSError as error:  # a folder that may only be read, say
     if mapped:
       raise UsageError(
-        f"{builder.name} cannot be streamed: no file can be written to {folder}"
-        f" ({error.strerror}); choose another data.data_dir"
+        f"{builder.name} cannot be streamed: its file cannot be made in"
+        f" {folder} ({error.strerror or error})"
       ) from error
   blocks = [*_decode(builder, split, keys)]
   x_values, *labels = (np.concatenate([b[key] for b in blocks]) for key in keys)

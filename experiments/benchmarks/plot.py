@@ -56,7 +56,7 @@ def plot(trials: Sequence[Row], peers: Sequence[Row], title: str) -> bytes:
   sizes = sorted({row["trials"] for row in trials})
   axes.set_xticks(sizes, map(str, sizes))
   axes.minorticks_off()
-  axes.set_xlabel("trials trained at once, K")
+  axes.set_xlabel("trials, K")
   axes.set_ylabel("trial-steps a second")
   axes.spines[["top", "right"]].set_visible(False)
   figure.suptitle(title, fontsize=10)
