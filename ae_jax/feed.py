@@ -46,9 +46,13 @@ class Feed(Protocol):
     """How many steps a reader gives at most."""
 
   def reader(
-    self, seeds: Sequence[int], batch_size: int, num_devices: int
+    self,
+    seeds: Sequence[int],
+    batch_size: int,
+    num_devices: int,
+    start: int = 0,
   ) -> Reader:
-    """Reads from the first step of training on."""
+    """Reads from a step of training on."""
 
 
 class InMemory:
@@ -77,17 +81,21 @@ class InMemory:
     return _MOST_STEPS
 
   def reader(
-    self, seeds: Sequence[int], batch_size: int, num_devices: int
+    self,
+    seeds: Sequence[int],
+    batch_size: int,
+    num_devices: int,
+    start: int = 0,
   ) -> Reader:
-    """Reads from the first step of training on."""
+    """Reads from a step of training on."""
     rows = self._on_devices(num_devices)
     orders = orders_of(self.num_examples, batch_size, len(seeds))
-    position = 0
+    position = start
 
     def read(num_steps: int) -> tuple[Array | np.ndarray, np.ndarray]:
       nonlocal position
-      start, position = position, position + num_steps
-      return rows, np.stack([orders(s, start, position) for s in seeds])
+      begin, position = position, position + num_steps
+      return rows, np.stack([orders(s, begin, position) for s in seeds])
 
     return read
 
@@ -122,15 +130,19 @@ class Streamed:
     return max(1, min(_MOST_STEPS, _BUFFER_BYTES // step_bytes))
 
   def reader(
-    self, seeds: Sequence[int], batch_size: int, num_devices: int
+    self,
+    seeds: Sequence[int],
+    batch_size: int,
+    num_devices: int,
+    start: int = 0,
   ) -> Reader:
-    """Reads from the first step of training on."""
+    """Reads from a step of training on."""
     import grain  # here, because data in memory need none
 
     orders = orders_of(self.num_examples, batch_size, len(seeds))
     most_steps = self.most_steps(len(seeds), batch_size)
     shape = self.rows(len(seeds), batch_size)
-    minibatches = _Minibatches(self._source, orders, seeds)
+    minibatches = _Minibatches(self._source, orders, seeds, start)
     steps = iter(
       grain.MapDataset.source(minibatches).to_iter_dataset(
         grain.ReadOptions(num_threads=_THREADS, prefetch_buffer_size=most_steps)
@@ -151,20 +163,23 @@ class Streamed:
 
 
 class _Minibatches:
-  """What some seeds read at each step, as a source of Grain."""
+  """What some seeds read at each step from one on, as a source of Grain."""
 
   def __init__(
     self,
     source: Rows,
     orders: Callable[[int, int, int], np.ndarray],
     seeds: Sequence[int],
+    start: int,
   ):
-    self._source, self._orders, self._seeds = source, orders, seeds
+    self._source, self._orders = source, orders
+    self._seeds, self._start = seeds, start
 
   def __len__(self) -> int:
     return np.iinfo(np.int64).max
 
-  def __getitem__(self, step: int) -> np.ndarray:
+  def __getitem__(self, index: int) -> np.ndarray:
+    step = self._start + index
     return np.stack(
       [
         self._source[self._orders(seed, step, step + 1)[0]]

@@ -13,12 +13,12 @@ from typing import NamedTuple
 
 import jax
 
+from ae_jax.chunk import Run
 from ae_jax.feed import Feed
 from ae_jax.grid import Trial
 from ae_jax.program import (
   Layout,
   Program,
-  Run,
   build,
   compile_program,
   padded_spec,
@@ -37,11 +37,13 @@ class Choice(NamedTuple):
   """What was chosen.
 
   Attributes:
+    key: what it depends on.
     program: compiled.
     seconds: layout -> of a step of one trial; empty where none was measured.
     taken: seconds that compiling and measuring took.
   """
 
+  key: str
   program: Program
   seconds: dict[Layout, float]
   taken: float
@@ -81,7 +83,7 @@ def choose(
         best = better
         break
   known[key] = best.layout
-  return Choice(best, seconds, time.perf_counter() - begin)
+  return Choice(key, best, seconds, time.perf_counter() - begin)
 
 
 def first_layout(group: list[Trial], feed: Feed) -> Layout:

@@ -14,33 +14,7 @@ from ae_jax.feed import Feed
 from ae_jax.grid import Trial
 from ae_jax.networks import Spec
 from ae_jax.training import Hyper, Trainer, TrainState, batching, trainer
-from ae_jax.types import Array, Key, Params, Terms
-
-OnEpoch = Callable[[list[Trial], int, dict[str, np.ndarray]], None]
-
-_CALL_SECONDS = 1.0  # what a call of a program is to take
-
-
-class Chunk(NamedTuple):
-  """What one run of a program has trained.
-
-  Attributes:
-    trials: its trials, in the order of the leading axis of all that follows.
-    spec: of the network, its code padded to the largest of the group.
-    params: `[trials, ...]`, padded.
-    history: term -> `[trials, num_epochs]`, means over each epoch.
-    diverged_at: `[trials]`, the step from 0; -1: none.
-    num_steps: of each trial.
-    seconds: of training, without compilation, all trials together.
-  """
-
-  trials: list[Trial]
-  spec: Spec
-  params: Params
-  history: dict[str, np.ndarray]
-  diverged_at: np.ndarray
-  num_steps: int
-  seconds: float
+from ae_jax.types import Array, Key, Terms
 
 
 class Layout(NamedTuple):
@@ -192,108 +166,6 @@ def compile_program(group: list[Trial], feed: Feed, layout: Layout) -> Program:
     memory_bytes=memory_bytes,
     seconds=time.perf_counter() - begin,
   )
-
-
-def run_program(
-  program: Program,
-  trials: list[Trial],
-  feed: Feed,
-  on_epoch: OnEpoch | None = None,
-) -> Chunk:
-  """Trains up to `program.layout.size` trials of its group."""
-  start = time.perf_counter()
-  num_steps = program.num_epochs * program.steps_per_epoch
-  history: dict[str, list[np.ndarray]] = {}
-  waiting: dict[str, np.ndarray] = {}
-  run = Run(program, trials, feed)
-  while run.num_done < num_steps:
-    terms = run.advance(num_steps - run.num_done)
-    waiting = {
-      name: np.concatenate([waiting[name], term], axis=1) if waiting else term
-      for name, term in terms.items()
-    }
-    ready = len(next(iter(waiting.values()))[0]) // program.steps_per_epoch
-    for _ in range(ready):
-      for name, term in waiting.items():
-        means = term[:, : program.steps_per_epoch].mean(
-          axis=1, dtype=np.float64
-        )
-        history.setdefault(name, []).append(means.astype(np.float32))
-        waiting[name] = term[:, program.steps_per_epoch :]
-      if on_epoch is not None:
-        last = {name: epochs[-1] for name, epochs in history.items()}
-        on_epoch(trials, len(history["loss"]), last)
-  params, diverged_at = run.result()
-  return Chunk(
-    trials=trials,
-    spec=program.spec,
-    params=params,
-    history={
-      name: np.stack(history[name], axis=1)
-      for name in sorted(history, key=lambda name: (name != "loss", name))
-    },
-    diverged_at=diverged_at,
-    num_steps=num_steps,
-    seconds=time.perf_counter() - start,
-  )
-
-
-class Run:
-  """Trials in training.
-
-  Attributes:
-    num_done: steps so far.
-  """
-
-  def __init__(self, program: Program, trials: Sequence[Trial], feed: Feed):
-    # Repeats of the last trial fill the program up; their results are dropped.
-    filled = [*trials] + [trials[-1]] * (program.layout.size - len(trials))
-    of_trials = [trial.settings["seed"] for trial in filled]
-    seeds = [*dict.fromkeys(of_trials)]
-    self._which = np.array([seeds.index(s) for s in of_trials], np.int32)
-    seeds += seeds[-1:] * (program.num_seeds - len(seeds))
-    self._read = feed.reader(seeds, program.batch_size, program.layout.devices)
-    keys, self._hyper = stack(filled)
-    self._state = program.init(keys, self._hyper)
-    self._program = program
-    self._num_trials = len(trials)
-    self._pace = 1.0
-    self.num_done = 0
-
-  def advance(self, most: int) -> dict[str, np.ndarray]:
-    """Does some steps, at most so many: about a second of them.
-
-    Returns:
-      Each term of the loss, `[trials, steps]`.
-    """
-    program = self._program
-    count = max(1, min(int(self._pace), program.most_steps, most))
-    begin = time.perf_counter()
-    rows, orders = self._read(count)
-    padding = ((0, 0), (0, program.most_steps - count), (0, 0))
-    self._state, terms = program.steps(
-      self._state,
-      self._hyper,
-      self._which,
-      rows,
-      np.pad(orders, padding),
-      np.int32(count),
-    )
-    done = {
-      name: np.asarray(term)[: self._num_trials, :count]
-      for name, term in terms.items()
-    }
-    rate = count / (time.perf_counter() - begin)
-    self._pace = min(_CALL_SECONDS * rate, 8.0 * count)
-    self.num_done += count
-    return done
-
-  def result(self) -> tuple[Params, np.ndarray]:
-    """The parameters, and the step at which a trial diverged (-1: none)."""
-    return jax.tree.map(
-      lambda x: np.asarray(x)[: self._num_trials],
-      (self._state.params, self._state.diverged_at),
-    )
 
 
 def _memory_bytes(compiled: Any) -> int:

@@ -34,7 +34,7 @@ class TensorBoard:
   def on_epoch(
     self, trials: list[Trial], epoch: int, terms: dict[str, np.ndarray]
   ) -> None:
-    """Takes the news of one epoch of one chunk, as `program.OnEpoch`."""
+    """Takes the news of one epoch of one chunk, as `chunk.OnEpoch`."""
     if epoch == 1:
       self._writers = [self._writer(trial) for trial in trials]
     for i, writer in enumerate(self._writers):

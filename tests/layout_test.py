@@ -10,10 +10,11 @@ import jax
 import numpy as np
 import pytest
 
-from ae_jax import grid, layout, program
+from ae_jax import grid, layout
+from ae_jax.chunk import run_program
 from ae_jax.feed import InMemory
 from ae_jax.layout import choose, first_layout
-from ae_jax.program import Layout, compile_program, run_program
+from ae_jax.program import Layout, compile_program
 
 ROWS = np.random.default_rng(0).uniform(size=(200, 30)).astype(np.float32)
 FEED = InMemory(ROWS)
@@ -51,7 +52,7 @@ def test_every_layout_gives_the_same_results(other):
 def test_the_length_of_a_call_changes_no_bit(monkeypatch):
   compiled = compile_program(TRIALS, FEED, Layout(2, 2))
   whole = run_program(compiled, TRIALS[:4], FEED)
-  monkeypatch.setattr(program, "_CALL_SECONDS", 0.0)  # a step a call
+  monkeypatch.setattr("ae_jax.chunk._CALL_SECONDS", 0.0)  # a step a call
   steps = run_program(compiled, TRIALS[:4], FEED)
   jax.tree.map(
     np.testing.assert_array_equal,

@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 
 from ae_jax import data, grid, sweep
+from ae_jax.chunk import run_program
 from ae_jax.data import on_disk
 from ae_jax.data.on_disk import OnDisk
 from ae_jax.feed import InMemory, Streamed, feed
-from ae_jax.program import Layout, compile_program, run_program
+from ae_jax.program import Layout, compile_program
 from ae_jax.types import UsageError
 from experiments import sweep as program
 

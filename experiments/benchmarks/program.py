@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from ae_jax import feed, grid
+from ae_jax.chunk import Run
 from ae_jax.layout import choose
-from ae_jax.program import Program, Run, build, stack
+from ae_jax.program import Program, build, stack
 from ae_jax.sweep import half_of_memory
 from experiments.benchmarks.timing import Work
 

@@ -1,0 +1,121 @@
+"""The trials that a run is training, on disk: their last two snapshots.
+
+A snapshot is one `.npz`, for its checksums are verified when it is read: what
+is damaged is told, and the one before is taken.
+"""
+
+import json
+import shutil
+import time
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ae_jax.atomic import replacing
+from ae_jax.chunk import Run, Snapshot
+from ae_jax.grid import Trial
+from ae_jax.program import Program
+
+FOLDER = "unfinished"
+
+_KEPT = 2
+_DAMAGED = (OSError, ValueError, KeyError, EOFError, TypeError, zlib.error)
+
+
+class Unfinished:
+  """Snapshots of the trials in training, one chunk of them at a time."""
+
+  def __init__(
+    self, workdir: Path, seconds: float, on_damaged: Callable[[str], None]
+  ):
+    """Looks after a run.
+
+    Args:
+      workdir: of the run.
+      seconds: training that may be lost.
+      on_damaged: is told which snapshot is passed over, in one line.
+    """
+    self._on_damaged = on_damaged
+    self._folder = workdir / FOLDER
+    self._seconds = seconds
+    self._last = time.monotonic()
+
+  def keep(self, run: Run) -> None:
+    """Saves a snapshot if the last one is old, as `chunk.OnAdvance`."""
+    if time.monotonic() - self._last >= self._seconds:
+      self.save(run)
+
+  def save(self, run: Run) -> None:
+    """Saves a snapshot.
+
+    Raises:
+      OSError: it cannot be written; those before are there still.
+    """
+    snapshot = run.snapshot()
+    self._folder.mkdir(exist_ok=True)
+    arrays: dict[str, Any] = {"of": _whose(run.program, run.trials)}
+    arrays |= {f"state/{i}": leaf for i, leaf in enumerate(snapshot.state)}
+    arrays |= {f"history/{k}": term for k, term in snapshot.history.items()}
+    arrays |= {f"rest/{k}": term for k, term in snapshot.rest.items()}
+    arrays["seconds"] = snapshot.seconds
+    with replacing(self._folder / f"{snapshot.num_done:012}.npz") as file:
+      np.savez(file, **arrays)
+    for old in self._files()[_KEPT:]:
+      old.unlink()
+    self._last = time.monotonic()
+
+  def find(self, program: Program, trials: Sequence[Trial]) -> Snapshot | None:
+    """The newest whole snapshot of these trials in this program, if any."""
+    self._last = time.monotonic()
+    for path in self._files():
+      try:
+        with (
+          path.open("rb") as file,
+          np.load(file, allow_pickle=False) as arrays,
+        ):
+          if str(arrays["of"]) == _whose(program, trials):
+            return _read(int(path.stem), arrays)
+      except (*_DAMAGED, zipfile.BadZipFile) as error:
+        self._on_damaged(f"{path} is damaged ({error}): passing over it")
+    return None
+
+  def clear(self) -> None:
+    """Removes all snapshots; their trials are trained."""
+    if self._folder.exists():
+      shutil.rmtree(self._folder)
+    self._last = time.monotonic()
+
+  def _files(self) -> list[Path]:
+    """All snapshots, the newest first."""
+    return sorted(self._folder.glob("*.npz"), reverse=True)
+
+
+def _whose(program: Program, trials: Sequence[Trial]) -> str:
+  """What a snapshot must be of, to go on from it."""
+  return json.dumps(
+    {
+      "trials": [trial.id for trial in trials],
+      "layout": program.layout,
+      "spec": str(program.spec),
+    }
+  )
+
+
+def _read(num_done: int, arrays: Mapping[str, np.ndarray]) -> Snapshot:
+  def of(kind: str) -> dict[str, np.ndarray]:
+    prefix = f"{kind}/"
+    names = [name for name in arrays if name.startswith(prefix)]
+    return {name.removeprefix(prefix): arrays[name] for name in names}
+
+  state = of("state")
+  return Snapshot(
+    num_done,
+    [state[str(i)] for i in range(len(state))],
+    of("history"),
+    of("rest"),
+    float(arrays["seconds"]),
+  )
