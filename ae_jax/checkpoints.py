@@ -1,13 +1,13 @@
-"""Trained parameters on disk: one Orbax checkpoint for each chunk.
+"""Trained trials on disk: one Orbax checkpoint for each chunk.
 
 The only file that imports Orbax. A checkpoint is one stacked tree (its cost is
-by the leaf), with a JSON that says what it holds and a checksum: Orbax itself
-restores a flipped bit without a word.
+by the leaf), with a JSON that says what it holds and a digest of the files:
+Orbax itself restores a flipped bit without a word.
 """
 
 import hashlib
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,9 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from ae_jax.grid import spec
+from ae_jax.atomic import replacing
+from ae_jax.chunk import Chunk
+from ae_jax.grid import Trial, spec
 from ae_jax.networks import Spec, autoencoder, unpad
 from ae_jax.types import Params, UsageError
 
@@ -23,31 +25,72 @@ Meta = dict[str, Any]
 
 FOLDER = "checkpoints"
 
+_DIGEST = "sha256"  # written last: without it a checkpoint is not there
 
-def save(directory: Path, step: int, params: Params, meta: Meta) -> None:
-  """Writes parameters, in the place of whatever was there.
+
+def save(workdir: Path, chunk: Chunk) -> None:
+  """Writes a chunk, in the place of whatever began with the same trial.
 
   Args:
-    directory: of this checkpoint alone; absolute.
-    step: number of epochs that the parameters have seen.
-    params: a tree of arrays.
-    meta: `features`, the padded `latent_size`, and `trials`, the id and the
-      settings of each.
+    workdir: of the run; absolute.
+    chunk: what has been trained.
 
   Raises:
     RuntimeError: Orbax declined to save.
   """
+  directory = _directory(workdir, chunk.trials)
+  meta = {
+    "features": chunk.spec.features,
+    "latent_size": chunk.spec.latent_size,
+    "trials": [{"id": t.id, "settings": t.settings} for t in chunk.trials],
+    "history": {name: term.tolist() for name, term in chunk.history.items()},
+    "diverged_at": chunk.diverged_at.tolist(),
+    "num_steps": chunk.num_steps,
+    "seconds": chunk.seconds,
+  }
+  step = chunk.trials[0].settings["num_epochs"]
   shutil.rmtree(directory, ignore_errors=True)
   with _manager(directory) as manager:
     saved = manager.save(
       step,
       args=ocp.args.Composite(
-        params=ocp.args.StandardSave(params),
-        meta=ocp.args.JsonSave(meta | {"sha256": checksum(params)}),
+        params=ocp.args.StandardSave(chunk.params),
+        meta=ocp.args.JsonSave(meta),
       ),
     )
   if not saved:
     raise RuntimeError(f"Orbax did not save step {step} in {directory}")
+  with replacing(directory / _DIGEST) as file:
+    file.write(_digest(directory).encode())
+
+
+def find(workdir: Path, trials: Sequence[Trial], padded: Spec) -> Chunk | None:
+  """The chunk of these very trials, if it was saved.
+
+  Args:
+    workdir: of the run; absolute.
+    trials: all of the chunk.
+    padded: their network, as `Chunk.spec`.
+
+  Raises:
+    UsageError: it is damaged.
+  """
+  directory = _directory(workdir, trials)
+  meta = _read_meta(directory)
+  ids = [trial.id for trial in trials]
+  if meta is None or [trial["id"] for trial in meta["trials"]] != ids:
+    return None
+  return Chunk(
+    trials=[*trials],
+    spec=padded,
+    params=_read_params(directory, meta),
+    history={
+      name: np.array(term, np.float32) for name, term in meta["history"].items()
+    },
+    diverged_at=np.array(meta["diverged_at"], np.int32),
+    num_steps=meta["num_steps"],
+    seconds=meta["seconds"],
+  )
 
 
 def load(
@@ -63,50 +106,34 @@ def load(
     id -> the network of the trial's own latent size, and its parameters.
 
   Raises:
-    UsageError: there is no such trial, or its checksum says that its
-      checkpoint is damaged.
+    UsageError: there is no such trial, or its checkpoint is damaged.
   """
   loaded: dict[str, tuple[Spec, Params]] = {}
   for directory in sorted((workdir / FOLDER).absolute().glob("*/")):
     if loaded.keys() >= {*trial_ids}:
       break
-    with _manager(directory) as manager:
-      if manager.latest_step() is None:  # killed while it was saved
-        continue
-      meta = _read(manager, meta=ocp.args.JsonRestore())["meta"]
-      settings = {trial["id"]: trial["settings"] for trial in meta["trials"]}
-      wanted = {*trial_ids} & settings.keys()
-      if not wanted:
-        continue
-      first, features = [*settings.values()][0], tuple(meta["features"])
-      padded = autoencoder(spec(first, features, meta["latent_size"]))
-      like = jax.eval_shape(
-        jax.vmap(padded.init),
-        jax.random.split(jax.random.key(0), len(settings)),
-      )
-      params = _read(manager, params=ocp.args.StandardRestore(like))["params"]
-    if meta["sha256"] != checksum(params):
-      raise UsageError(f"the checkpoint in {directory} is damaged")
+    meta = _read_meta(directory)
+    if meta is None:
+      continue
+    settings = {trial["id"]: trial["settings"] for trial in meta["trials"]}
+    wanted = {*trial_ids} & settings.keys()
+    if not wanted:
+      continue
+    params = _read_params(directory, meta)
     for i, (trial_id, own) in enumerate(settings.items()):
       if trial_id in wanted:
         size = own["latent_size"]
         one = jax.tree.map(lambda p, i=i: np.asarray(p[i]), params)
-        loaded[trial_id] = (spec(own, features, size), unpad(one, size))
+        own_spec = spec(own, tuple(meta["features"]), size)
+        loaded[trial_id] = (own_spec, unpad(one, size))
   missing = {*trial_ids} - loaded.keys()
   if missing:
     raise UsageError(f"workdir {workdir} has no trained trial {min(missing)!r}")
   return loaded
 
 
-def checksum(params: Params) -> str:
-  """SHA-256 over names, shapes and bytes of all leaves."""
-  digest = hashlib.sha256()
-  for path, leaf in jax.tree_util.tree_leaves_with_path(params):
-    leaf = np.asarray(leaf)
-    name = f"{jax.tree_util.keystr(path)} {leaf.shape} {leaf.dtype}"
-    digest.update(name.encode())
-    digest.update(leaf.tobytes())
-  return digest.hexdigest()
+def _directory(workdir: Path, trials: Sequence[Trial]) -> Path:
+  return workdir / FOLDER / trials[0].id
 
 
 def _manager(directory: Path) -> ocp.CheckpointManager:
@@ -114,6 +141,46 @@ def _manager(directory: Path) -> ocp.CheckpointManager:
   return ocp.CheckpointManager(directory, options=options)
 
 
+def _read_meta(directory: Path) -> Meta | None:
+  """What a checkpoint says that it holds; None where none was finished.
+
+  Raises:
+    UsageError: it is damaged. Orbax would tell it in hundreds of lines.
+  """
+  try:
+    said = (directory / _DIGEST).read_text()
+  except FileNotFoundError:
+    return None
+  if said != _digest(directory):
+    raise UsageError(f"the checkpoint in {directory} is damaged")
+  with _manager(directory) as manager:
+    return _read(manager, meta=ocp.args.JsonRestore())["meta"]
+
+
+def _read_params(directory: Path, meta: Meta) -> Params:
+  """The parameters of a checkpoint, `[trials, ...]`."""
+  first, features = meta["trials"][0]["settings"], tuple(meta["features"])
+  padded = autoencoder(spec(first, features, meta["latent_size"]))
+  like = jax.eval_shape(
+    jax.vmap(padded.init),
+    jax.random.split(jax.random.key(0), len(meta["trials"])),
+  )
+  with _manager(directory) as manager:
+    params = _read(manager, params=ocp.args.StandardRestore(like))["params"]
+  return jax.tree.map(np.asarray, params)
+
+
 def _read(manager: ocp.CheckpointManager, **items: Any) -> Any:
   step = manager.latest_step()
   return manager.restore(step, args=ocp.args.Composite(**items))
+
+
+def _digest(directory: Path) -> str:
+  """SHA-256 over names and contents of all files of a checkpoint."""
+  digest = hashlib.sha256()
+  for path in sorted(directory.glob("*/*/**/*")):
+    if path.is_file():
+      digest.update(f"{path.relative_to(directory)}".encode())
+      with path.open("rb") as file:
+        digest.update(hashlib.file_digest(file, "sha256").digest())
+  return digest.hexdigest()

@@ -5,7 +5,10 @@ import numpy as np
 import pytest
 
 import ae_jax
-from ae_jax import checkpoints, grid, sweep
+from ae_jax import checkpoints, grid
+from ae_jax.chunk import run_program
+from ae_jax.feed import InMemory
+from ae_jax.program import Layout, compile_program
 from ae_jax.types import UsageError
 from experiments import sweep as program
 
@@ -53,30 +56,56 @@ def test_unknown_trial(run):
     checkpoints.load(run, ["abc"])
 
 
-def test_a_changed_bit_is_noticed(tmp_path):
-  (trained,) = sweep.run([{"num_epochs": 1, "latent_size": 3}], X, measures=())
-  (trial,) = grid.resolve([{"num_epochs": 1, "latent_size": 3}])
-  stacked = jax.tree.map(lambda p: p[None], trained.params)
-  meta = {
-    "features": [6],
-    "latent_size": 3,
-    "trials": [{"id": trial.id, "settings": trial.settings}],
-  }
-  directory = tmp_path / checkpoints.FOLDER / "a"
-  checkpoints.save(directory, 1, stacked, meta)
-  ((_, params),) = checkpoints.load(tmp_path, [trial.id]).values()
-  jax.tree.map(np.testing.assert_array_equal, params, trained.params)
+@pytest.fixture
+def saved(tmp_path):
+  """A chunk on disk."""
+  trials = grid.resolve(
+    [{"num_epochs": 2, "latent_size": size} for size in (3, 2)]
+  )
+  feed = InMemory(X)
+  chunk = run_program(compile_program(trials, feed, Layout(1, 2)), trials, feed)
+  checkpoints.save(tmp_path, chunk)
+  return chunk
 
-  kernel = stacked["encoder"]["code"]["kernel"]
-  changed = kernel.copy()
-  changed.view(np.uint32)[0, 0, 0] ^= 1
-  honest = checkpoints.checksum(stacked)
-  stacked["encoder"]["code"]["kernel"] = changed
-  assert checkpoints.checksum(stacked) != honest
-  checkpoints.save(directory, 1, stacked, meta)
-  with pytest.MonkeyPatch.context() as patch:
-    # What is on disk claims the checksum of the unchanged parameters.
-    patch.setattr(checkpoints, "checksum", lambda params: honest)
-    checkpoints.save(directory, 1, stacked, meta)
-  with pytest.raises(UsageError, match="is damaged"):
-    checkpoints.load(tmp_path, [trial.id])
+
+def test_a_chunk_is_found_again_to_the_bit(saved, tmp_path):
+  found = checkpoints.find(tmp_path, saved.trials, saved.spec)
+  assert found.trials == saved.trials
+  assert found[-2:] == saved[-2:]
+  jax.tree.map(
+    np.testing.assert_array_equal,
+    (found.params, found.history, found.diverged_at),
+    (saved.params, saved.history, saved.diverged_at),
+  )
+  assert checkpoints.find(tmp_path, saved.trials[:1], saved.spec) is None
+  assert checkpoints.find(tmp_path, saved.trials[1:], saved.spec) is None
+
+
+FILES = [
+  "params/_METADATA",
+  "params/manifest.ocdbt",
+  "params/d/*",
+  "meta/metadata",
+]
+
+
+@pytest.mark.parametrize("file", FILES)
+@pytest.mark.parametrize("damage", ["truncated", "absent", "flipped"])
+def test_damage_is_told_in_one_line(saved, tmp_path, file, damage):
+  path, *_ = tmp_path.glob(f"{checkpoints.FOLDER}/*/*/{file}")
+  content = path.read_bytes()
+  middle = len(content) // 2
+  match damage:
+    case "truncated":
+      path.write_bytes(content[:middle])
+    case "absent":
+      path.unlink()
+    case "flipped":
+      flipped = bytes([content[middle] ^ 1])
+      path.write_bytes(content[:middle] + flipped + content[middle + 1 :])
+  for call in (
+    lambda: checkpoints.load(tmp_path, [saved.trials[1].id]),
+    lambda: checkpoints.find(tmp_path, saved.trials, saved.spec),
+  ):
+    with pytest.raises(UsageError, match="^the checkpoint in .* is damaged$"):
+      call()
