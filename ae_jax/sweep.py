@@ -23,6 +23,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from ae_jax.chunk import Chunk, OnAdvance, OnEpoch, Snapshot, run_program
 from ae_jax.data import Dataset, from_arrays, to_float, value_range
 from ae_jax.evaluation.baselines import Baselines, baselines
 from ae_jax.evaluation.evaluate import Measured, OnMeasured, evaluate
@@ -33,18 +34,14 @@ from ae_jax.grid import RESERVED, Trial, resolve
 from ae_jax.layout import Choice, choose
 from ae_jax.networks import autoencoder, unpad
 from ae_jax.objectives import OBJECTIVES
-from ae_jax.program import (
-  Chunk,
-  OnEpoch,
-  build,
-  run_program,
-  stack,
-)
+from ae_jax.program import Program, build, stack
 from ae_jax.trained import Trained
 from ae_jax.types import UsageError
 
 Row = dict[str, Any]
 OnChoice = Callable[[list[Trial], Choice], None]
+# Trials of a program -> what there is of them: trained, in training or nothing.
+Resume = Callable[[Program, list[Trial]], Chunk | Snapshot | None]
 
 
 def run(
@@ -132,6 +129,8 @@ def train_chunks(
   layouts: MutableMapping[str, Sequence[int]] | None = None,
   on_choice: OnChoice | None = None,
   on_epoch: OnEpoch | None = None,
+  on_advance: OnAdvance | None = None,
+  resume: Resume | None = None,
 ) -> Iterator[Chunk]:
   """Trains all trials but those that are done, a chunk at a time.
 
@@ -148,6 +147,8 @@ def train_chunks(
     on_choice: called with the trials of a group that are to be trained and
       the choice of their program.
     on_epoch: called with trials, epoch and mean terms after each epoch.
+    on_advance: called about every second with what is training.
+    resume: where the trials of a chunk go on.
 
   Yields:
     Each chunk as soon as it is trained.
@@ -163,7 +164,14 @@ def train_chunks(
     size = choice.program.layout.size
     for start in range(0, len(missing), size):
       part = missing[start : start + size]
-      yield run_program(choice.program, part, feed, on_epoch)
+      found = None if resume is None else resume(choice.program, part)
+      yield (
+        found
+        if isinstance(found, Chunk)
+        else run_program(
+          choice.program, part, feed, on_epoch, on_advance, found
+        )
+      )
 
 
 def rows(chunk: Chunk, measured: Measured, beside: Baselines) -> list[Row]:

@@ -34,6 +34,8 @@ def base() -> ConfigDict:
       "sweep": {},
       # What trained models are measured by; fewer take less time.
       "measures": tuple(FAMILIES),
+      # Training that a crash may cost; a snapshot is kept so often.
+      "snapshot_seconds": 60.0,
       "tensorboard": False,  # also write learning curves for TensorBoard
       # What one program may take; half of the device's (CPU: the machine's).
       "memory_gb": config_dict.placeholder(float),

@@ -1,4 +1,8 @@
-"""Layouts of programs that were measured before, kept beside compiled ones."""
+"""Layouts of programs that were measured before, kept on disk.
+
+They are beside the compiled programs, for all runs, and in the folder of a run,
+so that it goes on as it began.
+"""
 
 import json
 import os
@@ -9,11 +13,30 @@ from pathlib import Path
 from ae_jax.atomic import replacing
 from ae_jax.program import Layout
 
+_NAME = "layouts.json"
 
-def read() -> dict[str, Sequence[int]]:
-  """The layouts of before; none where JAX has no compilation cache."""
-  file = _file()
-  if file is None or not file.exists():
+
+def read(workdir: Path) -> dict[str, Sequence[int]]:
+  """The layouts of this run; of others what it has not."""
+  layouts: dict[str, Sequence[int]] = {}
+  for file in reversed(_files(workdir)):
+    layouts |= _read(file)
+  return layouts
+
+
+def write(workdir: Path, layouts: Mapping[str, Sequence[int]]) -> None:
+  """Keeps layouts."""
+  for file in _files(workdir):
+    try:
+      file.parent.mkdir(parents=True, exist_ok=True)
+      with replacing(file) as new:
+        new.write(json.dumps(_read(file) | dict(layouts), indent=1).encode())
+    except OSError as error:
+      print(f"cannot keep the layouts in {file}: {error}", file=sys.stderr)
+
+
+def _read(file: Path) -> dict[str, Sequence[int]]:
+  if not file.exists():
     return {}
   try:
     found = json.loads(file.read_text())
@@ -23,20 +46,8 @@ def read() -> dict[str, Sequence[int]]:
     return {}
 
 
-def write(layouts: Mapping[str, Sequence[int]]) -> None:
-  """Keeps layouts, if JAX has a compilation cache."""
-  file = _file()
-  if file is None:
-    return
-  try:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(file) as new:
-      new.write(json.dumps(read() | dict(layouts), indent=1).encode())
-  except OSError as error:
-    print(f"cannot keep the layouts in {file}: {error}", file=sys.stderr)
-
-
-def _file() -> Path | None:
-  folder = os.environ.get("JAX_COMPILATION_CACHE_DIR", "")
-  is_local = folder and "://" not in folder
-  return Path(folder) / "layouts.json" if is_local else None
+def _files(workdir: Path) -> list[Path]:
+  """The run's own, and that beside JAX's compilation cache, if it has one."""
+  cache = os.environ.get("JAX_COMPILATION_CACHE_DIR", "")
+  is_local = cache and "://" not in cache
+  return [workdir / _NAME, *([Path(cache) / _NAME] if is_local else [])]

@@ -40,17 +40,20 @@ class Progress:
       f"{layout.devices} x {layout.block}: {1e3 * seconds:.3g}"
       for layout, seconds in choice.seconds.items()
     )
-    tqdm.write(
+    self.say(
       f"{trials[0].settings['objective']}: {len(trials)} trials,"
       f" {chosen.devices} x {chosen.block} (devices x trials) at a time"
-      + (f"; ms a trial-step of {measured}" if measured else ""),
-      file=sys.stderr,
+      + (f"; ms a trial-step of {measured}" if measured else "")
     )
+
+  def say(self, line: str) -> None:
+    """Writes a line above the bar."""
+    tqdm.write(line, file=sys.stderr)
 
   def on_epoch(
     self, trials: list[Trial], epoch: int, terms: dict[str, np.ndarray]
   ) -> None:
-    """Takes the news of one epoch of one chunk, as `program.OnEpoch`."""
+    """Takes the news of one epoch of one chunk, as `chunk.OnEpoch`."""
     first = trials[0].settings
     if epoch == first["num_epochs"]:
       self._finished += len(trials)

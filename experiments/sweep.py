@@ -9,7 +9,8 @@
   --config.fixed.NAME    a setting of all trials: num_epochs, widths, ...
   --config.sweep.NAME    values of a setting to sweep, such as (2, 8, 32)
   --config.measures      what to measure: reconstruction, features, ...
-  --config.tensorboard=True, --config.memory_gb, ...: see README.md
+  --config.snapshot_seconds=60, --config.tensorboard=True, --config.memory_gb,
+                         ...: see README.md
 
 The same command on the same workdir trains only what is not there yet; a wider
 grid, only what is new.
@@ -28,18 +29,22 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from ae_jax import checkpoints, data, grid, ledger, report, sweep
+from ae_jax.chunk import Chunk, Snapshot
+from ae_jax.chunk import Run as Training
 from ae_jax.evaluation.baselines import baselines
 from ae_jax.evaluation.evaluate import Measured
 from ae_jax.evaluation.examples import examples
 from ae_jax.evaluation.measures import families
 from ae_jax.feed import feed
 from ae_jax.layout import Choice
-from ae_jax.program import Chunk
+from ae_jax.program import Program
 from ae_jax.training import batching
 from ae_jax.types import UsageError
+from ae_jax.unfinished import Unfinished
 from experiments import layouts, start, tensorboard
 from experiments.environment import environment, use_all_cores
 from experiments.flags import parse
+from experiments.interruption import Interruption
 from experiments.progress import Progress
 from experiments.table import best_trials, format_table
 
@@ -52,6 +57,7 @@ class Run(NamedTuple):
   measures: tuple[str, ...]
   workdir: Path
   memory_bytes: int
+  snapshot_seconds: float
   tensorboard: bool
   lock: TextIO  # held as long as it is open
 
@@ -72,16 +78,21 @@ class Cost:
 def main(argv: Sequence[str]) -> None:
   """Runs the program; exits with 2 and one line at a mistake of the user."""
   use_all_cores()
-  run = start.checked(prepare, argv, __doc__)
   try:
-    with run.lock:
-      train(run)
+    with Interruption() as interruption:
+      run = start.checked(prepare, argv, __doc__)
+      with run.lock:
+        train(run, interruption)
   except UsageError as error:  # of rows that are read while training
     print(f"\nerror: {error}", file=sys.stderr)
     sys.exit(2)
-  except KeyboardInterrupt:
-    print("\ninterrupted: the same command goes on from here", file=sys.stderr)
-    sys.exit(130)
+  except OSError as error:  # a full disk
+    print(
+      f"\nerror: {error}: what was finished is kept; once this is mended, the"
+      " same command goes on from here",
+      file=sys.stderr,
+    )
+    sys.exit(1)
 
 
 def prepare(argv: Sequence[str]) -> Run:
@@ -92,6 +103,10 @@ def prepare(argv: Sequence[str]) -> Run:
   measures = families(",".join(config.measures).replace(" ", "").split(","))
   if config.memory_gb is not None and not config.memory_gb > 0:
     raise UsageError(f"memory_gb must be above 0; got {config.memory_gb}")
+  if not config.snapshot_seconds >= 0:
+    raise UsageError(
+      f"snapshot_seconds must be 0 or above; got {config.snapshot_seconds}"
+    )
   if config.tensorboard:
     tensorboard.check(trials)
   memory = (
@@ -114,11 +129,18 @@ def prepare(argv: Sequence[str]) -> Run:
   }
   lock = ledger.open_workdir(workdir, record)
   return Run(
-    trials, dataset, measures, workdir, memory, config.tensorboard, lock
+    trials,
+    dataset,
+    measures,
+    workdir,
+    memory,
+    config.snapshot_seconds,
+    config.tensorboard,
+    lock,
   )
 
 
-def train(run: Run) -> None:
+def train(run: Run, interruption: Interruption) -> None:
   """Trains what is missing, keeps each chunk at once, prints the table."""
   begin = time.perf_counter()
   if run.dataset.standardization is not None:
@@ -132,7 +154,7 @@ def train(run: Run) -> None:
     f" there already; groups of one shape: {len(sweep.groups(run.trials))}",
     flush=True,
   )
-  cost = _train_missing(run, done, new)
+  cost = _train_missing(run, done, new, interruption)
   _report(run)
   print(f"{len(new)} trained in {time.perf_counter() - begin:.1f} s")
   if new:
@@ -146,7 +168,10 @@ def train(run: Run) -> None:
 
 
 def _train_missing(
-  run: Run, done: Collection[str], new: Sequence[grid.Trial]
+  run: Run,
+  done: Collection[str],
+  new: Sequence[grid.Trial],
+  interruption: Interruption,
 ) -> Cost:
   cost = Cost(0, 0.0, 0.0, {})
   board = tensorboard.TensorBoard(run.workdir) if run.tensorboard else None
@@ -161,23 +186,45 @@ def _train_missing(
   def on_choice(trials: list[grid.Trial], choice: Choice) -> None:
     progress.on_choice(trials, choice)
     cost.preparing += choice.taken
-    layouts.write(chosen)
+    layouts.write(run.workdir, {choice.key: choice.program.layout})
+
+  def on_advance(training: Training) -> None:
+    interruption.may_save = True
+    if interruption.asked:
+      unfinished.save(training)
+      interruption.saved()
+    unfinished.keep(training)
+
+  def resume(
+    program: Program, trials: list[grid.Trial]
+  ) -> Chunk | Snapshot | None:
+    try:
+      chunk = checkpoints.find(run.workdir, trials, program.spec)
+    except UsageError as error:
+      progress.say(f"{error}: its trials are trained again")
+      chunk = None
+    return chunk or unfinished.find(program, trials)
 
   with Progress(new, len(run.measures)) as progress:
     if not new:
       return cost
     on_device = examples(run.dataset)
     beside = None
-    chosen = layouts.read()
+    unfinished = Unfinished(run.workdir, run.snapshot_seconds, progress.say)
     for chunk in sweep.train_chunks(
       run.trials,
       feed(run.dataset, on_device.train),
       memory_bytes=run.memory_bytes,
       done=done,
-      layouts=chosen,
+      layouts=layouts.read(run.workdir),
       on_choice=on_choice,
       on_epoch=on_epoch,
+      on_advance=on_advance,
+      resume=resume,
     ):
+      checkpoints.save(run.workdir, chunk)
+      interruption.may_save = False
+      unfinished.clear()
       if beside is None:
         begin = time.perf_counter()
         # Of all trials, so that a run that goes on has the same bits.
@@ -225,18 +272,7 @@ def _report(run: Run) -> None:
 def _keep(
   run: Run, chunk: Chunk, measured: Measured, rows: list[sweep.Row]
 ) -> None:
-  """Writes a chunk to disk; its rows come last and make it count."""
-  first = chunk.trials[0]
-  checkpoints.save(
-    run.workdir / checkpoints.FOLDER / first.id,
-    first.settings["num_epochs"],
-    chunk.params,
-    {
-      "features": run.dataset.train.shape[1:],
-      "latent_size": chunk.spec.latent_size,
-      "trials": [{"id": t.id, "settings": t.settings} for t in chunk.trials],
-    },
-  )
+  """Writes what was measured; its rows come last and make it count."""
   for i, trial in enumerate(chunk.trials):
     history = {name: term[i] for name, term in chunk.history.items()}
     ledger.write_curves(run.workdir, trial.id, history)

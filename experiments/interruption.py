@@ -1,0 +1,73 @@
+"""SIGINT and SIGTERM in a run: it saves what it trains, and ends."""
+
+import os
+import signal
+import sys
+import threading
+from types import TracebackType
+from typing import Self
+
+_SECONDS = 8.0  # that a run has for saving
+
+
+class Interruption:
+  """Ends the process at a signal, within ten seconds, wherever it is.
+
+  A thread of its own waits for the signal: the main one may be inside XLA for
+  long. Files are whole at any moment, so that the process may end at any; what
+  is being trained has a last chance to be saved.
+
+  Attributes:
+    asked: whether the run is to save, and to call `saved`.
+    may_save: whether it can, so that the end waits for it.
+  """
+
+  def __init__(self) -> None:
+    self.asked = False
+    self.may_save = False
+    self._saved = threading.Event()
+
+  def saved(self) -> None:
+    """Says that all is saved; does not return."""
+    self._saved.set()
+    threading.Event().wait()
+
+  def __enter__(self) -> Self:
+    ours, theirs = os.pipe()
+    os.set_blocking(theirs, False)
+    self._pipe = theirs
+    signal.set_wakeup_fd(theirs)
+    self._before = {
+      number: signal.signal(number, lambda *_: None)
+      for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    self._watcher = threading.Thread(
+      target=self._watch, args=(ours,), daemon=True
+    )
+    self._watcher.start()
+    return self
+
+  def __exit__(
+    self,
+    kind: type[BaseException] | None,
+    error: BaseException | None,
+    traceback: TracebackType | None,
+  ) -> None:
+    for number, handler in self._before.items():
+      signal.signal(number, handler)
+    signal.set_wakeup_fd(-1)
+    os.close(self._pipe)
+    self._watcher.join()
+
+  def _watch(self, pipe: int) -> None:
+    number = os.read(pipe, 1)
+    if not number:  # the end of the run
+      os.close(pipe)
+      return
+    self.asked = True
+    if self.may_save:
+      self._saved.wait(_SECONDS)
+    print("\ninterrupted: the same command goes on from here", file=sys.stderr)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(128 + number[0])

@@ -1,0 +1,156 @@
+"""What nights bring: kills, signals, full disks; with the real fault."""
+
+import csv
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ae_jax import ledger, report
+
+ROOT = Path(__file__).parent.parent
+NUM_KILLS = 50
+MOST_STARTS = 200
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory):
+  """Starts a sweep of three groups in a process of its own."""
+  folder = tmp_path_factory.mktemp("faults")
+  rng = np.random.default_rng(0)
+  labels = rng.integers(0, 3, 300)
+  x = rng.uniform(size=(300, 6, 6)) * (1 + labels[:, None, None]) / 3
+  np.savez(folder / "x.npz", x=x.astype(np.float32), y=labels)
+
+  def start(workdir, *arguments):
+    return subprocess.Popen(
+      [
+        sys.executable,
+        ROOT / "experiments" / "sweep.py",
+        f"--config.data.path={folder / 'x.npz'}",
+        "--config.measures=reconstruction,neighbours",
+        "--config.sweep.objective=sparse,denoising,vae",
+        "--config.sweep.latent_size=2,5",
+        "--config.sweep.seed=0,1,2",
+        "--config.fixed.num_epochs=400",
+        "--config.fixed.batch_size=16",
+        "--config.snapshot_seconds=0",
+        f"--workdir={workdir}",
+        *arguments,
+      ],
+      stdout=subprocess.PIPE,
+      stderr=subprocess.STDOUT,
+      text=True,
+      env=os.environ | {"JAX_COMPILATION_CACHE_DIR": str(folder / "cache")},
+    )
+
+  return start
+
+
+@pytest.fixture(scope="module")
+def whole(start, tmp_path_factory):
+  """The table of a run that nothing disturbs, and how long it took."""
+  workdir = tmp_path_factory.mktemp("whole") / "run"
+  finish(start(workdir))  # compiles
+  again = workdir.with_name("again")
+  begin = time.monotonic()
+  finish(start(again))
+  seconds = time.monotonic() - begin
+  assert rows_of(again) == rows_of(workdir)
+  return rows_of(workdir), seconds
+
+
+def finish(process):
+  out, _ = process.communicate(timeout=600)
+  assert process.returncode == 0, out
+  return out
+
+
+def rows_of(workdir):
+  with (workdir / ledger.RESULTS).open(newline="") as file:
+    return [
+      {k: v for k, v in row.items() if not k.endswith("seconds")}
+      for row in csv.DictReader(file)
+    ]
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_the_table_is_the_same(start, whole, tmp_path):
+  expected, seconds = whole
+  moment = random.Random(0)
+  num_kills = num_starts = 0
+  while num_kills < NUM_KILLS:
+    workdir = tmp_path / f"run{num_starts}"
+    while True:
+      process = start(workdir)
+      num_starts += 1
+      assert num_starts < MOST_STARTS
+      try:
+        out, _ = process.communicate(timeout=moment.uniform(2.0, seconds))
+      except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        num_kills += 1
+        continue
+      assert process.returncode == 0, out
+      break
+    assert rows_of(workdir) == expected
+    assert (workdir / report.REPORT).exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("phase", ["imports", "training", "measured"])
+def test_a_signal_saves_and_ends_the_run(start, whole, tmp_path, number, phase):
+  process = start(tmp_path / "run")
+  seen = ""
+  if phase != "imports":
+    while phase not in seen.replace("best loss", "training"):
+      seen += process.stdout.read(1)
+  else:
+    time.sleep(4)
+  begin = time.monotonic()
+  process.send_signal(number)
+  rest, _ = process.communicate(timeout=60)
+  assert time.monotonic() - begin < 10
+  assert process.returncode == 128 + number, seen + rest
+  last = rest.strip().splitlines()[-1]
+  assert last == "interrupted: the same command goes on from here"
+  assert "Traceback" not in rest
+  if phase == "training":
+    assert [*(tmp_path / "run" / "unfinished").glob("*.npz")]
+  finish(start(tmp_path / "run"))
+  assert rows_of(tmp_path / "run") == whole[0]
+
+
+@pytest.mark.slow
+def test_a_full_disk_is_told_and_what_was_finished_is_whole(
+  start, whole, tmp_path
+):
+  disk = tmp_path / "disk"
+  disk.mkdir()
+  mount = ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", disk]
+  if subprocess.run(mount, check=False, capture_output=True).returncode:
+    pytest.skip("mounting a small disk needs root")
+  try:
+    process = start(disk / "run")
+    out, _ = process.communicate(timeout=600)
+    assert process.returncode == 1, out
+    assert re.search("error: .*No space left on device.*goes on", out)
+    assert "Traceback" not in out
+    finished = (
+      rows_of(disk / "run") if (disk / "run" / ledger.RESULTS).exists() else []
+    )
+    assert all(row in whole[0] for row in finished)
+    subprocess.run(["mount", "-o", "remount,size=1g", disk], check=True)
+    finish(start(disk / "run"))
+    assert rows_of(disk / "run") == whole[0]
+  finally:
+    subprocess.run(["umount", "-l", disk], check=True)
