@@ -29,7 +29,7 @@ _DIGEST = "sha256"  # written last: without it a checkpoint is not there
 
 
 def save(workdir: Path, chunk: Chunk) -> None:
-  """Writes a chunk, in the place of whatever began with the same trial.
+  """Writes a chunk.
 
   Args:
     workdir: of the run; absolute.
@@ -133,7 +133,8 @@ def load(
 
 
 def _directory(workdir: Path, trials: Sequence[Trial]) -> Path:
-  return workdir / FOLDER / trials[0].id
+  ids = " ".join(trial.id for trial in trials)
+  return workdir / FOLDER / hashlib.sha256(ids.encode()).hexdigest()[:10]
 
 
 def _manager(directory: Path) -> ocp.CheckpointManager:

@@ -48,6 +48,7 @@ RESERVED = (
   *MEASURES,
   "seconds",
   "evaluation_seconds",
+  "checksum",
 )
 _SPEC = ("network", "widths", "activation", "code", "output")
 

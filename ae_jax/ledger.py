@@ -13,6 +13,7 @@ import math
 import os
 import platform
 import time
+import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TextIO
@@ -27,6 +28,8 @@ from ae_jax.types import UsageError
 CONFIG, RESULTS = "config.json", "results.csv"
 CURVES, UNITS = "curves", "units"
 STANDARDIZATION = "standardization.npz"
+
+_CHECK = "checksum"  # the last column
 
 TextRow = dict[str, str]
 
@@ -66,12 +69,17 @@ def open_workdir(workdir: Path, run: Mapping[str, Any]) -> TextIO:
 
 
 def read_rows(workdir: Path) -> dict[str, TextRow]:
-  """The finished trials, by id; empty where there are none."""
-  path = workdir / RESULTS
-  if not path.exists():
-    return {}
-  with path.open(newline="", encoding="utf-8") as file:
-    return {row["id"]: row for row in csv.DictReader(file)}
+  """The finished trials, by id; without rows that are damaged."""
+  return {
+    row["id"]: {name: text for name, text in row.items() if name != _CHECK}
+    for row in _lines(workdir)
+    if _is_whole(row)
+  }
+
+
+def num_damaged(workdir: Path) -> int:
+  """How many rows were changed after they were written."""
+  return sum(not _is_whole(row) for row in _lines(workdir))
 
 
 def add_rows(workdir: Path, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -83,10 +91,14 @@ def add_rows(workdir: Path, rows: Iterable[Mapping[str, Any]]) -> None:
   table = read_rows(workdir) | new
   buffer = io.StringIO()
   writer = csv.DictWriter(
-    buffer, columns(table.values()), restval="", lineterminator="\n"
+    buffer,
+    [*columns(table.values()), _CHECK],
+    restval="",
+    lineterminator="\n",
   )
   writer.writeheader()
-  writer.writerows(table.values())
+  for row in table.values():
+    writer.writerow(row | {_CHECK: _checksum(row)})
   replace(workdir / RESULTS, buffer.getvalue())
 
 
@@ -220,6 +232,26 @@ def _read_series(path: Path) -> dict[str, np.ndarray]:
     _, *names = next(reader := csv.reader(file))
     values = np.array([row[1:] for row in reader], np.float64)
   return dict(zip(names, values.reshape(-1, len(names)).T, strict=True))
+
+
+def _lines(workdir: Path) -> list[TextRow]:
+  """All rows, as they are there."""
+  path = workdir / RESULTS
+  if not path.exists():
+    return []
+  with path.open(newline="", encoding="utf-8", errors="replace") as file:
+    return [*csv.DictReader(file)]
+
+
+def _is_whole(row: TextRow) -> bool:
+  texts = {name: text for name, text in row.items() if name != _CHECK}
+  return row.get(_CHECK) == _checksum(texts)
+
+
+def _checksum(texts: TextRow) -> str:
+  """Eight hex digits over all fields; an empty one is as good as none."""
+  fields = [f"{name}={text}" for name, text in texts.items() if text]
+  return f"{zlib.crc32(repr(sorted(fields)).encode()):08x}"
 
 
 def _lock(workdir: Path) -> TextIO:

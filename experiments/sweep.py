@@ -154,6 +154,11 @@ def train(run: Run, interruption: Interruption) -> None:
     f" there already; groups of one shape: {len(sweep.groups(run.trials))}",
     flush=True,
   )
+  if num_damaged := ledger.num_damaged(run.workdir):
+    print(
+      f"{num_damaged} rows of {run.workdir / ledger.RESULTS} were changed:"
+      " their trials are trained again"
+    )
   cost = _train_missing(run, done, new, interruption)
   _report(run)
   print(f"{len(new)} trained in {time.perf_counter() - begin:.1f} s")

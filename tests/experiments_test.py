@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from tensorboardX.proto import event_pb2
 
+import ae_jax
 from ae_jax import checkpoints, ledger
 from ae_jax.evaluation.measures import FAMILIES, MEASURES
 from ae_jax.objectives import OBJECTIVES
@@ -80,11 +81,12 @@ def test_a_run_leaves_table_curves_config_and_models(run):
   assert len(rows) == 2 + 4
   assert {row["status"] for row in rows} == {"ok"}
   assert [*rows[0]][:3] == ["id", "status", "diverged_step"]
-  assert [*rows[0]][-10:] == [
+  assert [*rows[0]][-11:] == [
     *FAMILIES["reconstruction"],
     *(f"pca_{name}" for name in FAMILIES["reconstruction"]),
     "seconds",
     "evaluation_seconds",
+    "checksum",
   ]
   assert {row["strength"] for row in rows} == {"", "0.1", "1.0"}
   for row in rows:
@@ -450,6 +452,27 @@ def test_a_changed_loss_is_trained_again(run, tmp_path, monkeypatch):
     assert "1 trained" in out
   first, second = rows_of(workdir)
   assert float(second["loss"]) > 900 * float(first["loss"])
+
+
+def test_a_changed_row_is_trained_again(run):
+  workdir, _, _, _ = run(*SMALL)
+  before = rows_of(workdir)
+  path = workdir / ledger.RESULTS
+  content = path.read_text()
+  error = before[0]["test_squared_error"]
+  path.write_text(content.replace(error, error[:-1] + "0", 1))
+  _, code, out, err = run(*SMALL)
+  assert code == 0, err
+  assert f"1 rows of {path} were changed" in out
+  assert "1 trained" in out
+  after = {row["id"]: row for row in rows_of(workdir)}
+  # As by another batching of the trials, see sweep_test.
+  for row in before:
+    again = float(after[row["id"]]["test_squared_error"])
+    np.testing.assert_allclose(
+      again, float(row["test_squared_error"]), rtol=1e-4
+    )
+    assert ae_jax.load(workdir, row["id"]).row["id"] == row["id"]
 
 
 def test_a_workdir_in_use_is_refused(run, tmp_path):
