@@ -6,6 +6,7 @@ the hyper-parameters of the point's objective.
 """
 
 import dataclasses
+import difflib
 import functools
 import hashlib
 import inspect
@@ -336,11 +337,14 @@ def _values(axes: Mapping[str, Any]) -> dict[str, list[Any]]:
 def _no_such_setting(
   setting: str, has: Mapping[str, Mapping[str, Any]]
 ) -> UsageError:
+  names = {*DEFAULTS}.union(*has.values())
+  close = difflib.get_close_matches(setting, sorted(names), n=1)
+  hint = f"; did you mean {close[0]}?" if close else ""
   own = "; ".join(
     f"objective {name} has {', '.join(hyper) or 'none of its own'}"
     for name, hyper in has.items()
   )
   return UsageError(
-    f"unknown hyper-parameter {setting!r}: {own}; all have"
+    f"unknown hyper-parameter {setting!r}{hint}: {own}; all have"
     f" {', '.join(DEFAULTS)}"
   )

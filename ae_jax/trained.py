@@ -46,6 +46,10 @@ class Trained(NamedTuple):
   data_range: tuple[float, float]
   bytes: bool
 
+  def __repr__(self) -> str:
+    names = "id", "status", "objective", "latent_size", "test_squared_error"
+    return f"Trained({', '.join(f'{n}={self.row.get(n)!r}' for n in names)})"
+
   def encode(self, x: np.ndarray) -> np.ndarray:
     """Codes z = f(x); of a Gaussian code the mean.
 

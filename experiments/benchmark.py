@@ -4,7 +4,7 @@
 
   --peers       also the same training in PyTorch and pythae; needs
                 EXTRAS=peers ./launch.sh benchmark --peers
-  --quick       little of everything, of a network of its own, in seconds:
+  --quick       little of everything, of a network of its own, in a minute:
                 does it work?
   --sections    of trials, contractive, pca, data, loop, precision; all
   --networks    of digits-64-64-8, 784-32-16, 784-512-256-32,

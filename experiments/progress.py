@@ -30,7 +30,7 @@ class Progress:
       disable=not trials,
     )
     self._bar.set_description_str(
-      f"0/{len(trials)} trials, compiling, first epoch"
+      f"0/{len(trials)} trials, preparing the first program"
     )
 
   def on_choice(self, trials: list[Trial], choice: Choice) -> None:
@@ -66,6 +66,12 @@ class Progress:
       refresh=self._bar.n == 0,
     )
     self._bar.update(len(trials))
+
+  def doing(self, what: str) -> None:
+    """Says what is going on that has no news of its own."""
+    self._bar.set_description_str(
+      f"{self._finished}/{self._num_trials} trials, {what}"
+    )
 
   def on_measured(self, family: str, num_trials: int) -> None:
     """Takes the news of measures, as `evaluation.evaluate.OnMeasured`."""

@@ -43,7 +43,7 @@ from ae_jax.types import UsageError
 from ae_jax.unfinished import Unfinished
 from experiments import layouts, start, tensorboard
 from experiments.environment import environment, use_all_cores
-from experiments.flags import parse
+from experiments.flags import DEFAULT_CONFIG, parse
 from experiments.interruption import Interruption
 from experiments.progress import Progress
 from experiments.table import best_trials, format_table
@@ -232,6 +232,7 @@ def _train_missing(
       unfinished.clear()
       if beside is None:
         begin = time.perf_counter()
+        progress.doing("measuring PCA and the data")
         # Of all trials, so that a run that goes on has the same bits.
         sizes = {trial.settings["latent_size"] for trial in run.trials}
         beside = baselines(on_device, sizes, run.measures)
@@ -332,7 +333,9 @@ def _workdir(
   if given is not None:
     return Path(given).expanduser().absolute()
   digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:8]
-  names = dict.fromkeys((config_file.stem, identity["data.name"], digest))
+  names = [identity["data.name"], digest]
+  if config_file.name != DEFAULT_CONFIG and config_file.stem != names[0]:
+    names.insert(0, config_file.stem)
   return Path("runs", "-".join(names)).absolute()
 
 
