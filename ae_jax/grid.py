@@ -339,7 +339,7 @@ def _no_such_setting(
 ) -> UsageError:
   names = {*DEFAULTS}.union(*has.values())
   close = difflib.get_close_matches(setting, sorted(names), n=1)
-  hint = f"; did you mean {close[0]}?" if close else ""
+  hint = f" (did you mean {close[0]}?)" if close else ""
   own = "; ".join(
     f"objective {name} has {', '.join(hyper) or 'none of its own'}"
     for name, hyper in has.items()

@@ -205,7 +205,7 @@ def test_a_bad_point_gets_one_clear_line(point, message):
       lambda: grid.resolve(
         grid.union({"objective": ("vae",), "vae": {"bta": (1.0,)}})
       ),
-      "'bta': objective vae has beta",
+      "'bta' .did you mean beta..: objective vae has beta",
     ),
   ],
 )
