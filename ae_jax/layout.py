@@ -110,6 +110,13 @@ def first_layout(group: list[Trial], feed: Feed) -> Layout:
   return Layout(devices, block)
 
 
+def smaller(layout: Layout) -> Layout:
+  """Half as many trials at once, on fewer devices where each has but one."""
+  if layout.block > 1:
+    return Layout(layout.devices, layout.block // 2)
+  return Layout(layout.devices // 2, 1)
+
+
 def _within(
   group: list[Trial], feed: Feed, layout: Layout, memory_bytes: int
 ) -> Program:
@@ -118,10 +125,7 @@ def _within(
     program = compile_program(group, feed, layout)
     if program.memory_bytes <= memory_bytes or layout.size == 1:
       return program
-    if layout.block > 1:
-      layout = Layout(layout.devices, layout.block // 2)
-    else:
-      layout = Layout(layout.devices // 2, 1)
+    layout = smaller(layout)
 
 
 def _along(

@@ -31,10 +31,10 @@ from ae_jax.evaluation.examples import Examples, examples
 from ae_jax.evaluation.measures import FAMILIES, MEASURES, families
 from ae_jax.feed import Feed, feed
 from ae_jax.grid import RESERVED, Trial, resolve
-from ae_jax.layout import Choice, choose
+from ae_jax.layout import Choice, choose, smaller
 from ae_jax.networks import autoencoder, unpad
 from ae_jax.objectives import OBJECTIVES
-from ae_jax.program import Program, build, stack
+from ae_jax.program import Program, build, compile_program, stack
 from ae_jax.trained import Trained
 from ae_jax.types import UsageError
 
@@ -136,7 +136,7 @@ def train_chunks(
 
   The program of a group depends on its trials, the machine and `layouts`,
   never on `done`: a sweep that was interrupted goes on with the programs that
-  it had.
+  it had. Where one runs out of memory all the same, smaller ones follow.
 
   Args:
     trials: the whole grid.
@@ -145,7 +145,7 @@ def train_chunks(
     done: ids of trials to leave out.
     layouts: choices of before, see `layout.choose`; new ones are added.
     on_choice: called with the trials of a group that are to be trained and
-      the choice of their program.
+      the choice of their program; again where that was too large.
     on_epoch: called with trials, epoch and mean terms after each epoch.
     on_advance: called about every second with what is training.
     resume: where the trials of a chunk go on.
@@ -161,17 +161,27 @@ def train_chunks(
     choice = choose(group, feed, memory_bytes, known)
     if on_choice is not None:
       on_choice(missing, choice)
-    size = choice.program.layout.size
-    for start in range(0, len(missing), size):
-      part = missing[start : start + size]
-      found = None if resume is None else resume(choice.program, part)
-      yield (
-        found
-        if isinstance(found, Chunk)
-        else run_program(
-          choice.program, part, feed, on_epoch, on_advance, found
-        )
-      )
+    program = choice.program
+    while missing:
+      part = missing[: program.layout.size]
+      found = None if resume is None else resume(program, part)
+      if isinstance(found, Chunk):
+        chunk = found
+      else:
+        try:
+          chunk = run_program(program, part, feed, on_epoch, on_advance, found)
+        except jax.errors.JaxRuntimeError as error:
+          if "RESOURCE_EXHAUSTED" not in str(error) or len(part) == 1:
+            raise
+          chunk = None
+      if chunk is None:  # not in `except`, which keeps what was on the device
+        program = compile_program(group, feed, smaller(program.layout))
+        known[choice.key] = program.layout
+        if on_choice is not None:
+          on_choice(missing, Choice(choice.key, program, {}, program.seconds))
+        continue
+      yield chunk
+      missing = missing[len(part) :]
 
 
 def rows(chunk: Chunk, measured: Measured, beside: Baselines) -> list[Row]:

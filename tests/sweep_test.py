@@ -7,6 +7,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 from ae_jax import grid, program, sweep
+from ae_jax.chunk import run_program
 from ae_jax.feed import InMemory
 from ae_jax.objectives import OBJECTIVES
 from ae_jax.program import Layout
@@ -302,3 +303,35 @@ def term_of_pca(model, params, key, batch):
 def test_mistakes_are_told_before_training(point, message):
   with pytest.raises(UsageError, match=message):
     sweep.run([point], DIGITS.reshape(-1, 64), TEST.reshape(-1, 64))
+
+
+def test_out_of_memory_halves_the_program_down_to_one_trial(monkeypatch):
+  points = [SHORT | {"seed": seed} for seed in range(5)]
+  expected = run(points)
+  tried = []
+
+  def failing(program, part, *arguments):
+    tried.append(program.layout.size)
+    if program.layout.size > 1:
+      raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
+    return run_program(program, part, *arguments)
+
+  monkeypatch.setattr(sweep, "run_program", failing)
+  results = run(points)
+  assert tried == [8, 4, 2, 1, 1, 1, 1, 1]
+  for one, other in zip(results, expected, strict=True):
+    assert one.row["id"] == other.row["id"]
+    jax.tree.map(
+      lambda x, y: np.testing.assert_allclose(x, y, **SOLO),
+      one.params,
+      other.params,
+    )
+
+
+def test_other_failures_of_the_device_are_raised(monkeypatch):
+  def failing(*arguments):
+    raise jax.errors.JaxRuntimeError("INTERNAL: the device is lost")
+
+  monkeypatch.setattr(sweep, "run_program", failing)
+  with pytest.raises(jax.errors.JaxRuntimeError, match="device is lost"):
+    run([SHORT])
