@@ -23,6 +23,9 @@ class UsageError(ValueError):
   before anything is traced; the programs print it without a traceback.
   """
 
+  def __str__(self) -> str:
+    return " ".join(super().__str__().splitlines())  # names may hold any text
+
 
 class Gaussian(NamedTuple):
   """A diagonal Gaussian `N(mean, diag(exp(log_variance)))`.
