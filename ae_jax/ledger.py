@@ -30,6 +30,7 @@ CURVES, UNITS = "curves", "units"
 STANDARDIZATION = "standardization.npz"
 
 _CHECK = "checksum"  # the last column
+_TIMES = ("seconds", "evaluation_seconds")
 
 TextRow = dict[str, str]
 
@@ -249,8 +250,12 @@ def _is_whole(row: TextRow) -> bool:
 
 
 def _checksum(texts: TextRow) -> str:
-  """Eight hex digits over all fields; an empty one is as good as none."""
-  fields = [f"{name}={text}" for name, text in texts.items() if text]
+  """Eight hex digits over all fields but times; an empty one is none."""
+  fields = [
+    f"{name}={text}"
+    for name, text in texts.items()
+    if text and name not in _TIMES
+  ]
   return f"{zlib.crc32(repr(sorted(fields)).encode()):08x}"
 
 
