@@ -45,8 +45,9 @@ class TrainState(NamedTuple):
     step: number of steps done, the frozen ones included.
     params: of the model.
     opt_state: of Adam.
-    diverged_at: the step (from 0) whose loss or gradient was not finite; the
-      parameters are those before it and do not change any more. -1: none.
+    diverged_at: the step (from 0) whose loss or gradient norm, squared as
+      Adam's second moment is, was not finite in float32; the parameters are
+      those before it and do not change any more. -1: none.
   """
 
   key: Key
