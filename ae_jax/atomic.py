@@ -1,10 +1,24 @@
-"""Files that are there whole or not at all."""
+"""Files that are there whole or not at all, and what tells that one is not."""
 
 import contextlib
 import os
+import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
+
+# What a `.npz` that is absent or damaged raises when it is read.
+DAMAGED = (
+  OSError,
+  RuntimeError,  # zipfile: encrypted, or packed in an unknown way
+  ValueError,
+  KeyError,
+  TypeError,
+  EOFError,
+  zlib.error,
+  zipfile.BadZipFile,
+)
 
 
 @contextlib.contextmanager

@@ -1,13 +1,15 @@
 """Trained trials on disk: one Orbax checkpoint for each chunk.
 
 The only file that imports Orbax. A checkpoint is one stacked tree (its cost is
-by the leaf), with a JSON that says what it holds and a digest of the files:
-Orbax itself restores a flipped bit without a word.
+by the leaf), with a JSON that says what it holds, and a seal that names its
+trials and has a digest of the files: Orbax itself restores a flipped bit, or
+arrays of other shapes, without a word.
 """
 
 import hashlib
+import json
 import shutil
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
+from ae_jax import ledger
 from ae_jax.atomic import replacing
 from ae_jax.chunk import Chunk
 from ae_jax.grid import Trial, spec
@@ -25,7 +28,7 @@ Meta = dict[str, Any]
 
 FOLDER = "checkpoints"
 
-_DIGEST = "sha256"  # written last: without it a checkpoint is not there
+_SEAL = "seal.json"  # written last: without it a checkpoint is not there
 
 
 def save(workdir: Path, chunk: Chunk) -> None:
@@ -60,8 +63,9 @@ def save(workdir: Path, chunk: Chunk) -> None:
     )
   if not saved:
     raise RuntimeError(f"Orbax did not save step {step} in {directory}")
-  with replacing(directory / _DIGEST) as file:
-    file.write(_digest(directory).encode())
+  ids = [trial.id for trial in chunk.trials]
+  with replacing(directory / _SEAL) as file:
+    file.write(_seal(directory, ids).encode())
 
 
 def find(workdir: Path, trials: Sequence[Trial], padded: Spec) -> Chunk | None:
@@ -76,10 +80,9 @@ def find(workdir: Path, trials: Sequence[Trial], padded: Spec) -> Chunk | None:
     UsageError: it is damaged.
   """
   directory = _directory(workdir, trials)
-  meta = _read_meta(directory)
-  ids = [trial.id for trial in trials]
-  if meta is None or [trial["id"] for trial in meta["trials"]] != ids:
+  if _trials(directory) != [trial.id for trial in trials]:
     return None
+  meta = _read_meta(directory)
   return Chunk(
     trials=[*trials],
     spec=padded,
@@ -91,6 +94,16 @@ def find(workdir: Path, trials: Sequence[Trial], padded: Spec) -> Chunk | None:
     num_steps=meta["num_steps"],
     seconds=meta["seconds"],
   )
+
+
+def whole(workdir: Path) -> set[str]:
+  """Ids of all trials whose checkpoint is there and not damaged."""
+  return {
+    trial_id
+    for directory in _directories(workdir)
+    if _is_whole(directory)
+    for trial_id in _trials(directory)
+  }
 
 
 def load(
@@ -109,27 +122,34 @@ def load(
     UsageError: there is no such trial, or its checkpoint is damaged.
   """
   loaded: dict[str, tuple[Spec, Params]] = {}
-  for directory in sorted((workdir / FOLDER).absolute().glob("*/")):
-    if loaded.keys() >= {*trial_ids}:
-      break
-    meta = _read_meta(directory)
-    if meta is None:
-      continue
-    settings = {trial["id"]: trial["settings"] for trial in meta["trials"]}
-    wanted = {*trial_ids} & settings.keys()
+  missing = {*trial_ids}
+  damaged: UsageError | None = None
+  for directory in _directories(workdir):
+    wanted = missing.intersection(_trials(directory))
     if not wanted:
       continue
-    params = _read_params(directory, meta)
-    for i, (trial_id, own) in enumerate(settings.items()):
-      if trial_id in wanted:
-        size = own["latent_size"]
+    try:
+      meta = _read_meta(directory)
+      params = _read_params(directory, meta)
+    except UsageError as error:  # the trial may have been trained again
+      damaged = error
+      continue
+    for i, trial in enumerate(meta["trials"]):
+      if trial["id"] in wanted:
+        size = trial["settings"]["latent_size"]
         one = jax.tree.map(lambda p, i=i: np.asarray(p[i]), params)
-        own_spec = spec(own, tuple(meta["features"]), size)
-        loaded[trial_id] = (own_spec, unpad(one, size))
-  missing = {*trial_ids} - loaded.keys()
+        own = spec(trial["settings"], tuple(meta["features"]), size)
+        loaded[trial["id"]] = (own, unpad(one, size))
+    missing -= loaded.keys()
   if missing:
-    raise UsageError(f"workdir {workdir} has no trained trial {min(missing)!r}")
+    raise damaged or UsageError(
+      f"workdir {workdir} has no trained trial {min(missing)!r}"
+    )
   return loaded
+
+
+def _directories(workdir: Path) -> Iterator[Path]:
+  yield from sorted((workdir / FOLDER).absolute().glob("*/"))
 
 
 def _directory(workdir: Path, trials: Sequence[Trial]) -> Path:
@@ -142,18 +162,29 @@ def _manager(directory: Path) -> ocp.CheckpointManager:
   return ocp.CheckpointManager(directory, options=options)
 
 
-def _read_meta(directory: Path) -> Meta | None:
-  """What a checkpoint says that it holds; None where none was finished.
+def _trials(directory: Path) -> list[str]:
+  """Whose checkpoint it is, as its seal says; nobody's without one."""
+  try:
+    return [*map(str, json.loads((directory / _SEAL).read_text())["trials"])]
+  except (OSError, ValueError, KeyError, TypeError):
+    return []
+
+
+def _is_whole(directory: Path) -> bool:
+  ids = _trials(directory)
+  return bool(ids) and (directory / _SEAL).read_text() == _seal(directory, ids)
+
+
+def _read_meta(directory: Path) -> Meta:
+  """What a checkpoint holds.
 
   Raises:
     UsageError: it is damaged. Orbax would tell it in hundreds of lines.
   """
-  try:
-    said = (directory / _DIGEST).read_text()
-  except FileNotFoundError:
-    return None
-  if said != _digest(directory):
-    raise UsageError(f"the checkpoint in {directory} is damaged")
+  if not _is_whole(directory):
+    raise UsageError(
+      f"the checkpoint in {directory} is damaged or of another run"
+    )
   with _manager(directory) as manager:
     return _read(manager, meta=ocp.args.JsonRestore())["meta"]
 
@@ -167,6 +198,11 @@ def _read_params(directory: Path, meta: Meta) -> Params:
     jax.random.split(jax.random.key(0), len(meta["trials"])),
   )
   with _manager(directory) as manager:
+    saved = ocp.StandardCheckpointHandler().metadata(
+      directory / str(manager.latest_step()) / "params"
+    )
+    if _shapes(saved.tree) != _shapes(like):
+      raise UsageError(f"the checkpoint in {directory} is of other networks")
     params = _read(manager, params=ocp.args.StandardRestore(like))["params"]
   return jax.tree.map(np.asarray, params)
 
@@ -176,12 +212,17 @@ def _read(manager: ocp.CheckpointManager, **items: Any) -> Any:
   return manager.restore(step, args=ocp.args.Composite(**items))
 
 
-def _digest(directory: Path) -> str:
-  """SHA-256 over names and contents of all files of a checkpoint."""
-  digest = hashlib.sha256()
+def _shapes(tree: Params) -> Any:
+  return jax.tree.map(lambda x: (tuple(x.shape), str(x.dtype)), tree)
+
+
+def _seal(directory: Path, trial_ids: list[str]) -> str:
+  """A JSON; its SHA-256 is over run, trials, names and contents of files."""
+  run = ledger.digest(directory.parent.parent)
+  digest = hashlib.sha256(" ".join([run, *trial_ids]).encode())
   for path in sorted(directory.glob("*/*/**/*")):
     if path.is_file():
       digest.update(f"{path.relative_to(directory)}".encode())
       with path.open("rb") as file:
         digest.update(hashlib.file_digest(file, "sha256").digest())
-  return digest.hexdigest()
+  return json.dumps({"trials": trial_ids, "sha256": digest.hexdigest()})

@@ -7,6 +7,7 @@ whole, so a killed run leaves each as it was before or after, never between.
 import ast
 import csv
 import fcntl
+import hashlib
 import io
 import json
 import math
@@ -20,7 +21,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from ae_jax.atomic import replacing
+from ae_jax.atomic import DAMAGED, replacing
 from ae_jax.data import Standardization
 from ae_jax.evaluation.measures import more_is_better
 from ae_jax.types import UsageError
@@ -111,7 +112,11 @@ def write_curves(
 
 
 def read_curves(workdir: Path, trial_id: str) -> dict[str, np.ndarray]:
-  """A trial's learning curves, term -> `[num_epochs]`."""
+  """A trial's learning curves, term -> `[num_epochs]`.
+
+  Raises:
+    UsageError: they are absent or damaged.
+  """
   return _read_series(workdir / CURVES / f"{trial_id}.csv")
 
 
@@ -124,9 +129,23 @@ def write_units(
 
 
 def read_units(workdir: Path, trial_id: str) -> dict[str, np.ndarray]:
-  """What is measured of each code unit, name -> `[latent]`; perhaps nothing."""
+  """What is measured of each code unit, name -> `[latent]`; perhaps nothing.
+
+  Raises:
+    UsageError: it is damaged.
+  """
   path = workdir / UNITS / f"{trial_id}.csv"
   return _read_series(path) if path.exists() else {}
+
+
+def has_series(workdir: Path, trial_id: str) -> bool:
+  """Whether a trial's curves, and units if there are any, can be read."""
+  try:
+    read_curves(workdir, trial_id)
+    read_units(workdir, trial_id)
+  except UsageError:
+    return False
+  return True
 
 
 def read_config(workdir: Path) -> dict[str, Any]:
@@ -149,6 +168,16 @@ def read_config(workdir: Path) -> dict[str, Any]:
   return config
 
 
+def digest(workdir: Path) -> str:
+  """What names the run: hex digits over the identity in its `config.json`.
+
+  Raises:
+    UsageError: there is no run in the workdir.
+  """
+  identity = json.dumps(read_config(workdir)["identity"], sort_keys=True)
+  return hashlib.sha256(identity.encode()).hexdigest()
+
+
 def write_standardization(
   workdir: Path, standardization: Standardization
 ) -> None:
@@ -159,12 +188,19 @@ def write_standardization(
 
 
 def read_standardization(workdir: Path) -> Standardization | None:
-  """What the data was standardised with; None where it was not."""
-  path = workdir / STANDARDIZATION
-  if not path.exists():
+  """What the data was standardised with; None where it was not.
+
+  Raises:
+    UsageError: there is no run, or the file is absent or damaged.
+  """
+  if not read_config(workdir)["config"]["data"]["standardize"]:
     return None
-  with np.load(path, allow_pickle=False) as arrays:
-    return Standardization(**arrays)
+  path = workdir / STANDARDIZATION
+  try:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+      return Standardization(**arrays)
+  except DAMAGED as error:
+    raise _absent_or_damaged(path) from error
 
 
 def typed(row: TextRow) -> dict[str, Any]:
@@ -229,10 +265,19 @@ def _write_series(
 
 
 def _read_series(path: Path) -> dict[str, np.ndarray]:
-  with path.open(newline="", encoding="utf-8") as file:
-    _, *names = next(reader := csv.reader(file))
-    values = np.array([row[1:] for row in reader], np.float64)
-  return dict(zip(names, values.reshape(-1, len(names)).T, strict=True))
+  try:
+    with path.open(newline="", encoding="utf-8") as file:
+      _, *names = next(reader := csv.reader(file))
+      values = np.array([row[1:] for row in reader], np.float64)
+    return dict(zip(names, values.reshape(-1, len(names)).T, strict=True))
+  except (OSError, ValueError, StopIteration, csv.Error) as error:
+    raise _absent_or_damaged(path) from error
+
+
+def _absent_or_damaged(path: Path) -> UsageError:
+  return UsageError(
+    f"{path} is absent or damaged; the sweep's command makes it again"
+  )
 
 
 def _lines(workdir: Path) -> list[TextRow]:

@@ -7,15 +7,16 @@ is damaged is told, and the one before is taken.
 import json
 import shutil
 import time
-import zipfile
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
+import optax
 
-from ae_jax.atomic import replacing
+from ae_jax import ledger
+from ae_jax.atomic import DAMAGED, replacing
 from ae_jax.chunk import Run, Snapshot
 from ae_jax.grid import Trial
 from ae_jax.program import Program
@@ -23,7 +24,6 @@ from ae_jax.program import Program
 FOLDER = "unfinished"
 
 _KEPT = 2
-_DAMAGED = (OSError, ValueError, KeyError, EOFError, TypeError, zlib.error)
 
 
 class Unfinished:
@@ -57,11 +57,12 @@ class Unfinished:
     """
     snapshot = run.snapshot()
     self._folder.mkdir(exist_ok=True)
-    arrays: dict[str, Any] = {"of": _whose(run.program, run.trials)}
+    arrays: dict[str, Any] = {"of": self._whose(run.program, run.trials)}
     arrays |= {f"state/{i}": leaf for i, leaf in enumerate(snapshot.state)}
     arrays |= {f"history/{k}": term for k, term in snapshot.history.items()}
     arrays |= {f"rest/{k}": term for k, term in snapshot.rest.items()}
     arrays["seconds"] = snapshot.seconds
+    arrays["names"] = [*arrays]
     with replacing(self._folder / f"{snapshot.num_done:012}.npz") as file:
       np.savez(file, **arrays)
     for old in self._files()[_KEPT:]:
@@ -77,9 +78,9 @@ class Unfinished:
           path.open("rb") as file,
           np.load(file, allow_pickle=False) as arrays,
         ):
-          if str(arrays["of"]) == _whose(program, trials):
+          if str(arrays["of"]) == self._whose(program, trials):
             return _read(int(path.stem), arrays)
-      except (*_DAMAGED, zipfile.BadZipFile) as error:
+      except DAMAGED as error:
         self._on_damaged(f"{path} is damaged ({error}): passing over it")
     return None
 
@@ -93,19 +94,23 @@ class Unfinished:
     """All snapshots, the newest first."""
     return sorted(self._folder.glob("*.npz"), reverse=True)
 
-
-def _whose(program: Program, trials: Sequence[Trial]) -> str:
-  """What a snapshot must be of, to go on from it."""
-  return json.dumps(
-    {
-      "trials": [trial.id for trial in trials],
-      "layout": program.layout,
-      "spec": str(program.spec),
-    }
-  )
+  def _whose(self, program: Program, trials: Sequence[Trial]) -> str:
+    """What a snapshot must be of, to go on from it."""
+    return json.dumps(
+      {
+        "run": ledger.digest(self._folder.parent),
+        "versions": [jax.__version__, optax.__version__],
+        "trials": [trial.id for trial in trials],
+        "layout": program.layout,
+        "spec": str(program.spec),
+      }
+    )
 
 
 def _read(num_done: int, arrays: Mapping[str, np.ndarray]) -> Snapshot:
+  if {*arrays} != {*map(str, arrays["names"]), "names"}:
+    raise ValueError("a name was changed")
+
   def of(kind: str) -> dict[str, np.ndarray]:
     prefix = f"{kind}/"
     names = [name for name in arrays if name.startswith(prefix)]

@@ -145,7 +145,13 @@ def train(run: Run, interruption: Interruption) -> None:
   begin = time.perf_counter()
   if run.dataset.standardization is not None:
     ledger.write_standardization(run.workdir, run.dataset.standardization)
-  done = ledger.read_rows(run.workdir)
+  rows = ledger.read_rows(run.workdir)
+  models = checkpoints.whole(run.workdir)
+  done = {
+    trial_id
+    for trial_id in rows.keys() & models
+    if ledger.has_series(run.workdir, trial_id)
+  }
   new = [trial for trial in run.trials if trial.id not in done]
   print(
     f"data: {run.dataset.name}, {run.dataset.num_train} train and"
@@ -158,6 +164,11 @@ def train(run: Run, interruption: Interruption) -> None:
     print(
       f"{num_damaged} rows of {run.workdir / ledger.RESULTS} were changed:"
       " their trials are trained again"
+    )
+  if num_lost := sum(trial.id in rows for trial in new):
+    print(
+      f"{num_lost} trials of the table have no whole model or curves any more:"
+      " they are trained again"
     )
   cost = _train_missing(run, done, new, interruption)
   _report(run)

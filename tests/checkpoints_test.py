@@ -1,11 +1,13 @@
 """Trained models come back from disk, or say that they are damaged."""
 
+import shutil
+
 import jax
 import numpy as np
 import pytest
 
 import ae_jax
-from ae_jax import checkpoints, grid
+from ae_jax import checkpoints, grid, ledger
 from ae_jax.chunk import run_program
 from ae_jax.feed import InMemory
 from ae_jax.program import Layout, compile_program
@@ -56,9 +58,15 @@ def test_unknown_trial(run):
     checkpoints.load(run, ["abc"])
 
 
+def open_workdir(path, **identity):
+  rest = {"config": {}, "data_range": (0.0, 1.0), "data_bytes": False}
+  ledger.open_workdir(path, {"identity": identity} | rest).close()
+
+
 @pytest.fixture
 def saved(tmp_path):
   """A chunk on disk."""
+  open_workdir(tmp_path)
   trials = grid.resolve(
     [{"num_epochs": 2, "latent_size": size} for size in (3, 2)]
   )
@@ -107,5 +115,64 @@ def test_damage_is_told_in_one_line(saved, tmp_path, file, damage):
     lambda: checkpoints.load(tmp_path, [saved.trials[1].id]),
     lambda: checkpoints.find(tmp_path, saved.trials, saved.spec),
   ):
-    with pytest.raises(UsageError, match="^the checkpoint in .* is damaged$"):
+    with pytest.raises(UsageError, match="^the checkpoint in .* is damaged or"):
+      call()
+
+
+def test_damage_elsewhere_hides_no_trial(saved, tmp_path):
+  first_alone = jax.tree.map(lambda p: p[:1], saved.params)
+  checkpoints.save(
+    tmp_path, saved._replace(trials=saved.trials[:1], params=first_alone)
+  )
+  assert checkpoints.whole(tmp_path) == {t.id for t in saved.trials}
+  first, second = (trial.id for trial in saved.trials)
+  path, *_ = sorted(
+    (tmp_path / checkpoints.FOLDER).glob("*/*/params/manifest.ocdbt"),
+    key=lambda p: second in (p.parents[2] / "seal.json").read_text(),
+    reverse=True,
+  )
+  path.unlink()
+  assert checkpoints.whole(tmp_path) == {first}
+  assert [*checkpoints.load(tmp_path, [first])] == [first]
+  with pytest.raises(UsageError, match="is damaged"):
+    checkpoints.load(tmp_path, [first, second])
+
+
+@pytest.mark.parametrize("seal", ["", "{}", "[]", "null", '{"trials": 3}'])
+def test_a_damaged_seal_seals_nothing(saved, tmp_path, seal):
+  (path,) = tmp_path.glob(f"{checkpoints.FOLDER}/*/seal.json")
+  path.write_text(seal)
+  assert checkpoints.whole(tmp_path) == set()
+  assert checkpoints.find(tmp_path, saved.trials, saved.spec) is None
+  with pytest.raises(UsageError, match="no trained trial"):
+    checkpoints.load(tmp_path, [saved.trials[0].id])
+
+
+def test_a_checkpoint_of_another_run_is_not_taken(saved, tmp_path):
+  other = tmp_path / "other"
+  open_workdir(other, data="other")
+  shutil.copytree(tmp_path / checkpoints.FOLDER, other / checkpoints.FOLDER)
+  assert checkpoints.whole(other) == set()
+  for call in (
+    lambda: checkpoints.load(other, [saved.trials[1].id]),
+    lambda: checkpoints.find(other, saved.trials, saved.spec),
+  ):
+    with pytest.raises(UsageError, match="or of another run$"):
+      call()
+
+
+@pytest.mark.parametrize("change", ["shape", "type", "leaf"])
+def test_a_checkpoint_of_other_networks_is_not_taken(saved, tmp_path, change):
+  def changed(x):
+    return x[..., :-1] if change == "shape" else x.astype(np.float16)
+
+  params = jax.tree.map(changed, saved.params)
+  if change == "leaf":
+    params = {"decoder": saved.params["decoder"]}
+  checkpoints.save(tmp_path, saved._replace(params=params))
+  for call in (
+    lambda: checkpoints.load(tmp_path, [saved.trials[1].id]),
+    lambda: checkpoints.find(tmp_path, saved.trials, saved.spec),
+  ):
+    with pytest.raises(UsageError, match="is of other networks$"):
       call()

@@ -7,6 +7,7 @@ import importlib
 import json
 import os
 import re
+import shutil
 import signal
 import struct
 import subprocess
@@ -473,6 +474,38 @@ def test_a_changed_row_is_trained_again(run):
       again, float(row["test_squared_error"]), rtol=1e-4
     )
     assert ae_jax.load(workdir, row["id"]).row["id"] == row["id"]
+
+
+@pytest.mark.parametrize("lost", ["model", "curves", "curve", "row's line end"])
+def test_what_was_lost_is_made_again(run, lost):
+  workdir, _, _, _ = run(*SMALL)
+  before = rows_of(workdir)
+  curves = sorted((workdir / ledger.CURVES).iterdir())
+  match lost:
+    case "model":
+      shutil.rmtree(workdir / checkpoints.FOLDER)
+    case "curves":
+      shutil.rmtree(workdir / ledger.CURVES)
+    case "curve":
+      curves[0].write_text(curves[0].read_text()[:-20])
+    case _:
+      path = workdir / ledger.RESULTS
+      path.write_bytes(path.read_bytes()[:-10])
+  _, code, out, err = run(*SMALL)
+  assert code == 0, err
+  assert "are trained again" in out
+  after = {row["id"]: row for row in rows_of(workdir)}
+  assert after.keys() == {row["id"] for row in before}
+  for row in before:
+    # As by another batching of the trials, see sweep_test.
+    np.testing.assert_allclose(
+      float(after[row["id"]]["test_squared_error"]),
+      float(row["test_squared_error"]),
+      rtol=1e-4,
+    )
+    ae_jax.load(workdir, row["id"])
+  _, code, out, _ = run(*SMALL)
+  assert "6 are there already" in out
 
 
 def test_a_workdir_in_use_is_refused(run, tmp_path):

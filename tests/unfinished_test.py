@@ -1,10 +1,12 @@
 """Snapshots of trials in training: found again, whole, or passed over."""
 
+import shutil
+
 import jax
 import numpy as np
 import pytest
 
-from ae_jax import grid
+from ae_jax import grid, ledger
 from ae_jax.chunk import Run, run_program
 from ae_jax.feed import InMemory
 from ae_jax.program import Layout, compile_program
@@ -36,8 +38,14 @@ def trained_for(program, num_steps):
   return run
 
 
+def open_workdir(path, **identity):
+  rest = {"config": {}, "data_range": (0.0, 1.0), "data_bytes": False}
+  ledger.open_workdir(path, {"identity": identity} | rest).close()
+
+
 @pytest.fixture
 def unfinished(tmp_path):
+  open_workdir(tmp_path)
   damaged = []
   unfinished = Unfinished(tmp_path, 60.0, damaged.append)
   unfinished.damaged = damaged
@@ -76,7 +84,7 @@ def test_a_snapshot_is_kept_when_the_last_one_is_old(program, whole, tmp_path):
     for name, seconds in (("a", 0.0), ("b", 60.0))
   )
   for name in "ab":
-    (tmp_path / name).mkdir()
+    open_workdir(tmp_path / name)
   for unfinished in always, never:
     chunk = run_program(program, TRIALS, FEED, None, unfinished.keep)
     check_equal(chunk, whole)
@@ -87,8 +95,12 @@ def test_a_snapshot_is_kept_when_the_last_one_is_old(program, whole, tmp_path):
   assert not (tmp_path / "a" / FOLDER).exists()
 
 
-def test_snapshots_of_others_are_not_taken(program, unfinished):
+def test_snapshots_of_others_are_not_taken(program, unfinished, tmp_path):
   unfinished.save(trained_for(program, 3))
+  foreign = Unfinished(tmp_path / "other", 60.0, print)
+  open_workdir(tmp_path / "other", data="other")
+  shutil.copytree(tmp_path / FOLDER, tmp_path / "other" / FOLDER)
+  assert foreign.find(program, TRIALS) is None
   assert unfinished.find(program, TRIALS[:2]) is None
   other = program._replace(layout=Layout(1, 4))
   assert unfinished.find(other, TRIALS) is None
@@ -124,3 +136,28 @@ def test_a_damaged_snapshot_is_told_and_the_one_before_taken(
     (line,) = unfinished.damaged
     assert str(newest) in line
     assert "\n" not in line
+
+
+def test_a_bit_flipped_anywhere_is_never_read(program, unfinished, tmp_path):
+  unfinished.save(trained_for(program, 3))
+  whole = unfinished.find(program, TRIALS)
+  (path,) = (tmp_path / FOLDER).iterdir()
+  content = path.read_bytes()
+  rng = np.random.default_rng(0)
+  # Most of them where the names are, at the end.
+  places = np.concatenate(
+    [
+      rng.integers(0, len(content), 500),
+      len(content) - rng.integers(1, 6000, 1500),
+    ]
+  )
+  for at, bit in zip(places, rng.integers(0, 8, len(places)), strict=True):
+    flipped = bytearray(content)
+    flipped[at] ^= 1 << bit
+    path.write_bytes(flipped)
+    unfinished.damaged.clear()
+    found = unfinished.find(program, TRIALS)
+    if found is None:
+      continue
+    assert not unfinished.damaged
+    jax.tree.map(np.testing.assert_array_equal, found, whole)
