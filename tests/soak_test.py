@@ -1,0 +1,48 @@
+"""A long run: neither memory nor open files grow with it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+ROOT = Path(__file__).parent.parent
+NUM_GROUPS, NUM_SEEDS = 50, 20
+
+
+@pytest.mark.slow
+def test_a_thousand_trials_in_fifty_groups(tmp_path):
+  x = np.random.default_rng(0).uniform(size=(200, 12)).astype(np.float32)
+  np.save(tmp_path / "x.npy", x)
+  process = subprocess.Popen(
+    [
+      sys.executable,
+      ROOT / "experiments" / "sweep.py",
+      f"--config.data.path={tmp_path / 'x.npy'}",
+      f"--workdir={tmp_path / 'run'}",
+      "--config.objective=autoencoder",
+      f"--config.sweep.num_epochs={','.join(map(str, range(1, 51)))}",
+      f"--config.sweep.seed={','.join(map(str, range(NUM_SEEDS)))}",
+      "--config.sweep.latent_size=3,",
+      "--config.measures=",
+    ],
+    stdout=subprocess.DEVNULL,
+    stderr=subprocess.PIPE,
+    text=True,
+    env=os.environ | {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "cache")},
+  )
+  watched = psutil.Process(process.pid)
+  memory, files = [], []
+  with process:
+    for line in process.stderr:
+      if "(devices x trials) at a time" in line:  # a group begins
+        memory.append(watched.memory_info().rss)
+        files.append(watched.num_fds())
+  print(f"resident, by group: {memory}\nopen files: {files}")
+  assert process.returncode == 0
+  assert len(memory) == NUM_GROUPS
+  assert memory[-1] < 1.05 * memory[5]
+  assert files[-1] <= files[5]
