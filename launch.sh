@@ -73,6 +73,7 @@ experiment() {
 
 EXTRAS=${EXTRAS:-}
 export JAX_COMPILATION_CACHE_DIR=${JAX_COMPILATION_CACHE_DIR:-$venv/jax_cache}
+export MPLCONFIGDIR=${MPLCONFIGDIR:-$venv/matplotlib}
 export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0
 
 if [[ ${1:-} =~ ^(help|-h|--help)$ ]]; then

@@ -2,22 +2,22 @@
 
 import contextlib
 import os
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-# What a `.npz` that is absent or damaged raises when it is read.
+# What NumPy and the libraries under it raise at a file with changed bytes.
 DAMAGED = (
-  OSError,
-  RuntimeError,  # zipfile: encrypted, or packed in an unknown way
   ValueError,
-  KeyError,
-  TypeError,
   EOFError,
-  zlib.error,
+  SyntaxError,
+  tokenize.TokenError,
+  RuntimeError,
   zipfile.BadZipFile,
+  zlib.error,
 )
 
 

@@ -28,7 +28,21 @@ Meta = dict[str, Any]
 
 FOLDER = "checkpoints"
 
+_PATTERN = "*?[]\\"
 _SEAL = "seal.json"  # written last: without it a checkpoint is not there
+
+
+def check(workdir: Path) -> None:
+  """Checks that checkpoints can be in a folder of this name.
+
+  Raises:
+    UsageError: Orbax would read it as a pattern, or write to another one.
+  """
+  if found := sorted({*str(workdir.absolute())} & {*_PATTERN}):
+    raise UsageError(
+      f"workdir {workdir} has {' '.join(found)} in its path, which Orbax cannot"
+      " save to: name another"
+    )
 
 
 def save(workdir: Path, chunk: Chunk) -> None:
@@ -119,8 +133,10 @@ def load(
     id -> the network of the trial's own latent size, and its parameters.
 
   Raises:
-    UsageError: there is no such trial, or its checkpoint is damaged.
+    UsageError: there is no such trial, its checkpoint is damaged, or see
+      `check`.
   """
+  check(workdir)
   loaded: dict[str, tuple[Spec, Params]] = {}
   missing = {*trial_ids}
   damaged: UsageError | None = None

@@ -199,7 +199,7 @@ def read_standardization(workdir: Path) -> Standardization | None:
   try:
     with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
       return Standardization(**arrays)
-  except DAMAGED as error:
+  except (OSError, KeyError, TypeError, *DAMAGED) as error:
     raise _absent_or_damaged(path) from error
 
 

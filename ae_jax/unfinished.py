@@ -80,7 +80,7 @@ class Unfinished:
         ):
           if str(arrays["of"]) == self._whose(program, trials):
             return _read(int(path.stem), arrays)
-      except DAMAGED as error:
+      except (OSError, KeyError, TypeError, *DAMAGED) as error:
         self._on_damaged(f"{path} is damaged ({error}): passing over it")
     return None
 

@@ -11,9 +11,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ae_jax.atomic import replacing
+from ae_jax.atomic import DAMAGED, replacing
 from ae_jax.data import to_float
-from ae_jax.data.files import DAMAGED
 from ae_jax.types import UsageError
 
 

@@ -250,7 +250,7 @@ def _output(given: str | None) -> Path:
     raise UsageError("--output is empty; name a folder")
   kind = re.sub(r"\W+", "-", jax.devices()[0].device_kind.lower())
   today = datetime.datetime.now(datetime.UTC).date()
-  path = Path(given or f"runs/benchmark-{kind}-{today}").expanduser().absolute()
+  path = start.absolute(given or f"runs/benchmark-{kind}-{today}")
   try:
     path.mkdir(parents=True, exist_ok=True)
     tempfile.TemporaryFile(dir=path).close()

@@ -9,6 +9,7 @@ is a `UsageError`.
 import ast
 import difflib
 import re
+import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -103,8 +104,10 @@ def _parse(
   try:
     _, *stray = values(argv)
     config = config_flag.value
+    if config is None:
+      raise TypeError("get_config() returns None")
     missing = {*base()} - {*config}
-  except Exception as error:  # a config file may raise anything
+  except (Exception, SystemExit) as error:  # a config file may raise anything
     raise UsageError(_one_line(error, path)) from error
   if stray:
     raise UsageError(f"unexpected argument {stray[0]!r}")
@@ -195,7 +198,9 @@ def _fields(config: ConfigDict, prefix: str = "config.") -> Iterator[str]:
       yield f"{prefix}{name}"
 
 
-def _one_line(error: Exception, path: Path) -> str:
+def _one_line(error: BaseException, path: Path) -> str:
+  while error.__context__ is not None and "Error whilst parsing" in str(error):
+    error = error.__context__  # in the place of its traceback as text
   if isinstance(error, SyntaxError):
     return f"{path}: line {error.lineno}: {error.msg}"
   text = " ".join(str(error).split())
@@ -204,4 +209,10 @@ def _one_line(error: Exception, path: Path) -> str:
   )
   if isinstance(error, flags.Error):
     return text
-  return f"{path.name}: {type(error).__name__}: {text}"
+  lines = [
+    frame.lineno
+    for frame in traceback.extract_tb(error.__traceback__)
+    if frame.filename == str(path)
+  ]
+  where = f" line {lines[-1]}:" if lines else ""
+  return f"{path.name}:{where} {type(error).__name__}: {text}"

@@ -41,12 +41,12 @@ def rebuild(argv: Sequence[str]) -> Path:
     raise UsageError(" ".join(str(error).split())) from error
   if len(folders) != 1:
     raise UsageError(f"name one run directory; got {len(folders)}")
-  workdir = Path(folders[0]).expanduser().absolute()
+  workdir = start.absolute(folders[0])
   dataset = _dataset(workdir)
   try:
     if values.picture is None:
       return report.write(workdir, dataset, by=values.by)
-    path = Path(values.picture).expanduser().absolute()
+    path = start.absolute(values.picture)
     if path.suffix != ".png":
       raise UsageError(f"--picture must end in .png; got {values.picture}")
     report.write_picture(workdir, dataset, path, by=values.by)

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 from absl import app, flags, logging
@@ -28,6 +29,11 @@ def checked(
   except UsageError as error:
     print(f"error: {error}", file=sys.stderr)
     sys.exit(2)
+
+
+def absolute(path: str) -> Path:
+  """The path from the root; `~` stands for the user's home."""
+  return Path(os.path.expanduser(path)).absolute()
 
 
 def run(main: Callable[[Sequence[str]], None]) -> None:

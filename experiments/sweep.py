@@ -118,6 +118,7 @@ def prepare(argv: Sequence[str]) -> Run:
   sweep.check(trials, dataset, memory)
   identity = _identity(config, measures, config_file, dataset)
   workdir = _workdir(own["workdir"], config_file, identity)
+  checkpoints.check(workdir)
   record = {
     "identity": identity,
     "config": json.loads(config.to_json_best_effort())
@@ -329,7 +330,7 @@ def _identity(
 def _with_whole_paths(fields: ConfigDict) -> dict[str, Any]:
   """The fields of `data`, its files as they are found from any folder."""
   return {
-    name: str(Path(value).expanduser().absolute())
+    name: str(start.absolute(value))
     if value is not None and name.endswith(("path", "dir"))
     else value
     for name, value in fields.items()
@@ -342,7 +343,7 @@ def _workdir(
   if given == "":
     raise UsageError("--workdir is empty; name a folder")
   if given is not None:
-    return Path(given).expanduser().absolute()
+    return start.absolute(given)
   digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:8]
   names = [identity["data.name"], digest]
   if config_file.name != DEFAULT_CONFIG and config_file.stem != names[0]:

@@ -115,8 +115,8 @@ def load(
 
 
 def _check_memory(path: str | os.PathLike[str]) -> None:
-  file = pathlib.Path(path).expanduser()
-  size = file.stat().st_size if file.is_file() else 0
+  file = os.path.expanduser(path)
+  size = os.path.getsize(file) if os.path.isfile(file) else 0
   available = psutil.virtual_memory().available
   if size > available:
     raise UsageError(

@@ -1,13 +1,10 @@
 """A user's own `.npy` and `.npz` files -> arrays; nothing is unpickled."""
 
 import os
-import pathlib
-import tokenize
-import zipfile
-import zlib
 
 import numpy as np
 
+from ae_jax.atomic import DAMAGED
 from ae_jax.types import UsageError
 
 _ROLES = {
@@ -19,17 +16,6 @@ _ROLES = {
   "y_test": "test_labels",
 }
 _KERAS = {"x_train", "y_train", "x_test", "y_test"}
-# What NumPy and the libraries under it raise at a file with changed bytes.
-DAMAGED = (
-  ValueError,
-  EOFError,
-  SyntaxError,
-  tokenize.TokenError,
-  NotImplementedError,
-  RuntimeError,
-  zipfile.BadZipFile,
-  zlib.error,
-)
 
 
 def read(
@@ -120,7 +106,7 @@ def _read_file(
 ) -> dict[str, np.ndarray]:
   """Returns all arrays of a `.npz` file, or the one of a `.npy` file."""
   try:
-    with pathlib.Path(path).expanduser().open("rb") as file:
+    with open(os.path.expanduser(path), "rb") as file:
       is_numpy = file.read(6).startswith((b"\x93NUMPY", b"PK"))
       file.seek(0)
       if is_numpy:

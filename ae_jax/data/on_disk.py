@@ -7,9 +7,9 @@ import weakref
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ae_jax.atomic import DAMAGED
 from ae_jax.data.arrays import check_split, from_arrays
 from ae_jax.data.dataset import Dataset, Standardization
-from ae_jax.data.files import DAMAGED
 from ae_jax.types import UsageError
 
 _MOST_TEST = 10_000
@@ -45,7 +45,7 @@ class OnDisk:
     Raises:
       UsageError: the file does not hold the examples one after the other.
     """
-    self._path = pathlib.Path(path).expanduser().absolute()
+    self._path = pathlib.Path(os.path.expanduser(path)).absolute()
     try:
       stored = np.load(self._path, mmap_mode="r", allow_pickle=False)
     except OSError as error:

@@ -59,8 +59,10 @@ def read(
   """
   if data_dir is None:
     data_dir = os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
-  root = pathlib.Path(data_dir).expanduser().absolute()
-  cache = pathlib.Path(download_dir).expanduser() if download_dir else None
+  root = pathlib.Path(os.path.expanduser(data_dir)).absolute()
+  cache = (
+    pathlib.Path(os.path.expanduser(download_dir)) if download_dir else None
+  )
   builder = _builder(name, root)
   x, y = _features(name, builder.info.features)
   tfds_prepare.prepare(builder, cache)

@@ -1,0 +1,326 @@
+"""Odd paths, read-only folders, hostile files: one line, nothing outside."""
+
+import contextlib
+import io
+import os
+import pickle
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import ae_jax
+from ae_jax import checkpoints, ledger, report
+from ae_jax.types import UsageError
+from ae_jax.unfinished import FOLDER as UNFINISHED
+from experiments import report as report_program
+from experiments import sweep, use
+
+ROOT = Path(__file__).parent.parent
+X = np.random.default_rng(0).uniform(size=(40, 6)).astype(np.float32)
+SMALL = (
+  "--config.objective=autoencoder",
+  "--config.sweep.latent_size=2",
+  "--config.sweep.seed=0",
+  "--config.fixed.num_epochs=1",
+  "--config.fixed.widths=4",
+  "--config.measures=()",
+)
+
+
+def call(main, *arguments):
+  """Exit code, stdout and stderr of a program."""
+  code = 0
+  out, err = io.StringIO(), io.StringIO()
+  with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+    try:
+      main(["program", *map(str, arguments)])
+    except SystemExit as exit:
+      code = exit.code
+  return code, out.getvalue(), err.getvalue()
+
+
+def run(workdir, data, *arguments):
+  return call(
+    sweep.main,
+    f"--workdir={workdir}",
+    f"--config.data.path={data}",
+    *SMALL,
+    *arguments,
+  )
+
+
+def assert_one_line(result, message):
+  code, out, err = result
+  assert code == 2, err
+  *before, last = err.splitlines()
+  assert before == []
+  assert last.startswith("error: ")
+  assert re.search(message, last), last
+  assert "Traceback" not in out + err
+
+
+@pytest.mark.parametrize(
+  "name",
+  [
+    "with space",
+    "ümläut 漢字 🙂",
+    'quote\'s "and" `tick`',
+    "100%25 #1 {a,b} 50% ~",
+    "$(touch hacked); touch hacked & x|y",
+    "<b onload=alert(1)>",
+    "-dash",
+    "a=b,c",
+    "new\nline\ttab",
+  ],
+)
+def test_any_name_will_do(name, tmp_path, monkeypatch):
+  folder = tmp_path / name
+  folder.mkdir()
+  monkeypatch.chdir(folder)
+  np.save(folder / f"{name}.npy", X)
+  code, out, err = run(folder / name, folder / f"{name}.npy")
+  assert code == 0, err
+  page = (folder / name / report.REPORT).read_text()
+  assert "<b onload" not in page
+  code, _, err = call(report_program.main, folder / name)
+  assert code == 0, err
+  code, _, err = call(
+    use.main, "encode", folder / name, f"./{name}.npy", "codes.npy"
+  )
+  assert code == 0, err
+  trained = ae_jax.load(folder / name)
+  np.testing.assert_array_equal(np.load("codes.npy"), trained.encode(X))
+  assert sorted(os.listdir(tmp_path)) == [name]
+  assert {*os.listdir()} == {name, f"{name}.npy", "codes.npy"}
+
+
+@pytest.mark.parametrize("name", ["a*", "a?", "[0-9]", "a\\b", "**"])
+def test_what_orbax_takes_for_a_pattern_is_refused(name, tmp_path):
+  np.save(tmp_path / "x.npy", X)
+  result = run(tmp_path / name / "run", tmp_path / "x.npy")
+  assert_one_line(result, "in its path, which Orbax cannot save to")
+  assert os.listdir(tmp_path) == ["x.npy"]
+  (tmp_path / "run").mkdir()
+  assert run(tmp_path / "run", tmp_path / "x.npy")[0] == 0
+  (tmp_path / "run").rename(tmp_path / name)
+  with pytest.raises(UsageError, match="which Orbax cannot"):
+    ae_jax.load(tmp_path / name)
+
+
+def test_a_name_that_is_too_long(tmp_path):
+  np.save(tmp_path / "x.npy", X)
+  long = tmp_path / ("x" * 300)
+  assert_one_line(run(long, tmp_path / "x.npy"), "[Nn]ame too long")
+  assert_one_line(run(tmp_path / "run", f"{long}.npy"), "[Nn]ame too long")
+
+
+def test_a_home_of_nobody(tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  np.save("x.npy", X)
+  assert_one_line(run("run", "~no_such_user/x.npy"), "cannot read.*~no_such")
+  assert run("~no_such_user", "x.npy")[0] == 0
+  assert (tmp_path / "~no_such_user" / report.REPORT).exists()
+
+
+def test_symbolic_links(tmp_path):
+  (tmp_path / "real").mkdir()
+  (tmp_path / "elsewhere").mkdir()
+  np.save(tmp_path / "real.npy", X)
+  link = tmp_path / "elsewhere" / "real.npy"
+  link.symlink_to("../real.npy")
+  (tmp_path / "run").symlink_to("real")
+  assert run(tmp_path / "run", link)[0] == 0
+  assert (tmp_path / "run").is_symlink()
+  rows = ledger.read_rows(tmp_path / "real")
+  assert len(rows) == 1
+  code, out, _ = run(tmp_path / "real", tmp_path / "real.npy")
+  assert code == 0
+  assert "1 are there already" in out
+  for name, target in (("loop", "loop"), ("nowhere", "gone")):
+    link = tmp_path / name
+    link.symlink_to(target)
+    assert_one_line(run(link, tmp_path / "real.npy"), f"cannot write.*{name}")
+    assert_one_line(run(tmp_path / "new", link), name)
+  assert not (tmp_path / "gone").exists()
+
+
+@pytest.fixture
+def read_only(tmp_path):
+  """Makes a folder read-only; of root by a mount, whom no mode keeps out."""
+  mounts = []
+
+  def read_only(folder):
+    if os.geteuid():
+      folder.chmod(0o500)
+      return
+    for options in (["--bind"], ["-o", "remount,ro,bind"]):
+      mount = ["mount", *options, folder, folder]
+      if subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("root needs to mount a read-only folder")
+    mounts.append(folder)
+
+  yield read_only
+  for folder in mounts:
+    subprocess.run(["umount", folder], check=True)
+  tmp_path.chmod(0o700)
+
+
+def test_read_only_folders(tmp_path, read_only):
+  finished, data, empty = (tmp_path / n for n in ("run", "data", "empty"))
+  data.mkdir()
+  empty.mkdir()
+  np.save(data / "x.npy", X)
+  for folder in (data, empty):
+    read_only(folder)
+  assert_one_line(
+    run(empty, data / "x.npy"), "cannot write.*empty.*[Rr]ead-on|P"
+  )
+  assert_one_line(run(empty / "new", data / "x.npy"), "cannot write.*empty/new")
+  assert run(finished, data / "x.npy")[0] == 0
+  read_only(finished)
+  assert_one_line(run(finished, data / "x.npy"), "cannot write to workdir")
+  codes = tmp_path / "codes.npy"
+  code, _, err = call(use.main, "encode", finished, data / "x.npy", codes)
+  assert code == 0, err
+  assert np.load(codes).shape == (40, 2)
+  assert_one_line(
+    call(use.main, "encode", finished, data / "x.npy", empty / "codes.npy"),
+    "cannot write.*codes.npy",
+  )
+  assert_one_line(call(report_program.main, finished), "cannot write.*report")
+
+
+@pytest.mark.parametrize(
+  ("content", "message"),
+  [
+    (b"def get_config(:\n", "line 1: "),
+    (b"\x00\x01", "null byte"),
+    (b"x = '\xff\xfe'\n", "utf-8|unicode"),
+    (b"import no_such_module_here", "no_such_module_here"),
+    (b"1 / 0", "ZeroDivisionError"),
+    (
+      b"def get_config():\n  raise ValueError('too\\nbad')",
+      "mine.py: line 2: ValueError: too bad",
+    ),
+    (b"def get_config():\n  return get_config()", "RecursionError"),
+    (b"def get_config():\n  raise SystemExit", "SystemExit"),
+    (b"def get_config():\n  return None", "returns None"),
+    (b"x = 1", "get_config"),
+    (
+      b"from experiments.config import base\n"
+      b"def get_config():\n  c = base()\n  c.sweep = 3\n  return c",
+      "sweep",
+    ),
+    (
+      b"from experiments.config import base\n"
+      b"def get_config():\n  c = base()\n  c.fixed.num_epochs = 'x'\n"
+      b"  return c",
+      "num_epochs",
+    ),
+    (
+      b"from experiments.config import base\n"
+      b"def get_config():\n  c = base()\n  c.data = None\n  return c",
+      "data",
+    ),
+  ],
+)
+def test_a_config_that_is_broken(content, message, tmp_path, monkeypatch):
+  # As in a fresh process: else names of the config before it are there.
+  monkeypatch.delitem(sys.modules, "config_config", raising=False)
+  np.save(tmp_path / "x.npy", X)
+  config = tmp_path / "mine.py"
+  config.write_bytes(content)
+  result = run(tmp_path / "run", tmp_path / "x.npy", f"--config={config}")
+  assert_one_line(result, message)
+  assert not (tmp_path / "run").exists()
+
+
+STANDARDIZED = ("--config.data.standardize=True",)
+
+
+class Payload:
+  """What makes a file when it is unpickled."""
+
+  def __init__(self, path):
+    self.path = path
+
+  def __reduce__(self):
+    return (open, (str(self.path), "w"))
+
+
+def test_nothing_is_unpickled(tmp_path):
+  mark = tmp_path / "unpickled"
+  hostile = np.array([Payload(mark)] * 40)
+  np.save(tmp_path / "x.npy", X)
+  np.save(tmp_path / "bad.npy", hostile, allow_pickle=True)
+  np.savez(tmp_path / "bad.npz", x=hostile)
+  (tmp_path / "bare.npy").write_bytes(pickle.dumps(Payload(mark)))
+  for name in ("bad.npy", "bad.npz", "bare.npy"):
+    for option in ("path", "labels_path", "test_path"):
+      paths = [f"--config.data.{option}={tmp_path / name}"]
+      result = run(tmp_path / "run", tmp_path / "x.npy", *paths)
+      assert_one_line(result, re.escape(name))
+    streamed = ["--config.data.stream=True"]
+    assert_one_line(run(tmp_path / "run", tmp_path / name, *streamed), name)
+  workdir = tmp_path / "run"
+  assert run(workdir, tmp_path / "x.npy", *STANDARDIZED)[0] == 0
+  for name in ("bad.npy", "bad.npz", "bare.npy"):
+    outputs = tmp_path / "codes.npy"
+    result = call(use.main, "encode", workdir, tmp_path / name, outputs)
+    assert_one_line(result, re.escape(name))
+  np.savez(workdir / ledger.STANDARDIZATION, mean=hostile, deviation=hostile)
+  result = call(
+    use.main, "encode", workdir, tmp_path / "x.npy", tmp_path / "codes.npy"
+  )
+  assert_one_line(result, f"{ledger.STANDARDIZATION} is absent or damaged")
+  (workdir / UNFINISHED).mkdir()
+  np.savez(workdir / UNFINISHED / "000000000003.npz", of=hostile)
+  (workdir / ledger.RESULTS).unlink()
+  shutil.rmtree(workdir / checkpoints.FOLDER)
+  code, _, err = run(workdir, tmp_path / "x.npy", *STANDARDIZED)
+  assert code == 0, err
+  assert "000000000003.npz is damaged" in err
+  assert not mark.exists()
+
+
+def test_nothing_is_written_outside_workdir_and_caches(tmp_path):
+  folders = {
+    name: tmp_path / name
+    for name in ("home", "tmp", "here", "jax", "mpl", "tfds")
+  }
+  for folder in folders.values():
+    folder.mkdir()
+  before = {p for p in ROOT.rglob("*") if "__pycache__" not in p.parts}
+  environment = {
+    "PATH": os.environ["PATH"],
+    "HOME": str(folders["home"]),
+    "TMPDIR": str(folders["tmp"]),
+    "JAX_COMPILATION_CACHE_DIR": str(folders["jax"]),
+    "MPLCONFIGDIR": str(folders["mpl"]),
+    "PYTHONDONTWRITEBYTECODE": "1",
+  }
+  subprocess.run(
+    [
+      sys.executable,
+      ROOT / "experiments" / "sweep.py",
+      f"--workdir={tmp_path / 'run'}",
+      f"--config.data.data_dir={folders['tfds']}",
+      "--config.tensorboard=True",
+      *SMALL,
+    ],
+    cwd=folders["here"],
+    env=environment,
+    check=True,
+    capture_output=True,
+  )
+  after = {p for p in ROOT.rglob("*") if "__pycache__" not in p.parts}
+  assert after == before
+  assert [*folders["here"].iterdir()] == []
+  # TFDS leaves an empty folder among those of the moment.
+  assert [p for p in folders["tmp"].rglob("*") if p.is_file()] == []
+  assert [*folders["home"].rglob("*")] == []
