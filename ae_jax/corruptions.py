@@ -37,7 +37,7 @@ def masking(key: Key, x: Array, probability: Scalar) -> Array:
   Returns:
     The shape of `x`.
   """
-  return jnp.where(jax.random.bernoulli(key, probability, x.shape), 0.0, x)
+  return jnp.where(_coins(key, probability, x), 0.0, x)
 
 
 def salt_and_pepper(key: Key, x: Array, probability: Scalar) -> Array:
@@ -52,6 +52,10 @@ def salt_and_pepper(key: Key, x: Array, probability: Scalar) -> Array:
     The shape of `x`.
   """
   where_key, coin_key = jax.random.split(key)
-  replaced = jax.random.bernoulli(where_key, probability, x.shape)
-  coin = jax.random.bernoulli(coin_key, 0.5, x.shape)
-  return jnp.where(replaced, coin.astype(x.dtype), x)
+  replaced = _coins(where_key, probability, x)
+  return jnp.where(replaced, _coins(coin_key, 0.5, x).astype(x.dtype), x)
+
+
+def _coins(key: Key, probability: Scalar, x: Array) -> Array:
+  """A coin for each feature, drawn in the precision of the data."""
+  return jax.random.bernoulli(key, jnp.asarray(probability, x.dtype), x.shape)

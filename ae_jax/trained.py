@@ -120,7 +120,9 @@ class Trained(NamedTuple):
         " once: draw fewer, with several seeds"
       )
     shape = (num_samples, self.spec.latent_size)
-    return np.asarray(jax.random.normal(jax.random.key(seed), shape))
+    return np.asarray(
+      jax.random.normal(jax.random.key(seed), shape, np.float32)
+    )
 
   def encode_batches(self, x: np.ndarray) -> Iterator[np.ndarray]:
     """What `encode` gives, `[batch, latent]` at a time."""

@@ -238,7 +238,7 @@ def epoch_order(
 def order_bits(key: Key, epoch: Scalar, num_examples: int) -> Array:
   """Random bits, one uint32 an example; an epoch takes them by rising bits."""
   order_key = jax.random.fold_in(jax.random.fold_in(key, _ORDER), epoch)
-  return jax.random.bits(order_key, (num_examples,))
+  return jax.random.bits(order_key, (num_examples,), jnp.uint32)
 
 
 def batching(num_examples: int, batch_size: int) -> tuple[int, int]:

@@ -1,4 +1,8 @@
-"""Arrays and grids of every kind: a dataset, a grid, or one clear line."""
+"""Arrays, grids and configs of every kind: a run, or one clear line."""
+
+import contextlib
+import io
+import itertools
 
 import numpy as np
 import pytest
@@ -6,9 +10,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from ae_jax import data, grid
+import ae_jax
+from ae_jax import data, grid, ledger, report
+from ae_jax.evaluation.measures import FAMILIES
 from ae_jax.objectives import OBJECTIVES
 from ae_jax.types import UsageError
+from experiments import sweep
 
 pytestmark = pytest.mark.slow
 MANY = settings(
@@ -126,3 +133,80 @@ def test_grids_become_trials_or_one_line(objective, axes):
   assert len({trial.id for trial in trials}) == len(trials)
   for trial in trials:
     assert {*grid.DEFAULTS} <= {*trial.settings}
+
+
+FIELDS = {
+  "fixed.num_epochs": st.integers(0, 2),
+  "fixed.batch_size": st.sampled_from([0, 1, 7, 128]),
+  "fixed.widths": st.sampled_from(["()", "5", "(8, 4)", "0"]),
+  "fixed.network": st.sampled_from(["mlp", "conv"]),
+  "fixed.activation": st.sampled_from(["relu", "tanh", "swish"]),
+  "fixed.output": st.sampled_from(["linear", "sigmoid", "bernoulli"]),
+  "fixed.code": st.sampled_from(["", "sigmoid", "gaussian"]),
+  "fixed.schedule": st.sampled_from(["constant", "linear", "cosine"]),
+  "fixed.learning_rate": st.sampled_from([1e-3, 1.0, 1e6]),
+  "data.standardize": st.booleans(),
+  "data.stream": st.booleans(),
+  "data.test_fraction": st.sampled_from([0.0, 0.2, 0.9, 1.0]),
+  "data.seed": st.integers(-1, 2),
+  "sweep.latent_size": st.sampled_from(["1", "(2, 9)", "0"]),
+  "sweep.seed": st.sampled_from(["0", "(1, 2**31 - 1)", "(-1,)"]),
+  "measures": st.lists(st.sampled_from([*FAMILIES])).map(",".join),
+  "memory_gb": st.sampled_from([1.0, 1e-6]),
+}
+REAL = hnp.arrays(
+  st.sampled_from([np.uint8, np.float32, np.dtype(">f8"), np.int16]),
+  hnp.array_shapes(min_dims=2, max_dims=4, min_side=1, max_side=12),
+)
+NUMBER = itertools.count()
+
+
+@settings(MANY, max_examples=200)
+@given(
+  st.sampled_from([*OBJECTIVES]),
+  REAL | arrays(),
+  st.none() | st.integers(1, 3),
+  st.dictionaries(st.sampled_from([*FIELDS]), st.none(), max_size=4),
+  st.data(),
+)
+def test_a_run_ends_with_numbers_or_one_line(
+  tmp_path_factory, objective, x, num_classes, fields, draw
+):
+  folder = tmp_path_factory.getbasetemp() / f"run{next(NUMBER)}"
+  folder.mkdir()
+  np.save(folder / "x.npy", x, allow_pickle=False)
+  options = {
+    "objective": objective,
+    "data.path": folder / "x.npy",
+    "fixed.num_epochs": 1,
+    "sweep.latent_size": 2,
+    "sweep.seed": 0,
+  }
+  if num_classes is not None and x.ndim:
+    labels = np.arange(len(x)) % num_classes
+    np.save(folder / "labels.npy", labels)
+    options["data.labels_path"] = folder / "labels.npy"
+  options |= {name: draw.draw(FIELDS[name], name) for name in fields}
+  argv = [f"--config.{name}={value}" for name, value in options.items()]
+  code, out, err = 0, io.StringIO(), io.StringIO()
+  with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+    try:
+      sweep.main(["sweep.py", f"--workdir={folder / 'run'}", *argv])
+    except SystemExit as exit:
+      code = exit.code
+  if code:
+    assert code == 2
+    (line,) = err.getvalue().splitlines()
+    assert line.startswith("error: ")
+    assert not (folder / "run").exists()
+    return
+  rows = ledger.read_rows(folder / "run")
+  assert rows
+  assert (folder / "run" / report.REPORT).exists()
+  for trial_id, row in rows.items():
+    trained = ae_jax.load(folder / "run", trial_id)
+    size = int(row["latent_size"])
+    assert trained.decode(np.zeros((3, size))).shape == (3, *x.shape[1:])
+    if row["status"] == "ok":
+      for name in ("loss", "train_squared_error", "test_squared_error"):
+        assert np.isfinite(float(row[name])), name

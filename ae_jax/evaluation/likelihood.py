@@ -59,8 +59,9 @@ def nats(
       keys = jax.vmap(
         lambda i: jax.random.fold_in(jax.random.fold_in(key, i), k)
       )(index)
-      shape = q.mean.shape[1:]
-      noise = jax.vmap(lambda key: jax.random.normal(key, shape))(keys)
+      noise = jax.vmap(
+        lambda key: jax.random.normal(key, q.mean.shape[1:], q.mean.dtype)
+      )(keys)
       z = q.mean + jnp.exp(0.5 * q.log_variance) * noise
       distance = model.distance(x, model.decode(params, z))
       log_likelihood = -distance - model.log_normalizer
