@@ -73,7 +73,7 @@ class Trainer(NamedTuple):
       terms of a trial that has diverged are NaN.
     steps: (state, hyper, data, order, num_steps) -> (state, terms): the first
       `num_steps` (traced) of the minibatches whose rows `order` names, `[at
-      most, batch]`; each term is `[at most]`, NaN beyond. At most 1 is always
+      most, batch]`; each term is `[at most]`, 0 beyond. At most 1 is always
       1. Not differentiable in reverse.
     epoch: (state, hyper, data) -> (state, terms averaged over the steps): one
       pass in the order of `epoch_order`.
@@ -191,9 +191,7 @@ def trainer(
       state, terms = step(state, data[order[0]], hyper)
       return state, {k: v[None] for k, v in terms.items()}
     _, terms = jax.eval_shape(step, state, data[order[0]], hyper)
-    history = {
-      k: jnp.full(len(order), jnp.nan, v.dtype) for k, v in terms.items()
-    }
+    history = {k: jnp.zeros(len(order), v.dtype) for k, v in terms.items()}
     return jax.lax.fori_loop(0, num_steps, body, (state, history))
 
   def epoch(

@@ -6,8 +6,17 @@ import os
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
 import jax  # noqa: E402
+import pytest  # noqa: E402
 
 # [batch] + [latent] must not become a matrix by accident.
 jax.config.update("jax_numpy_rank_promotion", "raise")
 # Trials are spread over devices, as the programs do with the cores of a CPU.
 jax.config.update("jax_num_cpu_devices", 2)
+
+
+@pytest.fixture(autouse=True)
+def nan_is_meant(request):
+  """Tests of what diverges run without JAX_DEBUG_NANS."""
+  told = jax.config.jax_debug_nans
+  with jax.debug_nans(told and not request.node.get_closest_marker("diverges")):
+    yield

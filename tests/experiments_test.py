@@ -23,7 +23,6 @@ import ae_jax
 from ae_jax import checkpoints, ledger
 from ae_jax.evaluation.measures import FAMILIES, MEASURES
 from ae_jax.objectives import OBJECTIVES
-from ae_jax.types import UsageError
 from experiments import flags, sweep, tensorboard
 
 ROOT = Path(__file__).parent.parent
@@ -337,20 +336,6 @@ def test_a_mistake_is_one_line_and_exit_code_2(
   assert re.search(message, last), last
   assert "Traceback" not in out + err
   assert not Path("runs").exists()
-
-
-def test_broken_config_files_are_told_in_one_line(tmp_path):
-  for text, message in {
-    "def get_config(:": "line 1",
-    "import no_such_module": "no_such_module",
-    "def get_config():\n  raise ValueError('too\\nbad')": "too bad",
-    "x = 1": "get_config",
-  }.items():
-    path = tmp_path / "broken.py"
-    path.write_text(text)
-    with pytest.raises(UsageError, match=message) as raised:
-      flags.parse(["x", f"--config={path}"])
-    assert "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize(

@@ -140,7 +140,7 @@ FIELDS = {
   "fixed.batch_size": st.sampled_from([0, 1, 7, 128]),
   "fixed.widths": st.sampled_from(["()", "5", "(8, 4)", "0"]),
   "fixed.network": st.sampled_from(["mlp", "conv"]),
-  "fixed.activation": st.sampled_from(["relu", "tanh", "swish"]),
+  "fixed.activation": st.sampled_from(["relu", "tanh", "silu"]),
   "fixed.output": st.sampled_from(["linear", "sigmoid", "bernoulli"]),
   "fixed.code": st.sampled_from(["", "sigmoid", "gaussian"]),
   "fixed.schedule": st.sampled_from(["constant", "linear", "cosine"]),

@@ -8,8 +8,8 @@ from jax.test_util import check_grads
 
 from ae_jax import corruptions
 from ae_jax.grid import hyper_parameters
-from ae_jax.networks import ACTIVATIONS, Spec, autoencoder
-from ae_jax.objectives import OBJECTIVES
+from ae_jax.networks import ACTIVATIONS, OUTPUTS, Spec, autoencoder
+from ae_jax.objectives import OBJECTIVES, RANGES
 from ae_jax.training import trainer
 from ae_jax.types import UsageError
 
@@ -40,19 +40,78 @@ def test_loss_and_terms_are_finite_scalars(name):
   assert all(np.isfinite(v) and v.shape == () for v in (loss, *terms.values()))
 
 
-@pytest.mark.parametrize("output", ["linear", "sigmoid", "bernoulli"])
+STATIC = {
+  "corruption": ["gaussian", "masking", "salt_and_pepper"],
+  "estimator": ["exact", "hutchinson", "subset"],
+  "num_samples": [1, 2, 3],
+}
+
+
+def random_hyper(name, rng):
+  """Floats from a hundredth of their default to a hundred times it."""
+  hyper = hyper_parameters(OBJECTIVES[name])
+  for key, default in hyper.items():
+    if key in STATIC:
+      hyper[key] = STATIC[key][rng.integers(len(STATIC[key]))]
+    else:
+      hyper[key] = np.clip(default * 10 ** rng.uniform(-2, 2), *RANGES[key])
+  if name == "denoising":  # a probability
+    hyper["noise"] = min(hyper["noise"], 1.0)
+  return hyper
+
+
+@pytest.mark.parametrize("seed", range(9))
 @pytest.mark.parametrize("name", OBJECTIVES)
-def test_gradients_match_finite_differences(name, output):
-  model, params = network(name, output=output)
+def test_gradients_match_finite_differences(name, seed):
+  rng = np.random.default_rng(seed)
+  model, params = network(
+    name,
+    output=OUTPUTS[seed % 3],
+    widths=[(), (4,), (6, 4)][rng.integers(3)],
+    activation=["tanh", "sigmoid", "silu"][rng.integers(3)],
+  )
+  hyper = random_hyper(name, rng)
   with jax.enable_x64(True):  # in float32 the differences would be noise
     double = jax.tree.map(lambda p: jnp.asarray(p, jnp.float64), params)
     x = jnp.asarray(X, jnp.float64)
 
+    @jax.jit
     def loss(p):
-      return OBJECTIVES[name](model, p, KEY, x, **floats(name))[0]
+      return OBJECTIVES[name](model, p, KEY, x, **hyper)[0]
 
     # Second-order error of the differences, about eps^2 = 1e-8.
     check_grads(loss, (double,), order=1, modes=["rev"], rtol=1e-5, atol=1e-6)
+
+
+SOME_WIDTHS = (
+  785,
+  *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2, 7, 64, 4096)),
+)
+
+
+@pytest.mark.parametrize("width", SOME_WIDTHS)
+@pytest.mark.parametrize("output", OUTPUTS)
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_losses_are_finite_at_logits_of_a_thousand(name, output, width):
+  code = getattr(OBJECTIVES[name], "code", "linear")
+  spec = Spec((width,), 3, widths=(5,), code=code, output=output)
+  model = autoencoder(spec)
+
+  def decode(params, z):
+    y = model.decode(params, z)
+    return 1e3 * y / jnp.maximum(jnp.max(jnp.abs(y)), 1e-3)
+
+  @jax.jit
+  def value_and_grad(params, x):
+    return jax.value_and_grad(OBJECTIVES[name], argnums=1, has_aux=True)(
+      model._replace(decode=decode), params, KEY, x, **floats(name)
+    )
+
+  x = np.random.default_rng(0).uniform(size=(4, width)).astype(np.float32)
+  x[1], x[2] = 0, 1
+  params = jax.jit(model.init)(jax.random.key(0))
+  for leaf in jax.tree.leaves(value_and_grad(params, x)):
+    assert np.isfinite(leaf).all()
 
 
 @pytest.mark.parametrize(

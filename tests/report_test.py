@@ -264,6 +264,7 @@ def test_a_run_without_measures_shows_none(tmp_path):
       ),
       ["sparse", "contractive"],
       id="some diverged",
+      marks=pytest.mark.diverges,
     ),
     pytest.param(
       RNG.uniform(size=(40, 4, 4)),
@@ -274,6 +275,7 @@ def test_a_run_without_measures_shows_none(tmp_path):
       ),
       [],
       id="all diverged",
+      marks=pytest.mark.diverges,
     ),
   ],
 )  # fmt: skip

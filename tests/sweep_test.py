@@ -189,6 +189,7 @@ def test_done_trials_are_left_out_and_the_others_do_not_change():
   )
 
 
+@pytest.mark.diverges
 def test_a_diverged_trial_is_marked_and_its_neighbours_never_notice():
   sane = [SHORT | {"learning_rate": lr} for lr in (1e-3, 1e-2)]
   wild = [SHORT | {"learning_rate": lr} for lr in (1e12, 1e30)]
@@ -254,6 +255,7 @@ STRENGTHS = {
 }
 
 
+@pytest.mark.diverges
 @pytest.mark.parametrize("name", STRENGTHS)
 def test_wild_values_beside_sane_ones(name):
   strengths = {STRENGTHS[name]: (0.1, 1e10, 1e30)}
@@ -284,6 +286,7 @@ def test_wild_values_beside_sane_ones(name):
       )
 
 
+@pytest.mark.diverges
 def test_a_blow_up_by_the_last_update_is_marked_too():
   point = SHORT | {"learning_rate": 1e30, "num_epochs": 1, "batch_size": 300}
   (result,) = run([point])

@@ -100,7 +100,7 @@ def evaluate(
         measured = _OF_FAMILY[family](spec, some, sizes, data)
       measured = jax.tree.map(np.asarray, measured)
       columns |= measured[0]
-      units |= measured[1]
+      units |= {k: _filled_up(v, spec) for k, v in measured[1].items()}
       seconds[family] += time.perf_counter() - begin
       if on_measured is not None:
         on_measured(family, min(size, num_trials - start))
@@ -109,6 +109,12 @@ def evaluate(
     lambda *x: np.concatenate(x)[:num_trials], *parts
   )
   return Measured(columns, units, seconds)
+
+
+def _filled_up(values: np.ndarray, spec: Spec) -> np.ndarray:
+  """`[trials, at most latent]` -> `[trials, latent]`, with NaN."""
+  padding = ((0, 0), (0, spec.latent_size - values.shape[1]))
+  return np.pad(values, padding, constant_values=np.nan)
 
 
 def measure_codes(
@@ -257,11 +263,8 @@ def _activity(
   number = min(len(data.test), NUM_JACOBIANS)
   some = np.linspace(0, len(data.test) - 1, number).astype(int)  # not a class
   norm, values = activity.jacobian(model, params, data.test[some])
-  padding = (0, len(model.latent_mask) - len(values))
   columns = _where_finite(codes, columns) | {"jacobian_norm": norm}
-  return columns, units | {
-    "singular_value": jnp.pad(values, padding, constant_values=jnp.nan)
-  }
+  return columns, units | {"singular_value": values}
 
 
 @_vmapped
