@@ -164,7 +164,7 @@ def histograms(values: Sequence[tuple[str, np.ndarray]]) -> Figure:
   """Shares of code values, a line for each name and its values."""
   figure, (axes,) = _figure(*_HALF)
   pooled = np.concatenate([v.ravel() for _, v in values])
-  low, high = np.percentile(pooled, [0.5, 99.5]).tolist()
+  low, high = np.percentile(pooled, [0.5, 99.5], method="nearest").tolist()
   edges = np.linspace(*_interval(low, high), 41)
   shades = mpl.colormaps["viridis"](np.linspace(0, 0.8, len(values)))
   for i, (name, v) in enumerate(values):
