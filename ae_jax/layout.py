@@ -8,7 +8,7 @@ network and the machine, so a group that trains for long tries its neighbours.
 import json
 import statistics
 import time
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, MutableMapping
 from typing import NamedTuple
 
 import jax
@@ -53,7 +53,7 @@ def choose(
   group: list[Trial],
   feed: Feed,
   memory_bytes: int,
-  known: MutableMapping[str, Sequence[int]],
+  known: MutableMapping[str, Layout],
 ) -> Choice:
   """Compiles the program that trains a group fastest.
 
@@ -73,7 +73,7 @@ def choose(
   begin = time.perf_counter()
   key = _key(group, feed, memory_bytes)
   before = known.get(key)
-  layout = first_layout(group, feed) if before is None else Layout(*before)
+  layout = first_layout(group, feed) if before is None else before
   best = _within(group, feed, layout, memory_bytes)
   seconds: dict[Layout, float] = {}
   if before is None and _estimate(best, group, feed) > _WORTH_SECONDS:

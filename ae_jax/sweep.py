@@ -34,7 +34,13 @@ from ae_jax.grid import RESERVED, Trial, resolve
 from ae_jax.layout import Choice, choose, smaller
 from ae_jax.networks import autoencoder, unpad
 from ae_jax.objectives import OBJECTIVES
-from ae_jax.program import Program, build, compile_program, stack
+from ae_jax.program import (
+  Layout,
+  Program,
+  build,
+  compile_program,
+  stack,
+)
 from ae_jax.trained import Trained
 from ae_jax.types import UsageError
 
@@ -42,6 +48,25 @@ Row = dict[str, Any]
 OnChoice = Callable[[list[Trial], Choice], None]
 # Trials of a program -> what there is of them: trained, in training or nothing.
 Resume = Callable[[Program, list[Trial]], Chunk | Snapshot | None]
+
+
+class OutOfMemory(RuntimeError):
+  """A program was too large for the memory of a CPU.
+
+  The process must not go on: jaxlib's matrix products were seen to be silently
+  wrong after that (0.10.2). With `layouts` as they are a new process can.
+
+  Attributes:
+    key: of the layouts.
+    layout: to go on with.
+  """
+
+  def __init__(self, key: str, layout: Layout):
+    super().__init__(
+      "out of memory: start again in a new process, with less memory_bytes"
+    )
+    self.key = key
+    self.layout = layout
 
 
 def run(
@@ -70,6 +95,7 @@ def run(
 
   Raises:
     UsageError: the grid or the data are not usable.
+    OutOfMemory: a CPU has no more memory.
   """
   dataset = train if isinstance(train, Dataset) else from_arrays(train, test)
   trials = resolve(points)
@@ -126,7 +152,7 @@ def train_chunks(
   *,
   memory_bytes: int,
   done: Collection[str] = (),
-  layouts: MutableMapping[str, Sequence[int]] | None = None,
+  layouts: MutableMapping[str, Layout] | None = None,
   on_choice: OnChoice | None = None,
   on_epoch: OnEpoch | None = None,
   on_advance: OnAdvance | None = None,
@@ -152,6 +178,10 @@ def train_chunks(
 
   Yields:
     Each chunk as soon as it is trained.
+
+  Raises:
+    OutOfMemory: a CPU has no more memory; `layouts` has a smaller one.
+    UsageError: one trial alone does not fit the memory.
   """
   known = {} if layouts is None else layouts
   for group in groups(trials):
@@ -170,18 +200,32 @@ def train_chunks(
       else:
         try:
           chunk = run_program(program, part, feed, on_epoch, on_advance, found)
-        except jax.errors.JaxRuntimeError as error:
-          if "RESOURCE_EXHAUSTED" not in str(error) or len(part) == 1:
+        except (jax.errors.JaxRuntimeError, MemoryError) as error:
+          if not _of_memory(error):
             raise
+          if len(part) == 1:
+            raise UsageError(
+              f"one trial of {part[0].settings['objective']} does not fit the"
+              " memory: lower its latent_size, widths or batch_size"
+            ) from error
+          known[choice.key] = smaller(program.layout)
+          if jax.default_backend() == "cpu":
+            raise OutOfMemory(choice.key, known[choice.key]) from error
           chunk = None
       if chunk is None:  # not in `except`, which keeps what was on the device
-        program = compile_program(group, feed, smaller(program.layout))
-        known[choice.key] = program.layout
+        program = compile_program(group, feed, known[choice.key])
         if on_choice is not None:
           on_choice(missing, Choice(choice.key, program, {}, program.seconds))
         continue
       yield chunk
       missing = missing[len(part) :]
+
+
+def _of_memory(error: Exception) -> bool:
+  """Whether a device has no more memory; a CPU calls that INTERNAL."""
+  return isinstance(error, MemoryError) or any(
+    text in str(error) for text in ("RESOURCE_EXHAUSTED", "Out of memory")
+  )
 
 
 def rows(chunk: Chunk, measured: Measured, beside: Baselines) -> list[Row]:

@@ -7,7 +7,7 @@ so that it goes on as it began.
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from ae_jax.atomic import replacing
@@ -16,15 +16,15 @@ from ae_jax.program import Layout
 _NAME = "layouts.json"
 
 
-def read(workdir: Path) -> dict[str, Sequence[int]]:
+def read(workdir: Path) -> dict[str, Layout]:
   """The layouts of this run; of others what it has not."""
-  layouts: dict[str, Sequence[int]] = {}
+  layouts: dict[str, Layout] = {}
   for file in reversed(_files(workdir)):
     layouts |= _read(file)
   return layouts
 
 
-def write(workdir: Path, layouts: Mapping[str, Sequence[int]]) -> None:
+def write(workdir: Path, layouts: Mapping[str, Layout]) -> None:
   """Keeps layouts."""
   for file in _files(workdir):
     try:
@@ -35,7 +35,7 @@ def write(workdir: Path, layouts: Mapping[str, Sequence[int]]) -> None:
       print(f"cannot keep the layouts in {file}: {error}", file=sys.stderr)
 
 
-def _read(file: Path) -> dict[str, Sequence[int]]:
+def _read(file: Path) -> dict[str, Layout]:
   if not file.exists():
     return {}
   try:

@@ -16,9 +16,11 @@ The same command on the same workdir trains only what is not there yet; a wider
 grid, only what is new.
 """
 
+import collections
 import dataclasses
 import hashlib
 import json
+import os
 import sys
 import time
 from collections.abc import Collection, Sequence
@@ -83,6 +85,14 @@ def main(argv: Sequence[str]) -> None:
       run = start.checked(prepare, argv, __doc__)
       with run.lock:
         train(run, interruption)
+  except sweep.OutOfMemory as error:
+    layouts.write(run.workdir, {error.key: error.layout})
+    print(
+      f"\nout of memory: again with {error.layout.size} trials at a time",
+      file=sys.stderr,
+    )
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
   except UsageError as error:  # of rows that are read while training
     print(f"\nerror: {error}", file=sys.stderr)
     sys.exit(2)
@@ -172,8 +182,7 @@ def train(run: Run, interruption: Interruption) -> None:
       " they are trained again"
     )
   cost = _train_missing(run, done, new, interruption)
-  _report(run)
-  print(f"{len(new)} trained in {time.perf_counter() - begin:.1f} s")
+  ended = _report(run)
   if new:
     print(
       f"preparing programs: {cost.preparing:.1f} s; training:"
@@ -182,6 +191,10 @@ def train(run: Run, interruption: Interruption) -> None:
       + ", ".join(f"{name} {s:.1f}" for name, s in cost.measuring.items())
       + "); the rest: files, report"
     )
+  print(
+    f"{len(run.trials)} trials: {ended['ok']} ok, {ended['diverged']} diverged;"
+    f" {len(new)} trained in {time.perf_counter() - begin:.1f} s"
+  )
 
 
 def _train_missing(
@@ -260,14 +273,14 @@ def _train_missing(
   return cost
 
 
-def _report(run: Run) -> None:
-  """Prints the best trials, how all of them ended, and where they are."""
+def _report(run: Run) -> collections.Counter[str]:
+  """Prints the best trials and where all are; counts how they ended."""
   table = ledger.read_rows(run.workdir)
   rows = [table[trial.id] for trial in run.trials]
-  num_ok = sum(row["status"] == "ok" for row in rows)
-  if num_ok < len(rows):
+  ended = collections.Counter(row["status"] for row in rows)
+  if ended["diverged"]:
     print(
-      f"\n{len(rows) - num_ok} of {len(rows)} trials diverged: lower"
+      f"\n{ended['diverged']} of {len(rows)} trials diverged: lower"
       " learning_rate or strength, or scale the data"
       " (--config.data.standardize=True)"
     )
@@ -280,11 +293,8 @@ def _report(run: Run) -> None:
     f"models: {run.workdir / checkpoints.FOLDER}",
     flush=True,
   )
-  print(
-    f"report: {report.write(run.workdir, run.dataset)}\n"
-    f"{len(rows)} trials: {num_ok} ok, {len(rows) - num_ok} diverged; ",
-    end="",
-  )
+  print(f"report: {report.write(run.workdir, run.dataset)}")
+  return ended
 
 
 def _keep(

@@ -154,3 +154,68 @@ def test_a_full_disk_is_told_and_what_was_finished_is_whole(
     assert rows_of(disk / "run") == whole[0]
   finally:
     subprocess.run(["umount", "-l", disk], check=True)
+
+
+LITTLE_MEMORY = """
+import resource
+
+import psutil
+
+from ae_jax import sweep
+from ae_jax.layout import Choice
+from ae_jax.program import Layout, compile_program
+from experiments import start
+from experiments.sweep import main
+
+FREE = 300 * 2**20  # the program takes 398 MiB, half of it 199
+UNLIMITED = resource.RLIM_INFINITY
+resource.setrlimit(resource.RLIMIT_AS, (UNLIMITED, UNLIMITED))
+
+
+def choose(group, feed, memory_bytes, known):
+  layout = known.setdefault("one", Layout(2, 8))
+  program = compile_program(group, feed, layout)
+  limit = psutil.Process().memory_info().vms + FREE
+  resource.setrlimit(resource.RLIMIT_AS, (limit, UNLIMITED))
+  return Choice("one", program, {}, program.seconds)
+
+
+sweep.choose = choose
+start.run(main)
+"""
+
+
+@pytest.mark.slow
+def test_out_of_memory_starts_again_with_smaller_programs(tmp_path):
+  x = np.random.default_rng(0).uniform(size=(320, 784)).astype(np.float32)
+  np.save(tmp_path / "x.npy", x)
+  arguments = [
+    f"--config.data.path={tmp_path / 'x.npy'}",
+    "--config.objective=autoencoder",
+    f"--config.sweep.seed={tuple(range(16))}",
+    "--config.sweep.latent_size=32",
+    "--config.fixed.widths=512,256",
+    "--config.fixed.num_epochs=1",
+    "--config.measures=",
+  ]
+
+  def run(workdir, *program):
+    done = subprocess.run(
+      [sys.executable, *program, f"--workdir={workdir}", *arguments],
+      capture_output=True,
+      text=True,
+      cwd=ROOT,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stderr, rows_of(workdir)
+
+  _, expected = run(tmp_path / "whole", ROOT / "experiments" / "sweep.py")
+  (tmp_path / "little.py").write_text(LITTLE_MEMORY)
+  err, rows = run(tmp_path / "little", tmp_path / "little.py")
+  assert "out of memory: again with 8 trials at a time" in err
+  assert "Traceback" not in err
+  for row, other in zip(rows, expected, strict=True):
+    assert row["id"] == other["id"]
+    np.testing.assert_allclose(  # another batching
+      float(row["loss"]), float(other["loss"]), rtol=1e-5
+    )

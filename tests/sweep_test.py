@@ -384,18 +384,25 @@ def test_mistakes_are_told_before_training(point, message):
     sweep.run([point], DIGITS.reshape(-1, 64), TEST.reshape(-1, 64))
 
 
-def test_out_of_memory_halves_the_program_down_to_one_trial(monkeypatch):
-  points = [SHORT | {"seed": seed} for seed in range(5)]
-  expected = run(points)
+def let_fail(monkeypatch, message, most=1):
+  """Programs of more than so many trials fail; returns the tried sizes."""
   tried = []
 
   def failing(program, part, *arguments):
     tried.append(program.layout.size)
-    if program.layout.size > 1:
-      raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
+    if program.layout.size > most:
+      raise jax.errors.JaxRuntimeError(message)
     return run_program(program, part, *arguments)
 
   monkeypatch.setattr(sweep, "run_program", failing)
+  return tried
+
+
+def test_out_of_memory_halves_the_program_down_to_one_trial(monkeypatch):
+  points = [SHORT | {"seed": seed} for seed in range(5)]
+  expected = run(points)
+  tried = let_fail(monkeypatch, "RESOURCE_EXHAUSTED: Out of memory")
+  monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
   results = run(points)
   assert tried == [8, 4, 2, 1, 1, 1, 1, 1]
   for one, other in zip(results, expected, strict=True):
@@ -407,10 +414,31 @@ def test_out_of_memory_halves_the_program_down_to_one_trial(monkeypatch):
     )
 
 
-def test_other_failures_of_the_device_are_raised(monkeypatch):
-  def failing(*arguments):
-    raise jax.errors.JaxRuntimeError("INTERNAL: the device is lost")
+def test_out_of_memory_on_a_cpu_ends_the_process_with_a_smaller_layout(
+  monkeypatch,
+):
+  points = [SHORT | {"seed": seed} for seed in range(5)]
+  trials, feed, layouts = grid.resolve(points), InMemory(DIGITS), {}
+  options = {"memory_bytes": 10**9, "layouts": layouts}
+  message = "INTERNAL: Error dispatching computation: Out of memory"
+  for tried in ([8], [4], [2]):
+    assert let_fail(monkeypatch, message) == []
+    with pytest.raises(sweep.OutOfMemory, match="in a new process") as raised:
+      next(sweep.train_chunks(trials, feed, **options))
+    assert layouts == {raised.value.key: raised.value.layout}
+    assert raised.value.layout.size == tried[0] // 2
+  tried = let_fail(monkeypatch, message)
+  assert len([*sweep.train_chunks(trials, feed, **options)]) == 5
+  assert tried == [1] * 5
 
-  monkeypatch.setattr(sweep, "run_program", failing)
+
+def test_one_trial_that_does_not_fit_is_told(monkeypatch):
+  let_fail(monkeypatch, "Out of memory allocating 9 bytes", most=0)
+  with pytest.raises(UsageError, match="one trial of autoencoder does not fit"):
+    run([SHORT])
+
+
+def test_other_failures_of_the_device_are_raised(monkeypatch):
+  let_fail(monkeypatch, "INTERNAL: the device is lost", most=0)
   with pytest.raises(jax.errors.JaxRuntimeError, match="device is lost"):
     run([SHORT])
