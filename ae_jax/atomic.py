@@ -1,6 +1,7 @@
 """Files that are there whole or not at all, and what tells that one is not."""
 
 import contextlib
+import lzma
 import os
 import tokenize
 import zipfile
@@ -12,10 +13,14 @@ from typing import BinaryIO
 # What NumPy and the libraries under it raise at a file with changed bytes.
 DAMAGED = (
   ValueError,
+  TypeError,
+  ArithmeticError,
+  MemoryError,
   EOFError,
   SyntaxError,
   tokenize.TokenError,
   RuntimeError,
+  lzma.LZMAError,
   zipfile.BadZipFile,
   zlib.error,
 )

@@ -9,6 +9,7 @@ arrays of other shapes, without a word.
 import hashlib
 import json
 import shutil
+import textwrap
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,7 @@ def save(workdir: Path, chunk: Chunk) -> None:
     chunk: what has been trained.
 
   Raises:
-    RuntimeError: Orbax declined to save.
+    OSError: it cannot be written.
   """
   directory = _directory(workdir, chunk.trials)
   meta = {
@@ -67,19 +68,22 @@ def save(workdir: Path, chunk: Chunk) -> None:
   }
   step = chunk.trials[0].settings["num_epochs"]
   shutil.rmtree(directory, ignore_errors=True)
-  with _manager(directory) as manager:
-    saved = manager.save(
-      step,
-      args=ocp.args.Composite(
-        params=ocp.args.StandardSave(chunk.params),
-        meta=ocp.args.JsonSave(meta),
-      ),
-    )
-  if not saved:
-    raise RuntimeError(f"Orbax did not save step {step} in {directory}")
+  try:
+    with _manager(directory) as manager:
+      manager.save(
+        step,
+        args=ocp.args.Composite(
+          params=ocp.args.StandardSave(chunk.params),
+          meta=ocp.args.JsonSave(meta),
+        ),
+      )
+  except Exception as error:  # TensorStore has no type for a full disk
+    reason = textwrap.shorten(str(error), 200)
+    raise OSError(f"cannot save {directory}: {reason}") from error
   ids = [trial.id for trial in chunk.trials]
+  seal = _seal(directory, ids)
   with replacing(directory / _SEAL) as file:
-    file.write(_seal(directory, ids).encode())
+    file.write(seal.encode())
 
 
 def find(workdir: Path, trials: Sequence[Trial], padded: Spec) -> Chunk | None:
@@ -97,6 +101,8 @@ def find(workdir: Path, trials: Sequence[Trial], padded: Spec) -> Chunk | None:
   if _trials(directory) != [trial.id for trial in trials]:
     return None
   meta = _read_meta(directory)
+  if meta["latent_size"] != padded.latent_size:  # the grid is wider now
+    return None
   return Chunk(
     trials=[*trials],
     spec=padded,
@@ -199,7 +205,8 @@ def _read_meta(directory: Path) -> Meta:
   """
   if not _is_whole(directory):
     raise UsageError(
-      f"the checkpoint in {directory} is damaged or of another run"
+      f"the checkpoint in {directory} is damaged or of another run; the"
+      " sweep's command trains its trials again"
     )
   with _manager(directory) as manager:
     return _read(manager, meta=ocp.args.JsonRestore())["meta"]
@@ -236,9 +243,11 @@ def _seal(directory: Path, trial_ids: list[str]) -> str:
   """A JSON; its SHA-256 is over run, trials, names and contents of files."""
   run = ledger.digest(directory.parent.parent)
   digest = hashlib.sha256(" ".join([run, *trial_ids]).encode())
-  for path in sorted(directory.glob("*/*/**/*")):
+  for path in sorted(directory.rglob("*")):
+    if path.name in (_SEAL, f".{_SEAL}.partial"):
+      continue
+    digest.update(f"{path.relative_to(directory)}".encode())
     if path.is_file():
-      digest.update(f"{path.relative_to(directory)}".encode())
       with path.open("rb") as file:
         digest.update(hashlib.file_digest(file, "sha256").digest())
   return json.dumps({"trials": trial_ids, "sha256": digest.hexdigest()})

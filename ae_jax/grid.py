@@ -49,6 +49,7 @@ RESERVED = (
   *MEASURES,
   "seconds",
   "evaluation_seconds",
+  "series",
   "checksum",
 )
 _SPEC = ("network", "widths", "activation", "code", "output")

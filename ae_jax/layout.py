@@ -5,10 +5,11 @@ keeps all cores at work; a GPU wants many trials. What is best depends on the
 network and the machine, so a group that trains for long tries its neighbours.
 """
 
+import contextlib
 import json
 import statistics
 import time
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from typing import NamedTuple
 
 import jax
@@ -24,6 +25,7 @@ from ae_jax.program import (
   padded_spec,
   stack,
 )
+from ae_jax.types import UsageError
 
 _CACHE_BYTES = 1 << 20  # of one core of a CPU
 _WORTH_SECONDS = 60.0  # shorter groups are trained before measuring would pay
@@ -31,6 +33,25 @@ _GAIN = 0.9  # another layout must take less than this share of the time
 _ROUNDS = 3
 _ROUND_SECONDS = 0.3
 _ESTIMATE_SECONDS = 0.05
+
+
+class OutOfMemory(RuntimeError):
+  """A program was too large for the memory.
+
+  On a CPU the process must not go on: jaxlib's matrix products were seen to be
+  silently wrong after that (0.10.2). A new process can, with the layout.
+
+  Attributes:
+    key: what the layout depends on.
+    layout: to go on with.
+  """
+
+  def __init__(self, key: str, layout: Layout):
+    super().__init__(
+      "out of memory: start again in a new process, with less memory_bytes"
+    )
+    self.key = key
+    self.layout = layout
 
 
 class Choice(NamedTuple):
@@ -69,6 +90,10 @@ def choose(
 
   Returns:
     The program, and what was measured.
+
+  Raises:
+    OutOfMemory: a program was too large; `known` has a layout to go on with.
+    UsageError: one trial alone does not fit the memory.
   """
   begin = time.perf_counter()
   key = _key(group, feed, memory_bytes)
@@ -76,12 +101,17 @@ def choose(
   layout = first_layout(group, feed) if before is None else before
   best = _within(group, feed, layout, memory_bytes)
   seconds: dict[Layout, float] = {}
-  if before is None and _estimate(best, group, feed) > _WORTH_SECONDS:
-    for direction in (_doubled, _halved, _on_one_device):
-      better = _along(direction, best, group, feed, memory_bytes, seconds)
-      if better is not best:
-        best = better
-        break
+  estimate = 0.0
+  if before is None:
+    with memory_for(group, key, smaller(best.layout), known):
+      estimate = _estimate(best, group, feed)
+  if estimate > _WORTH_SECONDS:
+    with memory_for(group, key, best.layout, known):
+      for direction in (_doubled, _halved, _on_one_device):
+        better = _along(direction, best, group, feed, memory_bytes, seconds)
+        if better is not best:
+          best = better
+          break
   known[key] = best.layout
   return Choice(key, best, seconds, time.perf_counter() - begin)
 
@@ -108,6 +138,45 @@ def first_layout(group: list[Trial], feed: Feed) -> Layout:
     if group[0].settings["network"] == "conv":
       block = 1  # vmapped convolutions are slower there
   return Layout(devices, block)
+
+
+@contextlib.contextmanager
+def memory_for(
+  group: list[Trial],
+  key: str,
+  otherwise: Layout,
+  known: MutableMapping[str, Layout],
+) -> Iterator[None]:
+  """Raises `OutOfMemory` where the block runs out of memory.
+
+  Args:
+    group: whose program it is.
+    key: what its layout depends on.
+    otherwise: the layout to go on with, which `known` then has.
+    known: layouts.
+
+  Raises:
+    UsageError: there is no smaller layout.
+  """
+  try:
+    yield
+  except (jax.errors.JaxRuntimeError, MemoryError) as error:
+    if not is_of_memory(error):
+      raise
+    if otherwise.size < 1:
+      raise UsageError(
+        f"one trial of {group[0].settings['objective']} does not fit the"
+        " memory: lower its latent_size, widths or batch_size"
+      ) from error
+    known[key] = otherwise
+    raise OutOfMemory(key, otherwise) from error
+
+
+def is_of_memory(error: Exception) -> bool:
+  """Whether a device has no more memory; a CPU calls that INTERNAL."""
+  return isinstance(error, MemoryError) or any(
+    text in str(error) for text in ("RESOURCE_EXHAUSTED", "Out of memory")
+  )
 
 
 def smaller(layout: Layout) -> Layout:

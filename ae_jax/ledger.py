@@ -15,7 +15,7 @@ import os
 import platform
 import time
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -30,7 +30,7 @@ CONFIG, RESULTS = "config.json", "results.csv"
 CURVES, UNITS = "curves", "units"
 STANDARDIZATION = "standardization.npz"
 
-_CHECK = "checksum"  # the last column
+_SERIES, _CHECK = "series", "checksum"  # of curves and units, of the row
 _TIMES = ("seconds", "evaluation_seconds")
 
 TextRow = dict[str, str]
@@ -55,14 +55,19 @@ def open_workdir(workdir: Path, run: Mapping[str, Any]) -> TextIO:
   text = json.dumps(run, indent=2) + "\n"
   try:
     (workdir / CURVES).mkdir(parents=True, exist_ok=True)
-    if path.exists():
-      _check_identity(path, json.loads(text)["identity"])
-    elif (workdir / RESULTS).exists():
-      raise UsageError(
-        f"workdir {workdir} holds {RESULTS} without {CONFIG}; name another"
-      )
     lock = _lock(workdir)
-    replace(path, text)
+    try:
+      if path.exists():
+        _check_identity(workdir, json.loads(text)["identity"])
+      elif (workdir / RESULTS).exists():
+        raise UsageError(
+          f"workdir {workdir} holds {RESULTS} without {CONFIG}; name another"
+        )
+      _sign(lock)
+      replace(path, text)
+    except BaseException:
+      lock.close()
+      raise
   except OSError as error:
     raise UsageError(
       f"cannot write to workdir {workdir}: {error.strerror}"
@@ -73,9 +78,8 @@ def open_workdir(workdir: Path, run: Mapping[str, Any]) -> TextIO:
 def read_rows(workdir: Path) -> dict[str, TextRow]:
   """The finished trials, by id; without rows that are damaged."""
   return {
-    row["id"]: {name: text for name, text in row.items() if name != _CHECK}
-    for row in _lines(workdir)
-    if _is_whole(row)
+    row["id"]: {name: text for name, text in row.items() if name != _SERIES}
+    for row in _whole_rows(workdir)
   }
 
 
@@ -90,25 +94,38 @@ def add_rows(workdir: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     row["id"]: {name: _text(value) for name, value in row.items()}
     for row in rows
   }
-  table = read_rows(workdir) | new
-  buffer = io.StringIO()
-  writer = csv.DictWriter(
-    buffer,
-    [*columns(table.values()), _CHECK],
-    restval="",
-    lineterminator="\n",
+  _write_rows(workdir, {row["id"]: row for row in _whole_rows(workdir)} | new)
+
+
+def remove_rows(workdir: Path, trial_ids: Collection[str]) -> None:
+  """Takes trials out of the table."""
+  table = {row["id"]: row for row in _whole_rows(workdir)}
+  _write_rows(
+    workdir, {k: row for k, row in table.items() if k not in trial_ids}
   )
-  writer.writeheader()
-  for row in table.values():
-    writer.writerow(row | {_CHECK: _checksum(row)})
-  replace(workdir / RESULTS, buffer.getvalue())
 
 
-def write_curves(
-  workdir: Path, trial_id: str, history: Mapping[str, np.ndarray]
-) -> None:
-  """Writes a trial's learning curves: a line an epoch, a column a term."""
+def write_series(
+  workdir: Path,
+  trial_id: str,
+  history: Mapping[str, np.ndarray],
+  units: Mapping[str, np.ndarray],
+) -> str:
+  """Writes a trial's learning curves and measures of its code units.
+
+  Args:
+    workdir: of the run.
+    trial_id: of the trial.
+    history: a line an epoch, a column a term.
+    units: a line a unit, from 1; nothing is written where it is empty.
+
+  Returns:
+    A checksum of both, for the column `series` of its row.
+  """
   _write_series(workdir / CURVES / f"{trial_id}.csv", "epoch", history)
+  if units:
+    _write_series(workdir / UNITS / f"{trial_id}.csv", "unit", units)
+  return _series_checksum(workdir, trial_id)
 
 
 def read_curves(workdir: Path, trial_id: str) -> dict[str, np.ndarray]:
@@ -118,14 +135,6 @@ def read_curves(workdir: Path, trial_id: str) -> dict[str, np.ndarray]:
     UsageError: they are absent or damaged.
   """
   return _read_series(workdir / CURVES / f"{trial_id}.csv")
-
-
-def write_units(
-  workdir: Path, trial_id: str, units: Mapping[str, np.ndarray]
-) -> None:
-  """Writes what is measured of each code unit: a line a unit, from 1."""
-  if units:
-    _write_series(workdir / UNITS / f"{trial_id}.csv", "unit", units)
 
 
 def read_units(workdir: Path, trial_id: str) -> dict[str, np.ndarray]:
@@ -138,14 +147,13 @@ def read_units(workdir: Path, trial_id: str) -> dict[str, np.ndarray]:
   return _read_series(path) if path.exists() else {}
 
 
-def has_series(workdir: Path, trial_id: str) -> bool:
-  """Whether a trial's curves, and units if there are any, can be read."""
-  try:
-    read_curves(workdir, trial_id)
-    read_units(workdir, trial_id)
-  except UsageError:
-    return False
-  return True
+def whole_series(workdir: Path) -> set[str]:
+  """Ids of the trials whose curves and units are as they were written."""
+  return {
+    row["id"]
+    for row in _whole_rows(workdir)
+    if row.get(_SERIES) == _series_checksum(workdir, row["id"])
+  }
 
 
 def read_config(workdir: Path) -> dict[str, Any]:
@@ -157,13 +165,19 @@ def read_config(workdir: Path) -> dict[str, Any]:
   path = workdir / CONFIG
   try:
     config = json.loads(path.read_text(encoding="utf-8"))
-    if not {"identity", "config", "data_range", "data_bytes"} <= {*config}:
-      raise ValueError("a field is missing")
+    low, high = config["data_range"]
+    if not (
+      isinstance(config["identity"], dict)
+      and isinstance(config["config"]["data"], dict)
+      and isinstance(config["data_bytes"], bool)
+      and low <= high
+    ):
+      raise ValueError("a field has another type")
   except OSError as error:
     raise UsageError(
       f"{workdir} holds no run: {CONFIG}: {error.strerror}"
     ) from error
-  except (ValueError, TypeError) as error:
+  except (ValueError, KeyError, TypeError) as error:
     raise UsageError(f"{path} is not a {CONFIG} of this program") from error
   return config
 
@@ -199,7 +213,7 @@ def read_standardization(workdir: Path) -> Standardization | None:
   try:
     with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
       return Standardization(**arrays)
-  except (OSError, KeyError, TypeError, *DAMAGED) as error:
+  except (OSError, KeyError, *DAMAGED) as error:
     raise _absent_or_damaged(path) from error
 
 
@@ -252,6 +266,20 @@ def replace(path: Path, text: str) -> None:
     file.write(text.encode())
 
 
+def _write_rows(workdir: Path, table: Mapping[str, TextRow]) -> None:
+  buffer = io.StringIO()
+  writer = csv.DictWriter(
+    buffer,
+    [*columns(table.values()), _CHECK],
+    restval="",
+    lineterminator="\n",
+  )
+  writer.writeheader()
+  for row in table.values():
+    writer.writerow(row | {_CHECK: _checksum(row)})
+  replace(workdir / RESULTS, buffer.getvalue())
+
+
 def _write_series(
   path: Path, index: str, series: Mapping[str, np.ndarray]
 ) -> None:
@@ -280,6 +308,14 @@ def _absent_or_damaged(path: Path) -> UsageError:
   )
 
 
+def _series_checksum(workdir: Path, trial_id: str) -> str:
+  check = 0
+  for folder in (CURVES, UNITS):
+    path = workdir / folder / f"{trial_id}.csv"
+    check = zlib.crc32(path.read_bytes() if path.exists() else b"", check)
+  return f"{check:08x}"
+
+
 def _lines(workdir: Path) -> list[TextRow]:
   """All rows, as they are there."""
   path = workdir / RESULTS
@@ -287,6 +323,15 @@ def _lines(workdir: Path) -> list[TextRow]:
     return []
   with path.open(newline="", encoding="utf-8", errors="replace") as file:
     return [*csv.DictReader(file)]
+
+
+def _whole_rows(workdir: Path) -> list[TextRow]:
+  """Those that are as they were written, without their checksum."""
+  return [
+    {name: text for name, text in row.items() if name != _CHECK}
+    for row in _lines(workdir)
+    if _is_whole(row)
+  ]
 
 
 def _is_whole(row: TextRow) -> bool:
@@ -313,25 +358,26 @@ def _lock(workdir: Path) -> TextIO:
     holder = lock.read().strip()
     lock.close()
     raise UsageError(f"workdir {workdir} is in use by {holder}") from None
+  return lock
+
+
+def _sign(lock: TextIO) -> None:
+  """Says who holds a lock."""
   lock.truncate(0)
   now = time.strftime("%Y-%m-%d %H:%M:%S")
   lock.write(f"process {os.getpid()} on {platform.node()} since {now}\n")
   lock.flush()
-  return lock
 
 
-def _check_identity(path: Path, identity: Mapping[str, Any]) -> None:
-  try:
-    stored = json.loads(path.read_text(encoding="utf-8"))["identity"]
-  except (ValueError, KeyError, TypeError) as error:
-    raise UsageError(f"{path} is not a {CONFIG} of this program") from error
+def _check_identity(workdir: Path, identity: Mapping[str, Any]) -> None:
+  stored = read_config(workdir)["identity"]
   differing = [
     key for key in identity | stored if stored.get(key) != identity.get(key)
   ]
   if differing:
     key = differing[0]
     raise UsageError(
-      f"workdir {path.parent} belongs to another configuration: {key} is"
+      f"workdir {workdir} belongs to another configuration: {key} is"
       f" {stored.get(key)!r} there and {identity.get(key)!r} here; name another"
       " workdir"
     )

@@ -46,6 +46,7 @@ class Program(NamedTuple):
     batch_size: as the settings have it.
     num_seeds: how many orders of the examples it takes.
     most_steps: how many steps a call takes at most.
+    state: shapes and types of the state.
     init: (keys, hyper) -> state.
     steps: (state, hyper, which, rows, orders, num_steps) -> (state, terms);
       `state` is donated. `which` `[trials]` says whose order a trial takes.
@@ -61,6 +62,7 @@ class Program(NamedTuple):
   batch_size: int
   num_seeds: int
   most_steps: int
+  state: TrainState
   init: Callable[[Key, Hyper], TrainState]
   steps: Callable[..., tuple[TrainState, Terms]]
   memory_bytes: int
@@ -161,6 +163,7 @@ def compile_program(group: list[Trial], feed: Feed, layout: Layout) -> Program:
     batch_size=settings["batch_size"],
     num_seeds=num_seeds,
     most_steps=most_steps,
+    state=state,
     init=compiled_init,
     steps=compiled,
     memory_bytes=memory_bytes,

@@ -58,6 +58,13 @@ def load(
   return load_trials(workdir, [trial])[trial]
 
 
+def finished(workdir: Path) -> dict[str, ledger.TextRow]:
+  """The rows, by id, of trials that are whole: row, curves, units, model."""
+  whole = checkpoints.whole(workdir) & ledger.whole_series(workdir)
+  rows = ledger.read_rows(workdir)
+  return {trial_id: row for trial_id, row in rows.items() if trial_id in whole}
+
+
 def load_trials(
   workdir: Path, trial_ids: Collection[str]
 ) -> dict[str, Trained]:
@@ -110,7 +117,7 @@ def _best(
   found = ledger.best(fitting, by)
   if found is None:
     raise UsageError(
-      f"none of {len(fitting)} trials ended well and has a number in {by!r}"
+      f"none of {len(fitting)} trials has a number in {by!r}, or all diverged"
     )
   return found["id"]
 

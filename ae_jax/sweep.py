@@ -31,14 +31,19 @@ from ae_jax.evaluation.examples import Examples, examples
 from ae_jax.evaluation.measures import FAMILIES, MEASURES, families
 from ae_jax.feed import Feed, feed
 from ae_jax.grid import RESERVED, Trial, resolve
-from ae_jax.layout import Choice, choose, smaller
+from ae_jax.layout import (
+  Choice,
+  OutOfMemory,
+  choose,
+  memory_for,
+  smaller,
+)
 from ae_jax.networks import autoencoder, unpad
 from ae_jax.objectives import OBJECTIVES
 from ae_jax.program import (
   Layout,
   Program,
   build,
-  compile_program,
   stack,
 )
 from ae_jax.trained import Trained
@@ -48,25 +53,6 @@ Row = dict[str, Any]
 OnChoice = Callable[[list[Trial], Choice], None]
 # Trials of a program -> what there is of them: trained, in training or nothing.
 Resume = Callable[[Program, list[Trial]], Chunk | Snapshot | None]
-
-
-class OutOfMemory(RuntimeError):
-  """A program was too large for the memory of a CPU.
-
-  The process must not go on: jaxlib's matrix products were seen to be silently
-  wrong after that (0.10.2). With `layouts` as they are a new process can.
-
-  Attributes:
-    key: of the layouts.
-    layout: to go on with.
-  """
-
-  def __init__(self, key: str, layout: Layout):
-    super().__init__(
-      "out of memory: start again in a new process, with less memory_bytes"
-    )
-    self.key = key
-    self.layout = layout
 
 
 def run(
@@ -188,44 +174,28 @@ def train_chunks(
     missing = [trial for trial in group if trial.id not in done]
     if not missing:
       continue
-    choice = choose(group, feed, memory_bytes, known)
-    if on_choice is not None:
-      on_choice(missing, choice)
-    program = choice.program
+    choice = None
     while missing:
-      part = missing[: program.layout.size]
-      found = None if resume is None else resume(program, part)
-      if isinstance(found, Chunk):
-        chunk = found
-      else:
-        try:
-          chunk = run_program(program, part, feed, on_epoch, on_advance, found)
-        except (jax.errors.JaxRuntimeError, MemoryError) as error:
-          if not _of_memory(error):
-            raise
-          if len(part) == 1:
-            raise UsageError(
-              f"one trial of {part[0].settings['objective']} does not fit the"
-              " memory: lower its latent_size, widths or batch_size"
-            ) from error
-          known[choice.key] = smaller(program.layout)
-          if jax.default_backend() == "cpu":
-            raise OutOfMemory(choice.key, known[choice.key]) from error
-          chunk = None
-      if chunk is None:  # not in `except`, which keeps what was on the device
-        program = compile_program(group, feed, known[choice.key])
-        if on_choice is not None:
-          on_choice(missing, Choice(choice.key, program, {}, program.seconds))
+      try:
+        if choice is None:
+          choice = choose(group, feed, memory_bytes, known)
+          if on_choice is not None:
+            on_choice(missing, choice)
+        program = choice.program
+        part = missing[: program.layout.size]
+        chunk = None if resume is None else resume(program, part)
+        if not isinstance(chunk, Chunk):
+          with memory_for(group, choice.key, smaller(program.layout), known):
+            chunk = run_program(
+              program, part, feed, on_epoch, on_advance, chunk
+            )
+      except OutOfMemory:
+        if jax.default_backend() == "cpu":
+          raise
+        choice = None
         continue
       yield chunk
       missing = missing[len(part) :]
-
-
-def _of_memory(error: Exception) -> bool:
-  """Whether a device has no more memory; a CPU calls that INTERNAL."""
-  return isinstance(error, MemoryError) or any(
-    text in str(error) for text in ("RESOURCE_EXHAUSTED", "Out of memory")
-  )
 
 
 def rows(chunk: Chunk, measured: Measured, beside: Baselines) -> list[Row]:

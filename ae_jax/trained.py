@@ -109,7 +109,7 @@ class Trained(NamedTuple):
     if self.spec.code != "gaussian":
       raise UsageError(
         f"objective {self.row['objective']} has no prior to sample from; one"
-        " with a Gaussian code has: choose it by where objective=vae"
+        " with a Gaussian code has: choose it by --where=objective=vae"
       )
     for name, value in {"num_samples": num_samples, "seed": seed}.items():
       if not 0 <= value < 2**31:

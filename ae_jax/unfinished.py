@@ -61,9 +61,11 @@ class Unfinished:
     arrays |= {f"state/{i}": leaf for i, leaf in enumerate(snapshot.state)}
     arrays |= {f"history/{k}": term for k, term in snapshot.history.items()}
     arrays |= {f"rest/{k}": term for k, term in snapshot.rest.items()}
+    arrays["num_done"] = snapshot.num_done
     arrays["seconds"] = snapshot.seconds
     arrays["names"] = [*arrays]
-    with replacing(self._folder / f"{snapshot.num_done:012}.npz") as file:
+    newest = max((int(path.stem) for path in self._files()), default=0)
+    with replacing(self._folder / f"{newest + 1:012}.npz") as file:
       np.savez(file, **arrays)
     for old in self._files()[_KEPT:]:
       old.unlink()
@@ -79,8 +81,8 @@ class Unfinished:
           np.load(file, allow_pickle=False) as arrays,
         ):
           if str(arrays["of"]) == self._whose(program, trials):
-            return _read(int(path.stem), arrays)
-      except (OSError, KeyError, TypeError, *DAMAGED) as error:
+            return _read(arrays)
+      except (OSError, KeyError, *DAMAGED) as error:
         self._on_damaged(f"{path} is damaged ({error}): passing over it")
     return None
 
@@ -92,7 +94,7 @@ class Unfinished:
 
   def _files(self) -> list[Path]:
     """All snapshots, the newest first."""
-    return sorted(self._folder.glob("*.npz"), reverse=True)
+    return sorted(self._folder.glob("[0-9]*.npz"), reverse=True)
 
   def _whose(self, program: Program, trials: Sequence[Trial]) -> str:
     """What a snapshot must be of, to go on from it."""
@@ -102,12 +104,14 @@ class Unfinished:
         "versions": [jax.__version__, optax.__version__],
         "trials": [trial.id for trial in trials],
         "layout": program.layout,
-        "spec": str(program.spec),
+        "state": [
+          f"{x.dtype}{x.shape}" for x in jax.tree.leaves(program.state)
+        ],
       }
     )
 
 
-def _read(num_done: int, arrays: Mapping[str, np.ndarray]) -> Snapshot:
+def _read(arrays: Mapping[str, np.ndarray]) -> Snapshot:
   if {*arrays} != {*map(str, arrays["names"]), "names"}:
     raise ValueError("a name was changed")
 
@@ -118,7 +122,7 @@ def _read(num_done: int, arrays: Mapping[str, np.ndarray]) -> Snapshot:
 
   state = of("state")
   return Snapshot(
-    num_done,
+    int(arrays["num_done"]),
     [state[str(i)] for i in range(len(state))],
     of("history"),
     of("rest"),

@@ -109,6 +109,12 @@ def _parse(
     missing = {*base()} - {*config}
   except (Exception, SystemExit) as error:  # a config file may raise anything
     raise UsageError(_one_line(error, path)) from error
+  known = {*_fields(base())}
+  for name in _fields(config) if isinstance(config, ConfigDict) else ():
+    if name not in known and not name.startswith("config.fixed."):
+      close = difflib.get_close_matches(name, known, n=1)
+      hint = f"; did you mean {close[0]}?" if close else ""
+      raise UsageError(f"{path.name} sets an unknown field {name}{hint}")
   if stray:
     raise UsageError(f"unexpected argument {stray[0]!r}")
   if missing:

@@ -15,16 +15,25 @@ class Interruption:
 
   A thread of its own waits for the signal: the main one may be inside XLA for
   long. Files are whole at any moment, so that the process may end at any; what
-  is being trained has a last chance to be saved.
-
-  Attributes:
-    asked: whether the run is to save, and to call `saved`.
-    may_save: whether it can, so that the end waits for it.
+  is being trained has a last chance to be saved. A run that ends by itself
+  meanwhile, well or by an error, ends as it does.
   """
 
   def __init__(self) -> None:
-    self.asked = False
-    self.may_save = False
+    self._asked = False
+    self._trains = False
+    self._over = False
+    self._saved = threading.Event()
+
+  def asks_to_save(self) -> bool:
+    """Whether the run is to save what it trains, and to call `saved`."""
+    self._trains = True
+    return self._asked
+
+  def nothing_to_save(self) -> None:
+    """Says that nothing is in training."""
+    self._trains = False
+    self._saved.set()
     self._saved = threading.Event()
 
   def saved(self) -> None:
@@ -39,7 +48,8 @@ class Interruption:
     signal.set_wakeup_fd(theirs)
     self._before = {
       number: signal.signal(number, lambda *_: None)
-      for number in (signal.SIGINT, signal.SIGTERM)
+      for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+      if signal.getsignal(number) != signal.SIG_IGN  # as `nohup` has it
     }
     self._watcher = threading.Thread(
       target=self._watch, args=(ours,), daemon=True
@@ -53,6 +63,8 @@ class Interruption:
     error: BaseException | None,
     traceback: TracebackType | None,
   ) -> None:
+    self._over = True
+    self._saved.set()
     for number, handler in self._before.items():
       signal.signal(number, handler)
     signal.set_wakeup_fd(-1)
@@ -64,9 +76,12 @@ class Interruption:
     if not number:  # the end of the run
       os.close(pipe)
       return
-    self.asked = True
-    if self.may_save:
+    self._asked = True
+    if self._trains:
       self._saved.wait(_SECONDS)
+    if self._over:
+      os.close(pipe)
+      return
     print("\ninterrupted: the same command goes on from here", file=sys.stderr)
     sys.stdout.flush()
     sys.stderr.flush()

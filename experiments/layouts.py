@@ -4,6 +4,7 @@ They are beside the compiled programs, for all runs, and in the folder of a run,
 so that it goes on as it began.
 """
 
+import fcntl
 import json
 import os
 import sys
@@ -24,13 +25,17 @@ def read(workdir: Path) -> dict[str, Layout]:
   return layouts
 
 
-def write(workdir: Path, layouts: Mapping[str, Layout]) -> None:
-  """Keeps layouts."""
-  for file in _files(workdir):
+def write(
+  workdir: Path, layouts: Mapping[str, Layout], for_all: bool = True
+) -> None:
+  """Keeps layouts, for all runs or for this one alone."""
+  for file in _files(workdir) if for_all else [workdir / _NAME]:
     try:
       file.parent.mkdir(parents=True, exist_ok=True)
-      with replacing(file) as new:
-        new.write(json.dumps(_read(file) | dict(layouts), indent=1).encode())
+      with file.with_name(f".{_NAME}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # closing the file gives it back
+        with replacing(file) as new:
+          new.write(json.dumps(_read(file) | dict(layouts), indent=1).encode())
     except OSError as error:
       print(f"cannot keep the layouts in {file}: {error}", file=sys.stderr)
 
@@ -40,7 +45,8 @@ def _read(file: Path) -> dict[str, Layout]:
     return {}
   try:
     found = json.loads(file.read_text())
-    return {key: Layout(*map(int, value)) for key, value in found.items()}
+    layouts = {key: Layout(*map(int, value)) for key, value in found.items()}
+    return {key: layout for key, layout in layouts.items() if min(layout) > 0}
   except (OSError, ValueError, TypeError, AttributeError) as error:
     print(f"cannot read {file} ({error}): measuring anew", file=sys.stderr)
     return {}

@@ -23,14 +23,15 @@ import json
 import os
 import sys
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import Any, NamedTuple, NoReturn, TextIO
 
+import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from ae_jax import checkpoints, data, grid, ledger, report, sweep
+from ae_jax import checkpoints, data, grid, ledger, report, runs, sweep
 from ae_jax.chunk import Chunk, Snapshot
 from ae_jax.chunk import Run as Training
 from ae_jax.evaluation.baselines import baselines
@@ -38,7 +39,7 @@ from ae_jax.evaluation.evaluate import Measured
 from ae_jax.evaluation.examples import examples
 from ae_jax.evaluation.measures import families
 from ae_jax.feed import feed
-from ae_jax.layout import Choice
+from ae_jax.layout import Choice, OutOfMemory, is_of_memory
 from ae_jax.program import Program
 from ae_jax.training import batching
 from ae_jax.types import UsageError
@@ -85,14 +86,17 @@ def main(argv: Sequence[str]) -> None:
       run = start.checked(prepare, argv, __doc__)
       with run.lock:
         train(run, interruption)
-  except sweep.OutOfMemory as error:
-    layouts.write(run.workdir, {error.key: error.layout})
+  except OutOfMemory as error:
+    _start_again(run.workdir, error)
+  except jax.errors.JaxRuntimeError as error:
+    if not is_of_memory(error):
+      raise
     print(
-      f"\nout of memory: again with {error.layout.size} trials at a time",
+      "\nerror: out of memory while measuring: what was trained is kept; give"
+      " fewer --config.measures, or more memory",
       file=sys.stderr,
     )
-    sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+    sys.exit(1)
   except UsageError as error:  # of rows that are read while training
     print(f"\nerror: {error}", file=sys.stderr)
     sys.exit(2)
@@ -103,6 +107,20 @@ def main(argv: Sequence[str]) -> None:
       file=sys.stderr,
     )
     sys.exit(1)
+
+
+def _start_again(workdir: Path, error: OutOfMemory) -> NoReturn:
+  """Goes on in a new process, with a smaller layout."""
+  layouts.write(workdir, {error.key: error.layout}, for_all=False)
+  if layouts.read(workdir).get(error.key) != error.layout:  # a full disk, say
+    print(f"\nerror: {error}", file=sys.stderr)
+    sys.exit(1)
+  print(
+    f"\nout of memory: again with {error.layout.size} trials at a time",
+    file=sys.stderr,
+  )
+  sys.stdout.flush()
+  os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
 def prepare(argv: Sequence[str]) -> Run:
@@ -156,13 +174,7 @@ def train(run: Run, interruption: Interruption) -> None:
   begin = time.perf_counter()
   if run.dataset.standardization is not None:
     ledger.write_standardization(run.workdir, run.dataset.standardization)
-  rows = ledger.read_rows(run.workdir)
-  models = checkpoints.whole(run.workdir)
-  done = {
-    trial_id
-    for trial_id in rows.keys() & models
-    if ledger.has_series(run.workdir, trial_id)
-  }
+  done = runs.finished(run.workdir)
   new = [trial for trial in run.trials if trial.id not in done]
   print(
     f"data: {run.dataset.name}, {run.dataset.num_train} train and"
@@ -176,9 +188,15 @@ def train(run: Run, interruption: Interruption) -> None:
       f"{num_damaged} rows of {run.workdir / ledger.RESULTS} were changed:"
       " their trials are trained again"
     )
+  rows = ledger.read_rows(run.workdir)
+  if earlier := _of_earlier_losses(run.trials, rows):
+    ledger.remove_rows(run.workdir, earlier)
+    print(
+      f"trials of earlier versions of a loss: {len(earlier)}; they are left out"
+    )
   if num_lost := sum(trial.id in rows for trial in new):
     print(
-      f"{num_lost} trials of the table have no whole model or curves any more:"
+      f"trials of the table without a whole model or curves: {num_lost};"
       " they are trained again"
     )
   cost = _train_missing(run, done, new, interruption)
@@ -195,6 +213,24 @@ def train(run: Run, interruption: Interruption) -> None:
     f"{len(run.trials)} trials: {ended['ok']} ok, {ended['diverged']} diverged;"
     f" {len(new)} trained in {time.perf_counter() - begin:.1f} s"
   )
+
+
+def _of_earlier_losses(
+  trials: Sequence[grid.Trial], rows: Mapping[str, ledger.TextRow]
+) -> list[str]:
+  """Ids of rows whose settings are a trial's, but not the file of its loss."""
+  own = [trial for trial in trials if trial.source]
+  names = {trial.settings["objective"]: [*trial.settings] for trial in own}
+  now = {tuple(map(str, trial.settings.values())): trial.id for trial in own}
+  return [
+    trial_id
+    for trial_id, row in rows.items()
+    if now.get(
+      tuple(row.get(name, "") for name in names.get(row["objective"], ())),
+      trial_id,
+    )
+    != trial_id
+  ]
 
 
 def _train_missing(
@@ -219,8 +255,7 @@ def _train_missing(
     layouts.write(run.workdir, {choice.key: choice.program.layout})
 
   def on_advance(training: Training) -> None:
-    interruption.may_save = True
-    if interruption.asked:
+    if interruption.asks_to_save():
       unfinished.save(training)
       interruption.saved()
     unfinished.keep(training)
@@ -230,10 +265,18 @@ def _train_missing(
   ) -> Chunk | Snapshot | None:
     try:
       chunk = checkpoints.find(run.workdir, trials, program.spec)
+      if chunk is not None:
+        progress.say(f"{len(trials)} trials were trained before")
+        return chunk
     except UsageError as error:
       progress.say(f"{error}: its trials are trained again")
-      chunk = None
-    return chunk or unfinished.find(program, trials)
+    snapshot = unfinished.find(program, trials)
+    if snapshot is not None:
+      progress.say(
+        f"{len(trials)} trials go on from a snapshot, at step"
+        f" {snapshot.num_done:,}"
+      )
+    return snapshot
 
   with Progress(new, len(run.measures)) as progress:
     if not new:
@@ -253,7 +296,7 @@ def _train_missing(
       resume=resume,
     ):
       checkpoints.save(run.workdir, chunk)
-      interruption.may_save = False
+      interruption.nothing_to_save()
       unfinished.clear()
       if beside is None:
         begin = time.perf_counter()
@@ -303,10 +346,11 @@ def _keep(
   """Writes what was measured; its rows come last and make it count."""
   for i, trial in enumerate(chunk.trials):
     history = {name: term[i] for name, term in chunk.history.items()}
-    ledger.write_curves(run.workdir, trial.id, history)
     size = trial.settings["latent_size"]
     units = {name: unit[i, :size] for name, unit in measured.units.items()}
-    ledger.write_units(run.workdir, trial.id, units)
+    rows[i]["series"] = ledger.write_series(
+      run.workdir, trial.id, history, units
+    )
   ledger.add_rows(run.workdir, rows)
 
 

@@ -29,14 +29,16 @@ class TensorBoard:
 
   def __init__(self, workdir: Path):
     self._folder = workdir / FOLDER
+    self._trials: list[Trial] = []
     self._writers: list[SummaryWriter] = []
 
   def on_epoch(
     self, trials: list[Trial], epoch: int, terms: dict[str, np.ndarray]
   ) -> None:
     """Takes the news of one epoch of one chunk, as `chunk.OnEpoch`."""
-    if epoch == 1:
-      self._writers = [self._writer(trial) for trial in trials]
+    if trials != self._trials:
+      self._trials = trials
+      self._writers = [self._writer(trial, epoch) for trial in trials]
     for i, writer in enumerate(self._writers):
       for name, term in terms.items():
         writer.add_scalar(name, float(term[i]), epoch)
@@ -45,7 +47,9 @@ class TensorBoard:
       for writer in self._writers:
         writer.close()
 
-  def _writer(self, trial: Trial) -> SummaryWriter:
+  def _writer(self, trial: Trial, epoch: int) -> SummaryWriter:
     # A run that was killed may have written the same epochs: hide those.
     name = trial.settings["objective"].replace(":", ".")
-    return SummaryWriter(str(self._folder / f"{name}-{trial.id}"), purge_step=1)
+    return SummaryWriter(
+      str(self._folder / f"{name}-{trial.id}"), purge_step=epoch
+    )

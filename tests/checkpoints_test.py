@@ -1,5 +1,6 @@
 """Trained models come back from disk, or say that they are damaged."""
 
+import dataclasses
 import shutil
 
 import jax
@@ -59,7 +60,7 @@ def test_unknown_trial(run):
 
 
 def open_workdir(path, **identity):
-  rest = {"config": {}, "data_range": (0.0, 1.0), "data_bytes": False}
+  rest = {"config": {"data": {}}, "data_range": (0, 1), "data_bytes": False}
   ledger.open_workdir(path, {"identity": identity} | rest).close()
 
 
@@ -157,7 +158,7 @@ def test_a_checkpoint_of_another_run_is_not_taken(saved, tmp_path):
     lambda: checkpoints.load(other, [saved.trials[1].id]),
     lambda: checkpoints.find(other, saved.trials, saved.spec),
   ):
-    with pytest.raises(UsageError, match="or of another run$"):
+    with pytest.raises(UsageError, match="or of another run;"):
       call()
 
 
@@ -176,3 +177,29 @@ def test_a_checkpoint_of_other_networks_is_not_taken(saved, tmp_path, change):
   ):
     with pytest.raises(UsageError, match="is of other networks$"):
       call()
+
+
+def test_a_chunk_of_a_narrower_grid_is_trained_again(saved, tmp_path):
+  wider = dataclasses.replace(saved.spec, latent_size=9)
+  assert checkpoints.find(tmp_path, saved.trials, wider) is None
+
+
+@pytest.mark.parametrize("file", ["999", "*/_CHECKPOINT_METADATA"])
+def test_all_that_orbax_reads_is_sealed(saved, tmp_path, file):
+  (directory,) = (tmp_path / checkpoints.FOLDER).iterdir()
+  if file == "999":
+    (directory / file).mkdir()
+  else:
+    (path,) = directory.glob(file)
+    path.write_bytes(path.read_bytes()[:-3])
+  assert checkpoints.whole(tmp_path) == set()
+  with pytest.raises(UsageError, match="is damaged"):
+    checkpoints.load(tmp_path, [saved.trials[1].id])
+
+
+def test_a_checkpoint_that_cannot_be_written_is_an_os_error(saved, tmp_path):
+  (tmp_path / "full").mkdir()
+  open_workdir(tmp_path / "full")
+  (tmp_path / "full" / checkpoints.FOLDER).write_text("no folder")
+  with pytest.raises(OSError, match="cannot save"):
+    checkpoints.save(tmp_path / "full", saved)

@@ -20,6 +20,7 @@ from experiments import sweep
 pytestmark = pytest.mark.slow
 MANY = settings(
   max_examples=10_000,
+  derandomize=True,
   deadline=None,
   suppress_health_check=list(HealthCheck),
 )

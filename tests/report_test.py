@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from ae_jax import data, ledger, report
+from ae_jax import checkpoints, data, ledger, report
 from ae_jax.evaluation.measures import MEASURES
 from ae_jax.types import UsageError
 from experiments import report as program
@@ -306,7 +306,7 @@ def test_a_loss_of_ones_own(tmp_path, monkeypatch):
   assert "&lt;b&gt;" in heat_map["data"][0]["y"]
 
 
-def test_a_page_of_500_trials(images, tmp_path):
+def test_a_page_of_500_trials(images, tmp_path, monkeypatch):
   workdir = tmp_path / "out"
   shutil.copytree(images[0], workdir)
   row = [*ledger.read_rows(workdir).values()][0]
@@ -317,8 +317,12 @@ def test_a_page_of_500_trials(images, tmp_path):
       name: str(RNG.normal()) for name in MEASURES if name not in row
     }
     history = {"loss": RNG.normal(size=100), "reconstruction": np.ones(100)}
-    ledger.write_curves(workdir, many[-1]["id"], history)
+    many[-1]["series"] = ledger.write_series(
+      workdir, many[-1]["id"], history, {}
+    )
   ledger.add_rows(workdir, many)
+  every = {*ledger.read_rows(workdir)}
+  monkeypatch.setattr(checkpoints, "whole", lambda workdir: every)
   dataset = data.load(**ledger.read_config(workdir)["config"]["data"])
   path = report.write(workdir, dataset)
   assert path.stat().st_size < 10e6

@@ -145,8 +145,13 @@ def test_folders_that_hold_no_finished_run(tmp_path):
     (tmp_path / "config.json").write_text(text)
     with pytest.raises(UsageError, match=r"config.json is not a config.json"):
       ae_jax.load(tmp_path)
-  fields = {"identity": {}, "config": {}, "data_range": [], "data_bytes": 0}
-  (tmp_path / "config.json").write_text(json.dumps(fields))
+  fields = {"identity": {}, "config": {"data": {}}, "data_range": [0, 1]}
+  for other in ({}, {"data_bytes": 3}, {"data_bytes": True, "identity": [1]}):
+    (tmp_path / "config.json").write_text(json.dumps(fields | other))
+    with pytest.raises(UsageError, match=r"config.json is not a config.json"):
+      ae_jax.load(tmp_path)
+  text = json.dumps(fields | {"data_bytes": False})
+  (tmp_path / "config.json").write_text(text)
   with pytest.raises(UsageError, match="has no finished trial yet"):
     ae_jax.load(tmp_path)
 

@@ -178,7 +178,7 @@ def test_read_only_folders(tmp_path, read_only):
   for folder in (data, empty):
     read_only(folder)
   assert_one_line(
-    run(empty, data / "x.npy"), "cannot write.*empty.*[Rr]ead-on|P"
+    run(empty, data / "x.npy"), "cannot write.*empty.*(Read-only|Permission)"
   )
   assert_one_line(run(empty / "new", data / "x.npy"), "cannot write.*empty/new")
   assert run(finished, data / "x.npy")[0] == 0
@@ -211,6 +211,16 @@ def test_read_only_folders(tmp_path, read_only):
     (b"def get_config():\n  raise SystemExit", "SystemExit"),
     (b"def get_config():\n  return None", "returns None"),
     (b"x = 1", "get_config"),
+    (
+      b"from experiments.config import base\n"
+      b"def get_config():\n  c = base()\n  c.measurs = ('noise',)\n  return c",
+      "unknown field config.measurs; did you mean config.measures",
+    ),
+    (
+      b"from experiments.config import base\n"
+      b"def get_config():\n  c = base()\n  c.data.pth = 'x'\n  return c",
+      "unknown field config.data.pth; did you mean config.data.path",
+    ),
     (
       b"from experiments.config import base\n"
       b"def get_config():\n  c = base()\n  c.sweep = 3\n  return c",

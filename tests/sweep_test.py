@@ -10,6 +10,7 @@ from sklearn.datasets import load_digits
 from ae_jax import grid, program, sweep
 from ae_jax.chunk import run_program
 from ae_jax.feed import InMemory
+from ae_jax.layout import OutOfMemory
 from ae_jax.networks import autoencoder
 from ae_jax.objectives import OBJECTIVES
 from ae_jax.program import Layout
@@ -423,13 +424,25 @@ def test_out_of_memory_on_a_cpu_ends_the_process_with_a_smaller_layout(
   message = "INTERNAL: Error dispatching computation: Out of memory"
   for tried in ([8], [4], [2]):
     assert let_fail(monkeypatch, message) == []
-    with pytest.raises(sweep.OutOfMemory, match="in a new process") as raised:
+    with pytest.raises(OutOfMemory, match="in a new process") as raised:
       next(sweep.train_chunks(trials, feed, **options))
     assert layouts == {raised.value.key: raised.value.layout}
     assert raised.value.layout.size == tried[0] // 2
   tried = let_fail(monkeypatch, message)
   assert len([*sweep.train_chunks(trials, feed, **options)]) == 5
   assert tried == [1] * 5
+
+
+def test_one_trial_in_a_wide_program_is_halved_too(monkeypatch):
+  points = [SHORT | {"seed": seed} for seed in range(9)]
+  tried = let_fail(monkeypatch, "RESOURCE_EXHAUSTED", most=2)
+  monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+  trials, feed = grid.resolve(points), InMemory(DIGITS)
+  done = {trial.id for trial in trials[1:]}
+  options = {"memory_bytes": 10**9, "done": done}
+  (chunk,) = sweep.train_chunks(trials, feed, **options)
+  assert len(chunk.trials) == 1
+  assert tried == [16, 8, 4, 2]
 
 
 def test_one_trial_that_does_not_fit_is_told(monkeypatch):

@@ -39,7 +39,7 @@ def trained_for(program, num_steps):
 
 
 def open_workdir(path, **identity):
-  rest = {"config": {}, "data_range": (0.0, 1.0), "data_bytes": False}
+  rest = {"config": {"data": {}}, "data_range": (0, 1), "data_bytes": False}
   ledger.open_workdir(path, {"identity": identity} | rest).close()
 
 
@@ -76,6 +76,26 @@ def test_going_on_changes_no_bit(program, whole, unfinished, num_steps):
   check_equal(chunk, whole)
   assert epochs == [*range(num_steps // 4 + 1, 6)]
   assert chunk.seconds > snapshot.seconds
+
+
+def test_snapshots_of_others_that_are_further_do_not_stay(program, unfinished):
+  other = program._replace(layout=Layout(1, 4))
+  for num_steps in (15, 18):
+    run = trained_for(program, num_steps)
+    run.program = other
+    unfinished.save(run)
+  unfinished.save(trained_for(program, 7))
+  assert unfinished.find(program, TRIALS).num_done == 7
+  unfinished.save(trained_for(program, 9))
+  assert unfinished.find(program, TRIALS).num_done == 9
+  assert unfinished.find(other, TRIALS) is None
+
+
+def test_a_state_of_other_shapes_is_not_taken(program, unfinished):
+  unfinished.save(trained_for(program, 3))
+  state = program.state._replace(step=jax.ShapeDtypeStruct((7,), "int32"))
+  assert unfinished.find(program._replace(state=state), TRIALS) is None
+  assert unfinished.damaged == []
 
 
 def test_a_snapshot_is_kept_when_the_last_one_is_old(program, whole, tmp_path):

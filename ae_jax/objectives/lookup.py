@@ -1,5 +1,6 @@
 """Objectives by name: those of the table, and a user's own functions."""
 
+import difflib
 import hashlib
 import importlib
 import inspect
@@ -17,8 +18,12 @@ def find(objective: str | Objective) -> Objective:
     raise UsageError(f"objective is {objective!r}; give a name or a function")
   if ":" not in objective:
     if objective not in OBJECTIVES:
+      close = difflib.get_close_matches(objective, OBJECTIVES, n=1)
+      hint = f"did you mean {close[0]}? " if close else ""
+      if "," in objective:
+        hint = "give several as sweep.objective=a,b; "
       raise UsageError(
-        f"unknown objective {objective!r}; available:"
+        f"unknown objective {objective!r}; {hint}available:"
         f" {', '.join(OBJECTIVES)}, or module:function"
       )
     return OBJECTIVES[objective]

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ae_jax import ledger
+from ae_jax import ledger, runs
 from ae_jax.evaluation.measures import MEASURES, more_is_better
 from ae_jax.grid import DEFAULTS
 from ae_jax.ledger import number
@@ -53,14 +53,14 @@ class Summary(NamedTuple):
 
 
 def read(workdir: Path, by: str) -> tuple[list[Row], dict[str, Any]]:
-  """The rows of a run and its configuration.
+  """The rows of the trials of a run that are whole, and its configuration.
 
   Raises:
     UsageError: there is no run, no finished trial, or no such measure to
       compare trials by.
   """
   config = ledger.read_config(workdir)
-  rows = [*ledger.read_rows(workdir).values()]
+  rows = [*runs.finished(workdir).values()]
   if not rows:
     raise UsageError(f"run {workdir} has no finished trial yet")
   allowed = results(rows)
