@@ -20,9 +20,11 @@ import pytest
 from tensorboardX.proto import event_pb2
 
 import ae_jax
-from ae_jax import checkpoints, ledger
+from ae_jax import checkpoints, grid, ledger
 from ae_jax.evaluation.measures import FAMILIES, MEASURES
+from ae_jax.layout import OutOfMemory
 from ae_jax.objectives import OBJECTIVES
+from ae_jax.program import Layout
 from experiments import flags, sweep, tensorboard
 
 ROOT = Path(__file__).parent.parent
@@ -164,6 +166,25 @@ def test_tensorboard_gets_the_learning_curves(run):
       steps, values = zip(*logged[term], strict=True)
       assert steps == (1, 2)
       np.testing.assert_array_equal(np.float32(values), np.float32(curve))
+
+
+def test_tensorboard_goes_on_where_a_run_does(tmp_path):
+  (trial,) = grid.resolve([{"num_epochs": 5}])
+  board = tensorboard.TensorBoard(tmp_path)
+  for epoch in (4, 5):
+    board.on_epoch([trial], epoch, {"loss": np.array([float(epoch)])})
+  (log,) = (tmp_path / tensorboard.FOLDER).glob("*/*")
+  events = [event_pb2.Event.FromString(record) for record in tf_records(log)]
+  assert [e.step for e in events if e.summary.value] == [4, 5]
+
+
+def test_a_process_without_memory_is_not_started_for_ever(tmp_path, capsys):
+  (tmp_path / "layouts.json").mkdir()  # so that no layout can be kept
+  error = OutOfMemory("key", Layout(1, 2))
+  with pytest.raises(SystemExit) as raised:
+    sweep._start_again(tmp_path, error)
+  assert raised.value.code == 1
+  assert "error: out of memory" in capsys.readouterr().err
 
 
 def test_the_same_command_trains_nothing_and_a_wider_grid_what_is_new(run):

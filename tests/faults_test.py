@@ -131,16 +131,39 @@ def test_a_signal_saves_and_ends_the_run(start, whole, tmp_path, number, phase):
 
 
 @pytest.mark.slow
+def test_a_signal_does_not_hide_that_nothing_can_be_saved(start, tmp_path):
+  (tmp_path / "run").mkdir()
+  (tmp_path / "run" / "unfinished").write_text("no folder")
+  process = start(tmp_path / "run", "--config.snapshot_seconds=1000")
+  seen = ""
+  while "best loss" not in seen:
+    seen += process.stdout.read(1)
+  process.send_signal(signal.SIGTERM)
+  rest, _ = process.communicate(timeout=10)
+  assert process.returncode == 1, rest
+  assert re.search("error: .*unfinished", rest)
+  assert "interrupted" not in rest
+
+
+WIDE = ("--config.fixed.widths=512,256", "--config.fixed.num_epochs=2")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("size", "arguments"), [("400k", ()), ("1m", WIDE)])
 def test_a_full_disk_is_told_and_what_was_finished_is_whole(
-  start, whole, tmp_path
+  start, whole, tmp_path, size, arguments
 ):
+  expected, _ = whole
+  if arguments:  # a model alone is larger than the disk
+    finish(start(tmp_path / "whole", *arguments))
+    expected = rows_of(tmp_path / "whole")
   disk = tmp_path / "disk"
   disk.mkdir()
-  mount = ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", disk]
+  mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", disk]
   if subprocess.run(mount, check=False, capture_output=True).returncode:
     pytest.skip("mounting a small disk needs root")
   try:
-    process = start(disk / "run")
+    process = start(disk / "run", *arguments)
     out, _ = process.communicate(timeout=600)
     assert process.returncode == 1, out
     assert re.search("error: .*No space left on device.*goes on", out)
@@ -148,10 +171,10 @@ def test_a_full_disk_is_told_and_what_was_finished_is_whole(
     finished = (
       rows_of(disk / "run") if (disk / "run" / ledger.RESULTS).exists() else []
     )
-    assert all(row in whole[0] for row in finished)
+    assert all(row in expected for row in finished)
     subprocess.run(["mount", "-o", "remount,size=1g", disk], check=True)
-    finish(start(disk / "run"))
-    assert rows_of(disk / "run") == whole[0]
+    finish(start(disk / "run", *arguments))
+    assert rows_of(disk / "run") == expected
   finally:
     subprocess.run(["umount", "-l", disk], check=True)
 

@@ -60,7 +60,13 @@ def random_hyper(name, rng):
   return hyper
 
 
-@pytest.mark.parametrize("seed", range(9))
+SOME_SEEDS = (
+  *range(3),
+  *(pytest.param(n, marks=pytest.mark.slow) for n in range(3, 9)),
+)
+
+
+@pytest.mark.parametrize("seed", SOME_SEEDS)
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_gradients_match_finite_differences(name, seed):
   rng = np.random.default_rng(seed)

@@ -298,6 +298,16 @@ def test_nothing_is_unpickled(tmp_path):
   assert not mark.exists()
 
 
+def visible(folder):
+  """Its files, but not those of caches and environments."""
+  parts = (p.relative_to(folder) for p in folder.rglob("*"))
+  return {
+    p
+    for p in parts
+    if not any(name.startswith((".", "__pycache__")) for name in p.parts)
+  }
+
+
 def test_nothing_is_written_outside_workdir_and_caches(tmp_path):
   folders = {
     name: tmp_path / name
@@ -305,7 +315,7 @@ def test_nothing_is_written_outside_workdir_and_caches(tmp_path):
   }
   for folder in folders.values():
     folder.mkdir()
-  before = {p for p in ROOT.rglob("*") if "__pycache__" not in p.parts}
+  before = visible(ROOT)
   environment = {
     "PATH": os.environ["PATH"],
     "HOME": str(folders["home"]),
@@ -328,8 +338,7 @@ def test_nothing_is_written_outside_workdir_and_caches(tmp_path):
     check=True,
     capture_output=True,
   )
-  after = {p for p in ROOT.rglob("*") if "__pycache__" not in p.parts}
-  assert after == before
+  assert visible(ROOT) == before
   assert [*folders["here"].iterdir()] == []
   # TFDS leaves an empty folder among those of the moment.
   assert [p for p in folders["tmp"].rglob("*") if p.is_file()] == []

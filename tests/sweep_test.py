@@ -256,6 +256,7 @@ STRENGTHS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.diverges
 @pytest.mark.parametrize("name", STRENGTHS)
 def test_wild_values_beside_sane_ones(name):
