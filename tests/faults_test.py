@@ -49,6 +49,8 @@ def start(tmp_path_factory):
       stderr=subprocess.STDOUT,
       text=True,
       env=os.environ | {"JAX_COMPILATION_CACHE_DIR": str(folder / "cache")},
+      # A background job of a shell ignores SIGINT, and so would its children.
+      preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
   return start
