@@ -10,7 +10,7 @@ import hashlib
 import json
 import shutil
 import textwrap
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -170,8 +170,8 @@ def load(
   return loaded
 
 
-def _directories(workdir: Path) -> Iterator[Path]:
-  yield from sorted((workdir / FOLDER).absolute().glob("*/"))
+def _directories(workdir: Path) -> list[Path]:
+  return sorted((workdir / FOLDER).absolute().glob("*/"))
 
 
 def _directory(workdir: Path, trials: Sequence[Trial]) -> Path:

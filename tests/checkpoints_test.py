@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import ae_jax
-from ae_jax import checkpoints, grid, ledger
+from ae_jax import checkpoints, grid
 from ae_jax.chunk import run_program
 from ae_jax.feed import InMemory
 from ae_jax.program import Layout, compile_program
@@ -59,13 +59,8 @@ def test_unknown_trial(run):
     checkpoints.load(run, ["abc"])
 
 
-def open_workdir(path, **identity):
-  rest = {"config": {"data": {}}, "data_range": (0, 1), "data_bytes": False}
-  ledger.open_workdir(path, {"identity": identity} | rest).close()
-
-
 @pytest.fixture
-def saved(tmp_path):
+def saved(tmp_path, open_workdir):
   """A chunk on disk."""
   open_workdir(tmp_path)
   trials = grid.resolve(
@@ -149,7 +144,9 @@ def test_a_damaged_seal_seals_nothing(saved, tmp_path, seal):
     checkpoints.load(tmp_path, [saved.trials[0].id])
 
 
-def test_a_checkpoint_of_another_run_is_not_taken(saved, tmp_path):
+def test_a_checkpoint_of_another_run_is_not_taken(
+  saved, tmp_path, open_workdir
+):
   other = tmp_path / "other"
   open_workdir(other, data="other")
   shutil.copytree(tmp_path / checkpoints.FOLDER, other / checkpoints.FOLDER)
@@ -197,7 +194,9 @@ def test_all_that_orbax_reads_is_sealed(saved, tmp_path, file):
     checkpoints.load(tmp_path, [saved.trials[1].id])
 
 
-def test_a_checkpoint_that_cannot_be_written_is_an_os_error(saved, tmp_path):
+def test_a_checkpoint_that_cannot_be_written_is_an_os_error(
+  saved, tmp_path, open_workdir
+):
   (tmp_path / "full").mkdir()
   open_workdir(tmp_path / "full")
   (tmp_path / "full" / checkpoints.FOLDER).write_text("no folder")

@@ -20,3 +20,15 @@ def nan_is_meant(request):
   told = jax.config.jax_debug_nans
   with jax.debug_nans(told and not request.node.get_closest_marker("diverges")):
     yield
+
+
+@pytest.fixture
+def open_workdir():
+  """Makes the workdir of a run of some identity, without a sweep."""
+  from ae_jax import ledger
+
+  def open_workdir(path, **identity):
+    rest = {"config": {"data": {}}, "data_range": (0, 1), "data_bytes": False}
+    ledger.open_workdir(path, {"identity": identity} | rest).close()
+
+  return open_workdir

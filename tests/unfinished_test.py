@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from ae_jax import grid, ledger
+from ae_jax import grid
 from ae_jax.chunk import Run, run_program
 from ae_jax.feed import InMemory
 from ae_jax.program import Layout, compile_program
@@ -38,13 +38,8 @@ def trained_for(program, num_steps):
   return run
 
 
-def open_workdir(path, **identity):
-  rest = {"config": {"data": {}}, "data_range": (0, 1), "data_bytes": False}
-  ledger.open_workdir(path, {"identity": identity} | rest).close()
-
-
 @pytest.fixture
-def unfinished(tmp_path):
+def unfinished(tmp_path, open_workdir):
   open_workdir(tmp_path)
   damaged = []
   unfinished = Unfinished(tmp_path, 60.0, damaged.append)
@@ -98,7 +93,9 @@ def test_a_state_of_other_shapes_is_not_taken(program, unfinished):
   assert unfinished.damaged == []
 
 
-def test_a_snapshot_is_kept_when_the_last_one_is_old(program, whole, tmp_path):
+def test_a_snapshot_is_kept_when_the_last_one_is_old(
+  program, whole, tmp_path, open_workdir
+):
   always, never = (
     Unfinished(tmp_path / name, seconds, print)
     for name, seconds in (("a", 0.0), ("b", 60.0))
@@ -115,7 +112,9 @@ def test_a_snapshot_is_kept_when_the_last_one_is_old(program, whole, tmp_path):
   assert not (tmp_path / "a" / FOLDER).exists()
 
 
-def test_snapshots_of_others_are_not_taken(program, unfinished, tmp_path):
+def test_snapshots_of_others_are_not_taken(
+  program, unfinished, tmp_path, open_workdir
+):
   unfinished.save(trained_for(program, 3))
   foreign = Unfinished(tmp_path / "other", 60.0, print)
   open_workdir(tmp_path / "other", data="other")
