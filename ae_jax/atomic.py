@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from ae_jax.types import UsageError
+
 # What NumPy and the libraries under it raise at a file with changed bytes.
 DAMAGED = (
   ValueError,
@@ -48,3 +50,16 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
   except BaseException:
     partial.unlink(missing_ok=True)
     raise
+
+
+def write_text(path: Path, text: str) -> None:
+  """Writes a file whole: it is the old one or the new one, nothing between."""
+  with replacing(path) as file:
+    file.write(text.encode())
+
+
+def absent_or_damaged(path: Path) -> UsageError:
+  """What to say of a file of a run that cannot be read."""
+  return UsageError(
+    f"{path} is absent or damaged; the sweep's command makes it again"
+  )

@@ -18,7 +18,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from ae_jax import ledger
+from ae_jax import record
 from ae_jax.atomic import replacing
 from ae_jax.chunk import Chunk
 from ae_jax.grid import Trial, spec
@@ -241,7 +241,7 @@ def _shapes(tree: Params) -> Any:
 
 def _seal(directory: Path, trial_ids: list[str]) -> str:
   """A JSON; its SHA-256 is over run, trials, names and contents of files."""
-  run = ledger.digest(directory.parent.parent)
+  run = record.digest(directory.parent.parent)
   digest = hashlib.sha256(" ".join([run, *trial_ids]).encode())
   for path in sorted(directory.rglob("*")):
     if path.name in (_SEAL, f".{_SEAL}.partial"):

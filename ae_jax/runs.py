@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from ae_jax import checkpoints, ledger
+from ae_jax import checkpoints, ledger, record, series
 from ae_jax.networks import autoencoder
 from ae_jax.trained import Trained
 from ae_jax.types import UsageError
@@ -39,7 +39,7 @@ def load(
       a trial that is given by its id.
   """
   workdir = Path(run_dir)
-  ledger.read_config(workdir)  # or there is no run
+  record.read_config(workdir)  # or there is no run
   rows = ledger.read_rows(workdir)
   if not rows:
     raise UsageError(f"run {workdir} has no finished trial yet")
@@ -70,12 +70,12 @@ def load_trials(
 ) -> dict[str, Trained]:
   """Loads several trials of a run, by id; see `load`."""
   rows = ledger.read_rows(workdir)
-  standardization = ledger.read_standardization(workdir)
-  config = ledger.read_config(workdir)
+  standardization = record.read_standardization(workdir)
+  config = record.read_config(workdir)
   return {
     trial_id: Trained(
       row=ledger.typed(rows[trial_id]),
-      history=ledger.read_curves(workdir, trial_id),
+      history=series.read_curves(workdir, trial_id),
       spec=spec,
       model=autoencoder(spec),
       params=params,

@@ -15,7 +15,7 @@ import jax
 import numpy as np
 import optax
 
-from ae_jax import ledger
+from ae_jax import record
 from ae_jax.atomic import DAMAGED, replacing
 from ae_jax.chunk import Run, Snapshot
 from ae_jax.grid import Trial
@@ -100,7 +100,7 @@ class Unfinished:
     """What a snapshot must be of, to go on from it."""
     return json.dumps(
       {
-        "run": ledger.digest(self._folder.parent),
+        "run": record.digest(self._folder.parent),
         "versions": [jax.__version__, optax.__version__],
         "trials": [trial.id for trial in trials],
         "layout": program.layout,

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from absl import flags
 
-from ae_jax import data, ledger, report
+from ae_jax import data, record, report
 from ae_jax.types import UsageError
 from experiments import start
 
@@ -58,7 +58,7 @@ def rebuild(argv: Sequence[str]) -> Path:
 
 def _dataset(workdir: Path) -> data.Dataset:
   """The dataset that a run was trained on."""
-  run = ledger.read_config(workdir)
+  run = record.read_config(workdir)
   fields, expected = run["config"]["data"], run["identity"]["data.sha256"]
   dataset = data.load(**fields)
   if data.digest(dataset) != expected:

@@ -18,26 +18,32 @@ grid, only what is new.
 
 import collections
 import dataclasses
-import hashlib
-import json
+import functools
 import os
 import sys
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn, TextIO
+from typing import NoReturn
 
 import jax
 import numpy as np
-from ml_collections import ConfigDict
 
-from ae_jax import checkpoints, data, grid, ledger, report, runs, sweep
+from ae_jax import (
+  checkpoints,
+  grid,
+  ledger,
+  record,
+  report,
+  runs,
+  series,
+  sweep,
+)
 from ae_jax.chunk import Chunk, Snapshot
 from ae_jax.chunk import Run as Training
 from ae_jax.evaluation.baselines import baselines
 from ae_jax.evaluation.evaluate import Measured
 from ae_jax.evaluation.examples import examples
-from ae_jax.evaluation.measures import families
 from ae_jax.feed import feed
 from ae_jax.layout import Choice, OutOfMemory, is_of_memory
 from ae_jax.program import Program
@@ -45,24 +51,12 @@ from ae_jax.training import batching
 from ae_jax.types import UsageError
 from ae_jax.unfinished import Unfinished
 from experiments import layouts, start, tensorboard
-from experiments.environment import environment, use_all_cores
-from experiments.flags import DEFAULT_CONFIG, parse
+from experiments.environment import use_all_cores
 from experiments.interruption import Interruption
+from experiments.memory import Memory
+from experiments.prepare import Run, prepare
 from experiments.progress import Progress
 from experiments.table import best_trials, format_table
-
-
-class Run(NamedTuple):
-  """A sweep that has been checked and can start."""
-
-  trials: list[grid.Trial]
-  dataset: data.Dataset
-  measures: tuple[str, ...]
-  workdir: Path
-  memory_bytes: int
-  snapshot_seconds: float
-  tensorboard: bool
-  lock: TextIO  # held as long as it is open
 
 
 @dataclasses.dataclass
@@ -88,33 +82,34 @@ def main(argv: Sequence[str]) -> None:
         train(run, interruption)
   except OutOfMemory as error:
     _start_again(run.workdir, error)
+  except UsageError as error:  # of rows that are read while training
+    _exit(2, str(error))
+  except OSError as error:  # a full disk
+    _exit(
+      1,
+      f"{error}: what was finished is kept; once this is mended, the same"
+      " command goes on from here",
+    )
   except jax.errors.JaxRuntimeError as error:
     if not is_of_memory(error):
       raise
-    print(
-      "\nerror: out of memory while measuring: what was trained is kept; give"
-      " fewer --config.measures, or more memory",
-      file=sys.stderr,
+    _exit(
+      1,
+      "out of memory while measuring: what was trained is kept; give fewer"
+      " --config.measures, or more memory",
     )
-    sys.exit(1)
-  except UsageError as error:  # of rows that are read while training
-    print(f"\nerror: {error}", file=sys.stderr)
-    sys.exit(2)
-  except OSError as error:  # a full disk
-    print(
-      f"\nerror: {error}: what was finished is kept; once this is mended, the"
-      " same command goes on from here",
-      file=sys.stderr,
-    )
-    sys.exit(1)
+
+
+def _exit(status: int, line: str) -> NoReturn:
+  print(f"\nerror: {line}", file=sys.stderr)
+  sys.exit(status)
 
 
 def _start_again(workdir: Path, error: OutOfMemory) -> NoReturn:
   """Goes on in a new process, with a smaller layout."""
   layouts.write(workdir, {error.key: error.layout}, for_all=False)
   if layouts.read(workdir).get(error.key) != error.layout:  # a full disk, say
-    print(f"\nerror: {error}", file=sys.stderr)
-    sys.exit(1)
+    _exit(1, str(error))
   print(
     f"\nout of memory: again with {error.layout.size} trials at a time",
     file=sys.stderr,
@@ -123,57 +118,11 @@ def _start_again(workdir: Path, error: OutOfMemory) -> NoReturn:
   os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
-def prepare(argv: Sequence[str]) -> Run:
-  """Everything that can go wrong by a mistake of the user, before training."""
-  config, axes, config_file, own = parse(argv, ("workdir",))
-  fixed = config.fixed.to_dict()
-  trials = grid.resolve(fixed | point for point in grid.union(axes))
-  measures = families(",".join(config.measures).replace(" ", "").split(","))
-  if config.memory_gb is not None and not config.memory_gb > 0:
-    raise UsageError(f"memory_gb must be above 0; got {config.memory_gb}")
-  if not config.snapshot_seconds >= 0:
-    raise UsageError(
-      f"snapshot_seconds must be 0 or above; got {config.snapshot_seconds}"
-    )
-  if config.tensorboard:
-    tensorboard.check(trials)
-  memory = (
-    int(config.memory_gb * 1e9)
-    if config.memory_gb is not None
-    else sweep.half_of_memory()
-  )
-  dataset = data.load(**config.data)
-  sweep.check(trials, dataset, memory)
-  identity = _identity(config, measures, config_file, dataset)
-  workdir = _workdir(own["workdir"], config_file, identity)
-  checkpoints.check(workdir)
-  record = {
-    "identity": identity,
-    "config": json.loads(config.to_json_best_effort())
-    | {"sweep": axes, "data": _with_whole_paths(config.data)},
-    "command": list(argv),
-    "data_range": data.value_range(dataset),
-    "data_bytes": dataset.bytes,
-    **environment(),
-  }
-  lock = ledger.open_workdir(workdir, record)
-  return Run(
-    trials,
-    dataset,
-    measures,
-    workdir,
-    memory,
-    config.snapshot_seconds,
-    config.tensorboard,
-    lock,
-  )
-
-
 def train(run: Run, interruption: Interruption) -> None:
   """Trains what is missing, keeps each chunk at once, prints the table."""
   begin = time.perf_counter()
   if run.dataset.standardization is not None:
-    ledger.write_standardization(run.workdir, run.dataset.standardization)
+    record.write_standardization(run.workdir, run.dataset.standardization)
   done = runs.finished(run.workdir)
   new = [trial for trial in run.trials if trial.id not in done]
   print(
@@ -240,6 +189,7 @@ def _train_missing(
   interruption: Interruption,
 ) -> Cost:
   cost = Cost(0, 0.0, 0.0, {})
+  memory = Memory()
   board = tensorboard.TensorBoard(run.workdir) if run.tensorboard else None
 
   def on_epoch(
@@ -250,6 +200,7 @@ def _train_missing(
       board.on_epoch(trials, epoch, terms)
 
   def on_choice(trials: list[grid.Trial], choice: Choice) -> None:
+    memory.give_back()
     progress.on_choice(trials, choice)
     cost.preparing += choice.taken
     layouts.write(run.workdir, {choice.key: choice.program.layout})
@@ -259,24 +210,6 @@ def _train_missing(
       unfinished.save(training)
       interruption.saved()
     unfinished.keep(training)
-
-  def resume(
-    program: Program, trials: list[grid.Trial]
-  ) -> Chunk | Snapshot | None:
-    try:
-      chunk = checkpoints.find(run.workdir, trials, program.spec)
-      if chunk is not None:
-        progress.say(f"{len(trials)} trials were trained before")
-        return chunk
-    except UsageError as error:
-      progress.say(f"{error}: its trials are trained again")
-    snapshot = unfinished.find(program, trials)
-    if snapshot is not None:
-      progress.say(
-        f"{len(trials)} trials go on from a snapshot, at step"
-        f" {snapshot.num_done:,}"
-      )
-    return snapshot
 
   with Progress(new, len(run.measures)) as progress:
     if not new:
@@ -293,7 +226,7 @@ def _train_missing(
       on_choice=on_choice,
       on_epoch=on_epoch,
       on_advance=on_advance,
-      resume=resume,
+      resume=functools.partial(_resume, run.workdir, unfinished, progress.say),
     ):
       checkpoints.save(run.workdir, chunk)
       interruption.nothing_to_save()
@@ -316,6 +249,30 @@ def _train_missing(
   return cost
 
 
+def _resume(
+  workdir: Path,
+  unfinished: Unfinished,
+  say: Callable[[str], None],
+  program: Program,
+  trials: list[grid.Trial],
+) -> Chunk | Snapshot | None:
+  """What there is of a chunk: trained, in training or nothing."""
+  try:
+    chunk = checkpoints.find(workdir, trials, program.spec)
+    if chunk is not None:
+      say(f"{len(trials)} trials were trained before")
+      return chunk
+  except UsageError as error:
+    say(f"{error}: its trials are trained again")
+  snapshot = unfinished.find(program, trials)
+  if snapshot is not None:
+    say(
+      f"{len(trials)} trials go on from a snapshot, at step"
+      f" {snapshot.num_done:,}"
+    )
+  return snapshot
+
+
 def _report(run: Run) -> collections.Counter[str]:
   """Prints the best trials and where all are; counts how they ended."""
   table = ledger.read_rows(run.workdir)
@@ -332,7 +289,7 @@ def _report(run: Run) -> collections.Counter[str]:
     " (||x - x~||^2, summed over features,\nmean over examples), beside a PCA"
     f" of the same size:\n\n{format_table(best_trials(rows), rows)}\n\n"
     f"table:  {run.workdir / ledger.RESULTS}\n"
-    f"curves: {run.workdir / ledger.CURVES}\n"
+    f"curves: {run.workdir / series.CURVES}\n"
     f"models: {run.workdir / checkpoints.FOLDER}",
     flush=True,
   )
@@ -348,9 +305,7 @@ def _keep(
     history = {name: term[i] for name, term in chunk.history.items()}
     size = trial.settings["latent_size"]
     units = {name: unit[i, :size] for name, unit in measured.units.items()}
-    rows[i]["series"] = ledger.write_series(
-      run.workdir, trial.id, history, units
-    )
+    rows[i]["series"] = series.write(run.workdir, trial.id, history, units)
   ledger.add_rows(run.workdir, rows)
 
 
@@ -358,51 +313,6 @@ def _images_per_trial(run: Run, chunk: Chunk) -> int:
   settings = chunk.trials[0].settings
   size, num_steps = batching(run.dataset.num_train, settings["batch_size"])
   return size * num_steps * settings["num_epochs"]
-
-
-def _identity(
-  config: ConfigDict,
-  measures: tuple[str, ...],
-  config_file: Path,
-  dataset: data.Dataset,
-) -> dict[str, Any]:
-  """What must be the same for all runs in a workdir; the grid may grow."""
-  identity = {
-    "config_file": config_file.name,
-    "objective": config.objective,
-    "data.name": dataset.name,
-    "data.test_fraction": config.data.test_fraction,
-    "data.seed": config.data.seed,
-    "data.standardize": config.data.standardize,
-    "measures": measures,
-    **{f"fixed.{name}": value for name, value in config.fixed.items()},
-    "data.sha256": data.digest(dataset),
-  }
-  return json.loads(json.dumps(identity))
-
-
-def _with_whole_paths(fields: ConfigDict) -> dict[str, Any]:
-  """The fields of `data`, its files as they are found from any folder."""
-  return {
-    name: str(start.absolute(value))
-    if value is not None and name.endswith(("path", "dir"))
-    else value
-    for name, value in fields.items()
-  }
-
-
-def _workdir(
-  given: str | None, config_file: Path, identity: dict[str, Any]
-) -> Path:
-  if given == "":
-    raise UsageError("--workdir is empty; name a folder")
-  if given is not None:
-    return start.absolute(given)
-  digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:8]
-  names = [identity["data.name"], digest]
-  if config_file.name != DEFAULT_CONFIG and config_file.stem != names[0]:
-    names.insert(0, config_file.stem)
-  return Path("runs", "-".join(names)).absolute()
 
 
 if __name__ == "__main__":

@@ -25,10 +25,10 @@ def nan_is_meant(request):
 @pytest.fixture
 def open_workdir():
   """Makes the workdir of a run of some identity, without a sweep."""
-  from ae_jax import ledger
+  from ae_jax import record
 
   def open_workdir(path, **identity):
     rest = {"config": {"data": {}}, "data_range": (0, 1), "data_bytes": False}
-    ledger.open_workdir(path, {"identity": identity} | rest).close()
+    record.open_workdir(path, {"identity": identity} | rest).close()
 
   return open_workdir

@@ -20,7 +20,7 @@ import pytest
 from tensorboardX.proto import event_pb2
 
 import ae_jax
-from ae_jax import checkpoints, grid, ledger
+from ae_jax import checkpoints, grid, ledger, series
 from ae_jax.evaluation.measures import FAMILIES, MEASURES
 from ae_jax.layout import OutOfMemory
 from ae_jax.objectives import OBJECTIVES
@@ -93,7 +93,7 @@ def test_a_run_leaves_table_curves_config_and_models(run):
   ]
   assert {row["strength"] for row in rows} == {"", "0.1", "1.0"}
   for row in rows:
-    assert ledger.read_units(workdir, row["id"]) == {}
+    assert series.read_units(workdir, row["id"]) == {}
     with (workdir / "curves" / f"{row['id']}.csv").open() as file:
       curve = list(csv.DictReader(file))
     assert [line["epoch"] for line in curve] == ["1", "2"]
@@ -128,7 +128,7 @@ def test_all_measures_are_columns_with_labels(run, tmp_path):
   expected = {n for n in MEASURES if not n.endswith("precision_at_100")}
   assert {*row} & {*MEASURES} == expected
   assert all(np.isfinite(float(row[name])) for name in expected)
-  units = ledger.read_units(workdir, row["id"])
+  units = series.read_units(workdir, row["id"])
   assert {*units} == {"mean", "std", "active_share", "singular_value", "kl"}
   assert all(unit.shape == (3,) for unit in units.values())
   for family in FAMILIES:
@@ -160,7 +160,7 @@ def test_tensorboard_gets_the_learning_curves(run):
       event = event_pb2.Event.FromString(record)
       for value in event.summary.value:
         logged[value.tag].append((event.step, value.simple_value))
-    curves = ledger.read_curves(workdir, row["id"])
+    curves = series.read_curves(workdir, row["id"])
     assert {*logged} == {*curves}
     for term, curve in curves.items():
       steps, values = zip(*logged[term], strict=True)
@@ -434,7 +434,7 @@ def test_an_objective_of_ones_own_file(run, tmp_path, monkeypatch):
   )
   assert code == 0, err
   off, on = rows_of(workdir)
-  assert ledger.read_curves(workdir, off["id"])["a,b"].shape == (20,)
+  assert series.read_curves(workdir, off["id"])["a,b"].shape == (20,)
   assert off["objective"] == "my_losses:cubic"
   assert float(on["penalty"]) < float(off["penalty"])
 
@@ -492,12 +492,12 @@ def test_a_changed_row_is_trained_again(run):
 def test_what_was_lost_is_made_again(run, lost):
   workdir, _, _, _ = run(*SMALL)
   before = rows_of(workdir)
-  curves = sorted((workdir / ledger.CURVES).iterdir())
+  curves = sorted((workdir / series.CURVES).iterdir())
   match lost:
     case "model":
       shutil.rmtree(workdir / checkpoints.FOLDER)
     case "curves":
-      shutil.rmtree(workdir / ledger.CURVES)
+      shutil.rmtree(workdir / series.CURVES)
     case "curve":
       curves[0].write_text(curves[0].read_text()[:-20])
     case "a digit of a curve":

@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from ae_jax import checkpoints, data, ledger, report
+from ae_jax import checkpoints, data, ledger, record, report, series
 from ae_jax.evaluation.measures import MEASURES
 from ae_jax.types import UsageError
 from experiments import report as program
@@ -191,7 +191,7 @@ def test_the_table_holds_the_numbers_of_results_csv(images):
 def test_another_measure_says_what_is_best(images, tmp_path):
   workdir = tmp_path / "out"
   shutil.copytree(images[0], workdir)
-  dataset = data.load(**ledger.read_config(workdir)["config"]["data"])
+  dataset = data.load(**record.read_config(workdir)["config"]["data"])
   page = Page(report.write(workdir, dataset, by="probe_accuracy"))
   check_safe(page)
   text = " ".join(" ".join(page.words).split())
@@ -317,13 +317,11 @@ def test_a_page_of_500_trials(images, tmp_path, monkeypatch):
       name: str(RNG.normal()) for name in MEASURES if name not in row
     }
     history = {"loss": RNG.normal(size=100), "reconstruction": np.ones(100)}
-    many[-1]["series"] = ledger.write_series(
-      workdir, many[-1]["id"], history, {}
-    )
+    many[-1]["series"] = series.write(workdir, many[-1]["id"], history, {})
   ledger.add_rows(workdir, many)
   every = {*ledger.read_rows(workdir)}
   monkeypatch.setattr(checkpoints, "whole", lambda workdir: every)
-  dataset = data.load(**ledger.read_config(workdir)["config"]["data"])
+  dataset = data.load(**record.read_config(workdir)["config"]["data"])
   path = report.write(workdir, dataset)
   assert path.stat().st_size < 10e6
   assert len([line for line in Page(path).cells if line]) > 500

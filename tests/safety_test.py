@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import ae_jax
-from ae_jax import checkpoints, ledger, report
+from ae_jax import checkpoints, ledger, record, report
 from ae_jax.types import UsageError
 from ae_jax.unfinished import FOLDER as UNFINISHED
 from experiments import report as report_program
@@ -283,11 +283,11 @@ def test_nothing_is_unpickled(tmp_path):
     outputs = tmp_path / "codes.npy"
     result = call(use.main, "encode", workdir, tmp_path / name, outputs)
     assert_one_line(result, re.escape(name))
-  np.savez(workdir / ledger.STANDARDIZATION, mean=hostile, deviation=hostile)
+  np.savez(workdir / record.STANDARDIZATION, mean=hostile, deviation=hostile)
   result = call(
     use.main, "encode", workdir, tmp_path / "x.npy", tmp_path / "codes.npy"
   )
-  assert_one_line(result, f"{ledger.STANDARDIZATION} is absent or damaged")
+  assert_one_line(result, f"{record.STANDARDIZATION} is absent or damaged")
   (workdir / UNFINISHED).mkdir()
   np.savez(workdir / UNFINISHED / "000000000003.npz", of=hostile)
   (workdir / ledger.RESULTS).unlink()

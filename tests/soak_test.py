@@ -14,10 +14,6 @@ NUM_GROUPS, NUM_SEEDS = 50, 20
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(
-  reason="resident memory grows by 6 to 21%: glibc keeps what was freed, and"
-  " half a MB a group stays"
-)
 def test_a_thousand_trials_in_fifty_groups(tmp_path):
   x = np.random.default_rng(0).uniform(size=(200, 12)).astype(np.float32)
   np.save(tmp_path / "x.npy", x)
@@ -48,5 +44,5 @@ def test_a_thousand_trials_in_fifty_groups(tmp_path):
   print(f"resident, by group: {memory}\nopen files: {files}")
   assert process.returncode == 0
   assert len(memory) == NUM_GROUPS
-  assert memory[-1] < 1.05 * memory[5]
-  assert files[-1] <= files[5]
+  assert max(memory[5:]) < 1.05 * memory[5]
+  assert min(files[-10:]) <= files[5]  # Orbax opens two for a moment

@@ -10,7 +10,8 @@ import jinja2
 import numpy as np
 import plotly.offline
 
-from ae_jax import ledger, runs
+from ae_jax import ledger, runs, series
+from ae_jax.atomic import write_text
 from ae_jax.data import Dataset
 from ae_jax.evaluation.measures import CORRUPTIONS, more_is_better
 from ae_jax.report import examples, models, overview, tables, trials
@@ -68,7 +69,7 @@ def write(
   ]
   sections = [s for s in map(_without_empty, overall) if s is not None]
   path = workdir / REPORT
-  ledger.replace(path, render(run, dataset, sections))
+  write_text(path, render(run, dataset, sections))
   return path
 
 
@@ -84,9 +85,9 @@ def read(workdir: Path, by: str) -> Run:
   return Run(
     rows=rows,
     histories={
-      row["id"]: ledger.read_curves(workdir, row["id"]) for row in rows
+      row["id"]: series.read_curves(workdir, row["id"]) for row in rows
     },
-    units={row["id"]: ledger.read_units(workdir, row["id"]) for row in found},
+    units={row["id"]: series.read_units(workdir, row["id"]) for row in found},
     config=config,
     best=found,
     by=by,

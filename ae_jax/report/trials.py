@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ae_jax import ledger, runs
+from ae_jax import ledger, record, runs
 from ae_jax.evaluation.measures import MEASURES, more_is_better
 from ae_jax.grid import DEFAULTS
 from ae_jax.ledger import number
@@ -59,7 +59,7 @@ def read(workdir: Path, by: str) -> tuple[list[Row], dict[str, Any]]:
     UsageError: there is no run, no finished trial, or no such measure to
       compare trials by.
   """
-  config = ledger.read_config(workdir)
+  config = record.read_config(workdir)
   rows = [*runs.finished(workdir).values()]
   if not rows:
     raise UsageError(f"run {workdir} has no finished trial yet")

@@ -1,0 +1,160 @@
+"""A run's folder: its configuration, and a lock for one runner at a time.
+
+It belongs to one configuration; its grid may grow. Files are replaced whole, so
+a killed run leaves each as it was before or after, never between.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import platform
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+
+from ae_jax.atomic import DAMAGED, absent_or_damaged, replacing, write_text
+from ae_jax.data import Standardization
+from ae_jax.ledger import RESULTS
+from ae_jax.series import CURVES
+from ae_jax.types import UsageError
+
+CONFIG = "config.json"
+STANDARDIZATION = "standardization.npz"
+
+
+def open_workdir(workdir: Path, run: Mapping[str, Any]) -> TextIO:
+  """Makes the workdir, or checks that it belongs to this configuration.
+
+  Args:
+    workdir: may exist.
+    run: what `config.json` is to hold. `identity` in it is what must be the
+      same for all runs in this workdir; the rest describes the last one.
+
+  Returns:
+    A lock on the workdir, held until it is closed or the process ends.
+
+  Raises:
+    UsageError: the workdir holds another configuration or a run that goes on,
+      or cannot be written.
+  """
+  path = workdir / CONFIG
+  text = json.dumps(run, indent=2) + "\n"
+  try:
+    (workdir / CURVES).mkdir(parents=True, exist_ok=True)
+    lock = _lock(workdir)
+    try:
+      if path.exists():
+        _check_identity(workdir, json.loads(text)["identity"])
+      elif (workdir / RESULTS).exists():
+        raise UsageError(
+          f"workdir {workdir} holds {RESULTS} without {CONFIG}; name another"
+        )
+      _sign(lock)
+      write_text(path, text)
+    except BaseException:
+      lock.close()
+      raise
+  except OSError as error:
+    raise UsageError(
+      f"cannot write to workdir {workdir}: {error.strerror}"
+    ) from error
+  return lock
+
+
+def read_config(workdir: Path) -> dict[str, Any]:
+  """What `config.json` holds: identity, config, command, versions, devices.
+
+  Raises:
+    UsageError: there is no run in the workdir.
+  """
+  path = workdir / CONFIG
+  try:
+    config = json.loads(path.read_text(encoding="utf-8"))
+    low, high = config["data_range"]
+    if not (
+      isinstance(config["identity"], dict)
+      and isinstance(config["config"]["data"], dict)
+      and isinstance(config["data_bytes"], bool)
+      and low <= high
+    ):
+      raise ValueError("a field has another type")
+  except OSError as error:
+    raise UsageError(
+      f"{workdir} holds no run: {CONFIG}: {error.strerror}"
+    ) from error
+  except (ValueError, KeyError, TypeError) as error:
+    raise UsageError(f"{path} is not a {CONFIG} of this program") from error
+  return config
+
+
+def digest(workdir: Path) -> str:
+  """What names the run: hex digits over the identity in its `config.json`.
+
+  Raises:
+    UsageError: there is no run in the workdir.
+  """
+  identity = json.dumps(read_config(workdir)["identity"], sort_keys=True)
+  return hashlib.sha256(identity.encode()).hexdigest()
+
+
+def write_standardization(
+  workdir: Path, standardization: Standardization
+) -> None:
+  """Keeps what the data was standardised with, for models that are loaded."""
+  path = workdir / STANDARDIZATION
+  with replacing(path) as file:
+    np.savez(file, **standardization._asdict())
+
+
+def read_standardization(workdir: Path) -> Standardization | None:
+  """What the data was standardised with; None where it was not.
+
+  Raises:
+    UsageError: there is no run, or the file is absent or damaged.
+  """
+  if not read_config(workdir)["config"]["data"]["standardize"]:
+    return None
+  path = workdir / STANDARDIZATION
+  try:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+      return Standardization(**arrays)
+  except (OSError, KeyError, *DAMAGED) as error:
+    raise absent_or_damaged(path) from error
+
+
+def _lock(workdir: Path) -> TextIO:
+  lock = (workdir / ".lock").open("a+", encoding="utf-8")
+  try:
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+  except BlockingIOError:
+    lock.seek(0)
+    holder = lock.read().strip()
+    lock.close()
+    raise UsageError(f"workdir {workdir} is in use by {holder}") from None
+  return lock
+
+
+def _sign(lock: TextIO) -> None:
+  """Says who holds a lock."""
+  lock.truncate(0)
+  now = time.strftime("%Y-%m-%d %H:%M:%S")
+  lock.write(f"process {os.getpid()} on {platform.node()} since {now}\n")
+  lock.flush()
+
+
+def _check_identity(workdir: Path, identity: Mapping[str, Any]) -> None:
+  stored = read_config(workdir)["identity"]
+  differing = [
+    key for key in identity | stored if stored.get(key) != identity.get(key)
+  ]
+  if differing:
+    key = differing[0]
+    raise UsageError(
+      f"workdir {workdir} belongs to another configuration: {key} is"
+      f" {stored.get(key)!r} there and {identity.get(key)!r} here; name another"
+      " workdir"
+    )
