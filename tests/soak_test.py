@@ -44,5 +44,5 @@ def test_a_thousand_trials_in_fifty_groups(tmp_path):
   print(f"resident, by group: {memory}\nopen files: {files}")
   assert process.returncode == 0
   assert len(memory) == NUM_GROUPS
-  assert max(memory[5:]) < 1.05 * memory[5]
+  assert max(memory[5:]) < 1.05 * max(memory[:5])
   assert min(files[-10:]) <= files[5]  # Orbax opens two for a moment
