@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from ae_jax.types import UsageError
-
 # What NumPy and the libraries under it raise at a file with changed bytes.
 DAMAGED = (
   ValueError,
@@ -56,10 +54,3 @@ def write_text(path: Path, text: str) -> None:
   """Writes a file whole: it is the old one or the new one, nothing between."""
   with replacing(path) as file:
     file.write(text.encode())
-
-
-def absent_or_damaged(path: Path) -> UsageError:
-  """What to say of a file of a run that cannot be read."""
-  return UsageError(
-    f"{path} is absent or damaged; the sweep's command makes it again"
-  )

@@ -77,7 +77,8 @@ def save(workdir: Path, chunk: Chunk) -> None:
           meta=ocp.args.JsonSave(meta),
         ),
       )
-  except Exception as error:  # TensorStore has no type for a full disk
+  except (OSError, ValueError, RuntimeError) as error:
+    # TensorStore has no type for a full disk.
     reason = textwrap.shorten(str(error), 200)
     raise OSError(f"cannot save {directory}: {reason}") from error
   ids = [trial.id for trial in chunk.trials]

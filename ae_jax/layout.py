@@ -60,12 +60,14 @@ class Choice(NamedTuple):
   Attributes:
     key: what it depends on.
     program: compiled.
+    is_new: whether no layout of before was taken.
     seconds: layout -> of a step of one trial; empty where none was measured.
     taken: seconds that compiling and measuring took.
   """
 
   key: str
   program: Program
+  is_new: bool
   seconds: dict[Layout, float]
   taken: float
 
@@ -79,8 +81,8 @@ def choose(
   """Compiles the program that trains a group fastest.
 
   Starts from `first_layout`. Where that would train for more than a minute, a
-  few steps of larger programs are measured, then of smaller ones, then of one
-  on a single device, as long as each is faster than the one before.
+  few steps of larger programs are measured, as long as each is faster than the
+  one before; if none is, of smaller ones; else of one on a single device.
 
   Args:
     group: all its trials.
@@ -113,7 +115,7 @@ def choose(
           best = better
           break
   known[key] = best.layout
-  return Choice(key, best, seconds, time.perf_counter() - begin)
+  return Choice(key, best, before is None, seconds, time.perf_counter() - begin)
 
 
 def first_layout(group: list[Trial], feed: Feed) -> Layout:

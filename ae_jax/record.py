@@ -16,10 +16,10 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from ae_jax.atomic import DAMAGED, absent_or_damaged, replacing, write_text
+from ae_jax.atomic import DAMAGED, replacing, write_text
 from ae_jax.data import Standardization
 from ae_jax.ledger import RESULTS
-from ae_jax.series import CURVES
+from ae_jax.series import CURVES, absent_or_damaged
 from ae_jax.types import UsageError
 
 CONFIG = "config.json"

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ae_jax.atomic import absent_or_damaged, write_text
+from ae_jax.atomic import write_text
+from ae_jax.types import UsageError
 
 CURVES, UNITS = "curves", "units"
 
@@ -62,6 +63,13 @@ def checksum(workdir: Path, trial_id: str) -> str:
     path = workdir / folder / f"{trial_id}.csv"
     check = zlib.crc32(path.read_bytes() if path.exists() else b"", check)
   return f"{check:08x}"
+
+
+def absent_or_damaged(path: Path) -> UsageError:
+  """What to say of a file of a run that cannot be read."""
+  return UsageError(
+    f"{path} is absent or damaged; the sweep's command makes it again"
+  )
 
 
 def _write(path: Path, index: str, series: Mapping[str, np.ndarray]) -> None:

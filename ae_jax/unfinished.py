@@ -1,9 +1,10 @@
-"""The trials that a run is training, on disk: their last two snapshots.
+"""The trials that a run is training, on disk: the last two snapshots of each.
 
 A snapshot is one `.npz`, for its checksums are verified when it is read: what
 is damaged is told, and the one before is taken.
 """
 
+import hashlib
 import json
 import shutil
 import time
@@ -27,7 +28,7 @@ _KEPT = 2
 
 
 class Unfinished:
-  """Snapshots of the trials in training, one chunk of them at a time."""
+  """Snapshots of the trials in training; each chunk of them has its own."""
 
   def __init__(
     self, workdir: Path, seconds: float, on_damaged: Callable[[str], None]
@@ -43,6 +44,7 @@ class Unfinished:
     self._folder = workdir / FOLDER
     self._seconds = seconds
     self._last = time.monotonic()
+    self._chunk = ""
 
   def keep(self, run: Run) -> None:
     """Saves a snapshot if the last one is old, as `chunk.OnAdvance`."""
@@ -64,8 +66,10 @@ class Unfinished:
     arrays["num_done"] = snapshot.num_done
     arrays["seconds"] = snapshot.seconds
     arrays["names"] = [*arrays]
-    newest = max((int(path.stem) for path in self._files()), default=0)
-    with replacing(self._folder / f"{newest + 1:012}.npz") as file:
+    self._chunk = _name(arrays["of"])
+    numbers = (int(path.stem.partition("-")[2]) for path in self._files())
+    name = f"{self._chunk}-{max(numbers, default=0) + 1:012}.npz"
+    with replacing(self._folder / name) as file:
       np.savez(file, **arrays)
     for old in self._files()[_KEPT:]:
       old.unlink()
@@ -74,27 +78,34 @@ class Unfinished:
   def find(self, program: Program, trials: Sequence[Trial]) -> Snapshot | None:
     """The newest whole snapshot of these trials in this program, if any."""
     self._last = time.monotonic()
+    whose = self._whose(program, trials)
+    self._chunk = _name(whose)
     for path in self._files():
       try:
         with (
           path.open("rb") as file,
           np.load(file, allow_pickle=False) as arrays,
         ):
-          if str(arrays["of"]) == self._whose(program, trials):
+          if str(arrays["of"]) == whose:
             return _read(arrays)
       except (OSError, KeyError, *DAMAGED) as error:
         self._on_damaged(f"{path} is damaged ({error}): passing over it")
     return None
 
   def clear(self) -> None:
-    """Removes all snapshots; their trials are trained."""
-    if self._folder.exists():
-      shutil.rmtree(self._folder)
+    """Removes the snapshots of this chunk; it is trained."""
+    for path in self._files():
+      path.unlink()
     self._last = time.monotonic()
 
+  def clear_all(self) -> None:
+    """Removes all snapshots: nothing is left to train."""
+    if self._folder.exists():
+      shutil.rmtree(self._folder)
+
   def _files(self) -> list[Path]:
-    """All snapshots, the newest first."""
-    return sorted(self._folder.glob("[0-9]*.npz"), reverse=True)
+    """The snapshots of this chunk, the newest first."""
+    return sorted(self._folder.glob(f"{self._chunk}-*.npz"), reverse=True)
 
   def _whose(self, program: Program, trials: Sequence[Trial]) -> str:
     """What a snapshot must be of, to go on from it."""
@@ -109,6 +120,10 @@ class Unfinished:
         ],
       }
     )
+
+
+def _name(whose: str) -> str:
+  return hashlib.sha256(whose.encode()).hexdigest()[:10]
 
 
 def _read(arrays: Mapping[str, np.ndarray]) -> Snapshot:

@@ -1,5 +1,6 @@
 """SIGINT and SIGTERM in a run: it saves what it trains, and ends."""
 
+import contextlib
 import os
 import signal
 import sys
@@ -17,10 +18,13 @@ class Interruption:
   long. Files are whole at any moment, so that the process may end at any; what
   is being trained has a last chance to be saved. A run that ends by itself
   meanwhile, well or by an error, ends as it does.
+
+  Attributes:
+    status: that the process is to end with; 0 without a signal.
   """
 
   def __init__(self) -> None:
-    self._asked = False
+    self.status = 0
     self._trains = False
     self._over = False
     self._saved = threading.Event()
@@ -28,7 +32,7 @@ class Interruption:
   def asks_to_save(self) -> bool:
     """Whether the run is to save what it trains, and to call `saved`."""
     self._trains = True
-    return self._asked
+    return self.status > 0
 
   def nothing_to_save(self) -> None:
     """Says that nothing is in training."""
@@ -76,13 +80,20 @@ class Interruption:
     if not number:  # the end of the run
       os.close(pipe)
       return
-    self._asked = True
+    self.status = 128 + number[0]
     if self._trains:
       self._saved.wait(_SECONDS)
     if self._over:
       os.close(pipe)
       return
+    say_interrupted()
+    os._exit(self.status)
+
+
+def say_interrupted() -> None:
+  """Says how to go on, where there is anybody to hear it."""
+  with contextlib.suppress(OSError):  # the terminal or the pipe is closed
     print("\ninterrupted: the same command goes on from here", file=sys.stderr)
-    sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(128 + number[0])
+  with contextlib.suppress(OSError):
+    sys.stdout.flush()

@@ -5,14 +5,14 @@ from typing import Any
 
 import jax
 
-_CLEAR_AFTER = 5  # groups
+_CLEAR_AFTER = 10  # groups
 
 
 class Memory:
-  """What is free after a group goes back to the system, where it is glibc's.
+  """What is free goes back to the system, where the allocator is glibc's.
 
-  glibc keeps pages that were freed. JAX keeps what it has traced for as long as
-  it runs; to forget it after every group would cost half a second each time.
+  glibc keeps pages that were freed. JAX keeps what it has traced and compiled
+  for as long as it runs; to have it again costs the next group a few seconds.
   """
 
   def __init__(self) -> None:

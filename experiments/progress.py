@@ -67,6 +67,12 @@ class Progress:
     )
     self._bar.update(len(trials))
 
+  def skip(self, trials: Sequence[Trial], num_epochs: int) -> None:
+    """Counts epochs that were trained before."""
+    if num_epochs == trials[0].settings["num_epochs"]:
+      self._finished += len(trials)
+    self._bar.update(len(trials) * num_epochs)
+
   def doing(self, what: str) -> None:
     """Says what is going on that has no news of its own."""
     self._bar.set_description_str(

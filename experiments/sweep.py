@@ -18,11 +18,10 @@ grid, only what is new.
 
 import collections
 import dataclasses
-import functools
 import os
 import sys
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -52,7 +51,7 @@ from ae_jax.types import UsageError
 from ae_jax.unfinished import Unfinished
 from experiments import layouts, start, tensorboard
 from experiments.environment import use_all_cores
-from experiments.interruption import Interruption
+from experiments.interruption import Interruption, say_interrupted
 from experiments.memory import Memory
 from experiments.prepare import Run, prepare
 from experiments.progress import Progress
@@ -81,7 +80,7 @@ def main(argv: Sequence[str]) -> None:
       with run.lock:
         train(run, interruption)
   except OutOfMemory as error:
-    _start_again(run.workdir, error)
+    _start_again(run.workdir, error, interruption.status)
   except UsageError as error:  # of rows that are read while training
     _exit(2, str(error))
   except OSError as error:  # a full disk
@@ -90,12 +89,12 @@ def main(argv: Sequence[str]) -> None:
       f"{error}: what was finished is kept; once this is mended, the same"
       " command goes on from here",
     )
-  except jax.errors.JaxRuntimeError as error:
+  except (jax.errors.JaxRuntimeError, MemoryError) as error:
     if not is_of_memory(error):
       raise
     _exit(
       1,
-      "out of memory while measuring: what was trained is kept; give fewer"
+      "out of memory: what was trained is kept; give less data, fewer"
       " --config.measures, or more memory",
     )
 
@@ -105,11 +104,16 @@ def _exit(status: int, line: str) -> NoReturn:
   sys.exit(status)
 
 
-def _start_again(workdir: Path, error: OutOfMemory) -> NoReturn:
-  """Goes on in a new process, with a smaller layout."""
+def _start_again(
+  workdir: Path, error: OutOfMemory, interrupted: int
+) -> NoReturn:
+  """Goes on in a new process, with a smaller layout; not after a signal."""
   layouts.write(workdir, {error.key: error.layout}, for_all=False)
   if layouts.read(workdir).get(error.key) != error.layout:  # a full disk, say
     _exit(1, str(error))
+  if interrupted:
+    say_interrupted()
+    sys.exit(interrupted)
   print(
     f"\nout of memory: again with {error.layout.size} trials at a time",
     file=sys.stderr,
@@ -134,8 +138,8 @@ def train(run: Run, interruption: Interruption) -> None:
   )
   if num_damaged := ledger.num_damaged(run.workdir):
     print(
-      f"{num_damaged} rows of {run.workdir / ledger.RESULTS} were changed:"
-      " their trials are trained again"
+      f"{num_damaged} rows of {run.workdir / ledger.RESULTS} were changed: they"
+      " are left out, and trained again where this grid has them"
     )
   rows = ledger.read_rows(run.workdir)
   if earlier := _of_earlier_losses(run.trials, rows):
@@ -153,7 +157,8 @@ def train(run: Run, interruption: Interruption) -> None:
   if new:
     print(
       f"preparing programs: {cost.preparing:.1f} s; training:"
-      f" {cost.training:.1f} s at {cost.images / cost.training:,.0f} images/s;"
+      f" {cost.training:.1f} s at"
+      f" {cost.images / max(cost.training, 1e-9):,.0f} images/s;"
       f" measuring: {sum(cost.measuring.values()):.1f} s ("
       + ", ".join(f"{name} {s:.1f}" for name, s in cost.measuring.items())
       + "); the rest: files, report"
@@ -189,6 +194,7 @@ def _train_missing(
   interruption: Interruption,
 ) -> Cost:
   cost = Cost(0, 0.0, 0.0, {})
+  found: Chunk | Snapshot | None = None
   memory = Memory()
   board = tensorboard.TensorBoard(run.workdir) if run.tensorboard else None
 
@@ -203,13 +209,24 @@ def _train_missing(
     memory.give_back()
     progress.on_choice(trials, choice)
     cost.preparing += choice.taken
-    layouts.write(run.workdir, {choice.key: choice.program.layout})
+    layouts.write(
+      run.workdir,
+      {choice.key: choice.program.layout},
+      for_all=choice.is_new,  # not what a lack of memory made smaller
+    )
 
   def on_advance(training: Training) -> None:
     if interruption.asks_to_save():
       unfinished.save(training)
       interruption.saved()
     unfinished.keep(training)
+
+  def resume(
+    program: Program, trials: list[grid.Trial]
+  ) -> Chunk | Snapshot | None:
+    nonlocal found
+    found = _found(run.workdir, unfinished, progress, program, trials)
+    return found
 
   with Progress(new, len(run.measures)) as progress:
     if not new:
@@ -226,9 +243,12 @@ def _train_missing(
       on_choice=on_choice,
       on_epoch=on_epoch,
       on_advance=on_advance,
-      resume=functools.partial(_resume, run.workdir, unfinished, progress.say),
+      resume=resume,
     ):
-      checkpoints.save(run.workdir, chunk)
+      if chunk is not found:
+        checkpoints.save(run.workdir, chunk)
+        cost.images += len(chunk.trials) * _images_per_trial(run, chunk)
+        cost.training += chunk.seconds
       interruption.nothing_to_save()
       unfinished.clear()
       if beside is None:
@@ -242,17 +262,16 @@ def _train_missing(
         chunk, on_device, run.measures, progress.on_measured
       )
       _keep(run, chunk, measured, sweep.rows(chunk, measured, beside))
-      cost.images += len(chunk.trials) * _images_per_trial(run, chunk)
-      cost.training += chunk.seconds
       for family, taken in measured.seconds.items():
         cost.measuring[family] = cost.measuring.get(family, 0.0) + taken
+    unfinished.clear_all()
   return cost
 
 
-def _resume(
+def _found(
   workdir: Path,
   unfinished: Unfinished,
-  say: Callable[[str], None],
+  progress: Progress,
   program: Program,
   trials: list[grid.Trial],
 ) -> Chunk | Snapshot | None:
@@ -260,16 +279,18 @@ def _resume(
   try:
     chunk = checkpoints.find(workdir, trials, program.spec)
     if chunk is not None:
-      say(f"{len(trials)} trials were trained before")
+      progress.say(f"{len(trials)} trials were trained before")
+      progress.skip(trials, program.num_epochs)
       return chunk
   except UsageError as error:
-    say(f"{error}: its trials are trained again")
+    progress.say(f"{error}: its trials are trained again")
   snapshot = unfinished.find(program, trials)
   if snapshot is not None:
-    say(
+    progress.say(
       f"{len(trials)} trials go on from a snapshot, at step"
       f" {snapshot.num_done:,}"
     )
+    progress.skip(trials, snapshot.num_done // program.steps_per_epoch)
   return snapshot
 
 

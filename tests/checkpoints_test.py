@@ -40,6 +40,34 @@ def run(tmp_path_factory):
   return folder / "out"
 
 
+def test_a_model_that_was_found_is_not_written_again(
+  tmp_path, monkeypatch, capsys
+):
+  np.save(tmp_path / "x.npy", X)
+  command = [
+    "sweep.py",
+    f"--workdir={tmp_path / 'out'}",
+    f"--config.data.path={tmp_path / 'x.npy'}",
+    "--config.objective=autoencoder",
+    "--config.sweep.latent_size=2",
+    "--config.fixed.num_epochs=1",
+    "--config.measures=()",
+  ]
+
+  def killed(*_):
+    raise KeyboardInterrupt
+
+  with monkeypatch.context() as patched:
+    patched.setattr(program.sweep, "measure", killed)
+    with pytest.raises(KeyboardInterrupt):
+      program.main(command)
+  (seal,) = (tmp_path / "out").rglob("seal.json")
+  written = seal.stat()
+  program.main(command)
+  assert seal.stat() == written
+  assert "2 trials were trained before" in capsys.readouterr().err
+
+
 def test_a_loaded_model_is_the_one_in_the_table(run):
   rows = program.ledger.read_rows(run)
   assert len(rows) == 8

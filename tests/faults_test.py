@@ -1,6 +1,7 @@
 """What nights bring: kills, signals, full disks; with the real fault."""
 
 import csv
+import json
 import os
 import random
 import re
@@ -14,6 +15,9 @@ import numpy as np
 import pytest
 
 from ae_jax import ledger, report
+from ae_jax.layout import OutOfMemory
+from ae_jax.program import Layout
+from experiments import layouts, sweep
 
 ROOT = Path(__file__).parent.parent
 NUM_KILLS = 50
@@ -32,6 +36,8 @@ def start(tmp_path_factory):
   def start(workdir, *arguments):
     return subprocess.Popen(
       [
+        # A background job of a shell ignores SIGINT, and so would its children.
+        *("env", "--default-signal=INT"),
         sys.executable,
         ROOT / "experiments" / "sweep.py",
         f"--config.data.path={folder / 'x.npz'}",
@@ -49,8 +55,6 @@ def start(tmp_path_factory):
       stderr=subprocess.STDOUT,
       text=True,
       env=os.environ | {"JAX_COMPILATION_CACHE_DIR": str(folder / "cache")},
-      # A background job of a shell ignores SIGINT, and so would its children.
-      preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
   return start
@@ -133,6 +137,30 @@ def test_a_signal_saves_and_ends_the_run(start, whole, tmp_path, number, phase):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_a_signal_ends_a_run_that_nobody_hears(start, whole, tmp_path, number):
+  process = start(tmp_path / "run")
+  seen = ""
+  while "best loss" not in seen:
+    seen += process.stdout.read(1)
+  process.stdout.close()
+  process.send_signal(number)
+  assert process.wait(timeout=10) == 128 + number
+  assert [*(tmp_path / "run" / "unfinished").glob("*.npz")]
+  finish(start(tmp_path / "run"))
+  assert rows_of(tmp_path / "run") == whole[0]
+
+
+def test_a_signal_ends_a_run_out_of_memory(tmp_path, capsys):
+  error = OutOfMemory("one", Layout(2, 4))
+  with pytest.raises(SystemExit) as ended:
+    sweep._start_again(tmp_path, error, 143)
+  assert ended.value.code == 143
+  assert layouts.read(tmp_path)["one"] == Layout(2, 4)
+  assert "interrupted: the same command goes on" in capsys.readouterr().err
+
+
+@pytest.mark.slow
 def test_a_signal_does_not_hide_that_nothing_can_be_saved(start, tmp_path):
   (tmp_path / "run").mkdir()
   (tmp_path / "run" / "unfinished").write_text("no folder")
@@ -198,11 +226,12 @@ resource.setrlimit(resource.RLIMIT_AS, (UNLIMITED, UNLIMITED))
 
 
 def choose(group, feed, memory_bytes, known):
+  is_new = "one" not in known
   layout = known.setdefault("one", Layout(2, 8))
   program = compile_program(group, feed, layout)
   limit = psutil.Process().memory_info().vms + FREE
   resource.setrlimit(resource.RLIMIT_AS, (limit, UNLIMITED))
-  return Choice("one", program, {}, program.seconds)
+  return Choice("one", program, is_new, {}, program.seconds)
 
 
 sweep.choose = choose
@@ -230,6 +259,7 @@ def test_out_of_memory_starts_again_with_smaller_programs(tmp_path):
       capture_output=True,
       text=True,
       cwd=ROOT,
+      env=os.environ | {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "cache")},
     )
     assert done.returncode == 0, done.stderr
     return done.stderr, rows_of(workdir)
@@ -239,6 +269,12 @@ def test_out_of_memory_starts_again_with_smaller_programs(tmp_path):
   err, rows = run(tmp_path / "little", tmp_path / "little.py")
   assert "out of memory: again with 8 trials at a time" in err
   assert "Traceback" not in err
+  kept = {
+    folder: json.loads((tmp_path / folder / "layouts.json").read_text())["one"]
+    for folder in ("cache", "little")
+  }
+  # Other runs may have more memory.
+  assert kept == {"cache": [2, 8], "little": [2, 4]}
   for row, other in zip(rows, expected, strict=True):
     assert row["id"] == other["id"]
     np.testing.assert_allclose(  # another batching

@@ -73,7 +73,7 @@ def test_going_on_changes_no_bit(program, whole, unfinished, num_steps):
   assert chunk.seconds > snapshot.seconds
 
 
-def test_snapshots_of_others_that_are_further_do_not_stay(program, unfinished):
+def test_each_chunk_keeps_its_own_last_two(program, unfinished):
   other = program._replace(layout=Layout(1, 4))
   for num_steps in (15, 18):
     run = trained_for(program, num_steps)
@@ -83,7 +83,10 @@ def test_snapshots_of_others_that_are_further_do_not_stay(program, unfinished):
   assert unfinished.find(program, TRIALS).num_done == 7
   unfinished.save(trained_for(program, 9))
   assert unfinished.find(program, TRIALS).num_done == 9
+  assert unfinished.find(other, TRIALS).num_done == 18
+  unfinished.clear()
   assert unfinished.find(other, TRIALS) is None
+  assert unfinished.find(program, TRIALS).num_done == 9
 
 
 def test_a_state_of_other_shapes_is_not_taken(program, unfinished):
@@ -107,8 +110,8 @@ def test_a_snapshot_is_kept_when_the_last_one_is_old(
     check_equal(chunk, whole)
   assert len([*(tmp_path / "a" / FOLDER).iterdir()]) == 2
   assert not (tmp_path / "b" / FOLDER).exists()
-  always.clear()
-  never.clear()
+  always.clear_all()
+  never.clear_all()
   assert not (tmp_path / "a" / FOLDER).exists()
 
 
