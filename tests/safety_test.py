@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import ae_jax
-from ae_jax import checkpoints, ledger, record, report
+from ae_jax import checkpoints, ledger, record, report, unfinished
 from ae_jax.types import UsageError
 from ae_jax.unfinished import FOLDER as UNFINISHED
 from experiments import report as report_program
@@ -263,7 +263,7 @@ class Payload:
     return (open, (str(self.path), "w"))
 
 
-def test_nothing_is_unpickled(tmp_path):
+def test_nothing_is_unpickled(tmp_path, monkeypatch):
   mark = tmp_path / "unpickled"
   hostile = np.array([Payload(mark)] * 40)
   np.save(tmp_path / "x.npy", X)
@@ -289,12 +289,13 @@ def test_nothing_is_unpickled(tmp_path):
   )
   assert_one_line(result, f"{record.STANDARDIZATION} is absent or damaged")
   (workdir / UNFINISHED).mkdir()
-  np.savez(workdir / UNFINISHED / "000000000003.npz", of=hostile)
+  monkeypatch.setattr(unfinished, "_name", lambda whose: "chunk")
+  np.savez(workdir / UNFINISHED / "chunk-3.npz", of=hostile)
   (workdir / ledger.RESULTS).unlink()
   shutil.rmtree(workdir / checkpoints.FOLDER)
   code, _, err = run(workdir, tmp_path / "x.npy", *STANDARDIZED)
   assert code == 0, err
-  assert "000000000003.npz is damaged" in err
+  assert "chunk-3.npz is damaged" in err
   assert not mark.exists()
 
 
