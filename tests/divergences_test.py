@@ -285,3 +285,29 @@ def test_gradients(function, arguments):
   with jax.enable_x64(True):
     arguments = jax.tree.map(np.float64, arguments)
     check_grads(jax.jit(function), arguments, order=1)
+
+
+def test_squared_mmd_is_the_sum_over_pairs():
+  rng = np.random.default_rng(0)
+  x, y = rng.normal(size=(2, 7, 3)).astype(np.float32)
+  y += 1
+
+  def kernel(a, b):
+    distance = np.sum((a - b) ** 2)
+    return sum(6 * c / (6 * c + distance) for c in (0.1, 0.2, 0.5, 1, 2, 5, 10))
+
+  pairs = [(i, j) for i in range(7) for j in range(7) if i != j]
+  expected = (
+    np.mean([kernel(x[i], x[j]) + kernel(y[i], y[j]) for i, j in pairs])
+    - 2 * np.mean([kernel(a, b) for a in x for b in y])
+  )  # fmt: skip
+  actual = jax.jit(divergences.squared_mmd)(x, y, 6.0)
+  # Sums of a few hundred kernels that cancel.
+  np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_squared_mmd_of_one_distribution_is_zero_in_the_mean():
+  x, y = jax.random.normal(jax.random.key(0), (2, 2000, 10, 3))
+  values = jax.jit(jax.vmap(divergences.squared_mmd, (0, 0, None)))(x, y, 6.0)
+  error = np.std(values) / np.sqrt(len(values))
+  assert abs(np.mean(values)) < 4 * error

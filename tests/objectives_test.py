@@ -10,6 +10,7 @@ from ae_jax import corruptions
 from ae_jax.grid import hyper_parameters
 from ae_jax.networks import ACTIVATIONS, OUTPUTS, Spec, autoencoder
 from ae_jax.objectives import OBJECTIVES, RANGES
+from ae_jax.objectives.vae import reparameterise
 from ae_jax.training import trainer
 from ae_jax.types import UsageError
 
@@ -44,6 +45,8 @@ STATIC = {
   "corruption": ["gaussian", "masking", "salt_and_pepper"],
   "estimator": ["exact", "hutchinson", "subset"],
   "num_samples": [1, 2, 3],
+  "kind": ["I", "II"],
+  "doubly_reparameterised": [False],  # it is no gradient of a function
 }
 
 
@@ -197,6 +200,111 @@ def test_penalty_is_reported_unweighted(name):
   large, same = OBJECTIVES[name](model, params, KEY, X, strength=2.0)
   assert terms == same
   np.testing.assert_allclose(large - small, 1.5 * terms["penalty"], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+  ("name", "off"),
+  [
+    ("dip_vae", {"off_diagonal": 0.0, "diagonal": 0.0}),
+    ("info_vae", {"alpha": 0.0, "strength": 1.0}),
+  ],
+)
+def test_a_vae_without_its_penalty_is_the_vae(name, off):
+  model, params = network(name)
+  expected, _ = OBJECTIVES["vae"](model, params, KEY, X)
+  loss, _ = OBJECTIVES[name](model, params, KEY, X, **off)
+  np.testing.assert_allclose(loss, expected, rtol=1e-6)
+
+
+def sampled_elbo(model, params, key, x):
+  """The negative evidence lower bound, its divergence by the sample too."""
+  q = model.encode(params, x)
+  z = reparameterise(key, q)
+  ratio = jnp.sum(
+    0.5 * z**2 - 0.5 * ((z - q.mean) ** 2 / jnp.exp(q.log_variance))
+    - 0.5 * q.log_variance,
+    axis=-1,
+  )  # fmt: skip
+  return jnp.mean(model.distance(x, model.decode(params, z)) + ratio)
+
+
+@pytest.mark.parametrize(
+  ("name", "hyper"),
+  [("iwae", {"num_samples": 1}), ("beta_tcvae", {"beta": 1.0})],
+)
+def test_the_sampled_bound_is_the_limit(name, hyper):
+  model, params = network(name)
+  loss, _ = OBJECTIVES[name](model, params, KEY, X, **hyper)
+  # Logarithms of densities that cancel.
+  np.testing.assert_allclose(
+    loss, sampled_elbo(model, params, KEY, X), rtol=3e-6
+  )
+
+
+def test_the_importance_weighted_bound_rises_with_the_samples():
+  model, params = network("iwae")
+  keys = jax.random.split(KEY, 500)
+  losses = [
+    jax.jit(
+      jax.vmap(
+        lambda k, n=n: OBJECTIVES["iwae"](model, params, k, X, num_samples=n)[0]
+      )
+    )(keys)
+    for n in (1, 5, 50)
+  ]
+  means = np.mean(losses, axis=1)
+  errors = np.std(losses, axis=1) / np.sqrt(len(keys))
+  assert means[0] - means[1] > 4 * errors[0]
+  assert means[1] - means[2] > 4 * errors[1]
+  vae = jax.vmap(lambda k: OBJECTIVES["vae"](model, params, k, X)[0])(keys)
+  assert abs(means[0] - np.mean(vae)) < 4 * errors[0]
+
+
+def test_doubly_reparameterised_gradients_have_the_mean_and_less_noise():
+  model, params = network("iwae")
+
+  def gradients(doubly):
+    def of_key(key):
+      gradient = jax.grad(
+        lambda p: OBJECTIVES["iwae"](
+          model, p, key, X, num_samples=8, doubly_reparameterised=doubly
+        )[0]
+      )(params)
+      return gradient["encoder"]["mean"], gradient["decoder"]
+
+    return jax.jit(jax.vmap(of_key))(jax.random.split(KEY, 20_000))
+
+  (encoder, decoder), (plain, same) = gradients(True), gradients(False)
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5),
+    decoder,
+    same,
+  )
+  for leaf, other in zip(
+    jax.tree.leaves(encoder), jax.tree.leaves(plain), strict=True
+  ):
+    variances = np.var(leaf, axis=0), np.var(other, axis=0)
+    assert np.mean(variances[0]) < np.mean(variances[1])
+    errors = np.sqrt((variances[0] + variances[1]) / len(leaf))
+    # Fifteen numbers: five standard errors.
+    assert np.all(
+      np.abs(np.mean(leaf, axis=0) - np.mean(other, axis=0)) < 5 * errors + 1e-7
+    )
+
+
+def test_dip_penalises_the_covariance_of_numpy():
+  model, params = network("dip_vae", latent_size=4)
+  q = model.encode(params, X)
+  of_means = np.cov(q.mean.T, bias=True)
+  of_codes = of_means + np.diag(np.mean(np.exp(q.log_variance), axis=0))
+  for kind, covariance in {"I": of_means, "II": of_codes}.items():
+    _, terms = OBJECTIVES["dip_vae"](
+      model, params, KEY, X, off_diagonal=2.0, diagonal=3.0, kind=kind
+    )
+    diagonal = np.diag(covariance)
+    off = np.sum(covariance**2) - np.sum(diagonal**2)
+    expected = 2 * off + 3 * np.sum((diagonal - 1) ** 2)
+    np.testing.assert_allclose(terms["penalty"], expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,11 @@ import math
 from ae_jax.objectives.autoencoder import autoencoder
 from ae_jax.objectives.contractive import contractive
 from ae_jax.objectives.denoising import denoising
+from ae_jax.objectives.disentangled import beta_tcvae, dip_vae
+from ae_jax.objectives.iwae import iwae
 from ae_jax.objectives.sparse import sparse, sparse_kl, sparse_student_t
 from ae_jax.objectives.vae import vae
+from ae_jax.objectives.wae import info_vae, wae_mmd
 from ae_jax.types import Objective
 
 # Closed ranges of their hyper-parameters, by name.
@@ -16,6 +19,11 @@ RANGES = {
   "target": (1e-6, 1 - 1e-6),
   "noise": (0.0, math.inf),
   "beta": (0.0, math.inf),
+  "information_weight": (0.0, math.inf),
+  "unit_weight": (0.0, math.inf),
+  "off_diagonal": (0.0, math.inf),
+  "diagonal": (0.0, math.inf),
+  "alpha": (-math.inf, 1.0),
 }
 
 OBJECTIVES: dict[str, Objective] = {
@@ -26,4 +34,9 @@ OBJECTIVES: dict[str, Objective] = {
   "contractive": contractive,
   "denoising": denoising,
   "vae": vae,
+  "iwae": iwae,
+  "beta_tcvae": beta_tcvae,
+  "dip_vae": dip_vae,
+  "info_vae": info_vae,
+  "wae_mmd": wae_mmd,
 }

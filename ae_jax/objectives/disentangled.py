@@ -1,0 +1,149 @@
+"""VAEs whose aggregate posterior is drawn towards independent units."""
+
+import jax
+import jax.numpy as jnp
+
+from ae_jax.divergences import (
+  kl_from_standard_normal,
+  univariate_gaussian_log_density,
+)
+from ae_jax.objectives.vae import reparameterise
+from ae_jax.types import (
+  Array,
+  Autoencoder,
+  Gaussian,
+  Key,
+  Params,
+  Terms,
+  UsageError,
+  needs_code,
+)
+
+_KINDS = ("I", "II")
+
+
+@needs_code("gaussian")
+def beta_tcvae(
+  model: Autoencoder,
+  params: Params,
+  key: Key,
+  batch: Array,
+  *,
+  beta: float = 6.0,
+  information_weight: float = 1.0,
+  unit_weight: float = 1.0,
+) -> tuple[Array, Terms]:
+  """`E_q[-log p(x|z)] + a I(z; x) + beta TC(z) + g sum_j KL(q(z_j) || p(z_j))`.
+
+  The divergence of `vae`, in three parts: what a code tells of its example,
+  the total correlation of the units, and each unit's own divergence. With all
+  weights 1 it is the negative evidence lower bound. The density of the
+  aggregate posterior q(z) is estimated as the mean of q(z|x_j) over the batch;
+  the paper's minibatch weighting differs by a constant, with the same
+  gradient.
+
+  Args:
+    model: q(z|x) as its encoder, p(x|z) as its decoder and distance.
+    params: of the model.
+    key: of the sample z.
+    batch: x `[batch, *features]`.
+    beta: weight of the total correlation, at least 0.
+    information_weight: a, at least 0.
+    unit_weight: g, at least 0.
+
+  Returns:
+    The loss in nats, and the terms `reconstruction`, `information`,
+    `total_correlation` and `unit_kl` (unweighted).
+
+  References:
+    Chen et al., "Isolating Sources of Disentanglement in Variational
+    Autoencoders", 2018, eq. 2 and 4.
+  """
+  q = model.encode(params, batch)
+  z = reparameterise(key, q)
+  reconstruction = jnp.mean(model.distance(batch, model.decode(params, z)))
+  mask = model.latent_mask[None]
+  # log q(z_ij | x_k), [i, k, j]; exactly 0 in units that are not there.
+  pairwise = mask[None] * univariate_gaussian_log_density(
+    z[:, None], jax.tree.map(lambda field: field[None], q)
+  )
+  log_batch = jnp.log(len(batch))
+  log_q_given_x = jnp.einsum("iij->i", pairwise)
+  log_q = jax.nn.logsumexp(jnp.sum(pairwise, axis=-1), axis=1) - log_batch
+  log_q_units = jnp.sum(
+    mask * (jax.nn.logsumexp(pairwise, axis=1) - log_batch), axis=-1
+  )
+  standard = Gaussian(jnp.zeros_like(z), jnp.zeros_like(z))
+  log_p = jnp.sum(mask * univariate_gaussian_log_density(z, standard), axis=-1)
+  information = jnp.mean(log_q_given_x - log_q)
+  total_correlation = jnp.mean(log_q - log_q_units)
+  unit_kl = jnp.mean(log_q_units - log_p)
+  loss = (
+    reconstruction
+    + information_weight * information
+    + beta * total_correlation
+    + unit_weight * unit_kl
+  )
+  return loss, {
+    "reconstruction": reconstruction,
+    "information": information,
+    "total_correlation": total_correlation,
+    "unit_kl": unit_kl,
+  }
+
+
+@needs_code("gaussian")
+def dip_vae(
+  model: Autoencoder,
+  params: Params,
+  key: Key,
+  batch: Array,
+  *,
+  off_diagonal: float = 10.0,
+  diagonal: float = 10.0,
+  kind: str = "I",
+) -> tuple[Array, Terms]:
+  """`vae + a sum_{i != j} C_ij^2 + b sum_i (C_ii - 1)^2`.
+
+  C is the covariance of the codes over the batch: of their means in kind I; of
+  the codes themselves, `Cov[mean] + E[diag sigma^2]`, in kind II.
+
+  Args:
+    model: q(z|x) as its encoder, p(x|z) as its decoder and distance.
+    params: of the model.
+    key: of the sample z.
+    batch: x `[batch, *features]`.
+    off_diagonal: a, at least 0.
+    diagonal: b, at least 0; the paper has 10 a in kind I, a in kind II.
+    kind: "I" or "II".
+
+  Returns:
+    The loss in nats, and the terms `reconstruction`, `kl` and `penalty` (with
+    its two weights).
+
+  Raises:
+    UsageError: there is no such kind.
+
+  References:
+    Kumar et al., "Variational Inference of Disentangled Latent Concepts from
+    Unlabeled Observations", 2018, eq. 5 to 7.
+  """
+  if kind not in _KINDS:
+    raise UsageError(f"kind is {kind!r}; allowed: {', '.join(_KINDS)}")
+  q = model.encode(params, batch)
+  z = reparameterise(key, q)
+  reconstruction = jnp.mean(model.distance(batch, model.decode(params, z)))
+  kl = jnp.mean(kl_from_standard_normal(q))
+  centred = q.mean - jnp.mean(q.mean, axis=0, keepdims=True)
+  covariance = centred.T @ centred / len(batch)
+  variances = jnp.diagonal(covariance)
+  if kind == "II":
+    variances += jnp.mean(jnp.exp(q.log_variance), axis=0)
+  off = jnp.sum(covariance**2) - jnp.sum(jnp.diagonal(covariance) ** 2)
+  on = jnp.sum(model.latent_mask * (variances - 1) ** 2)
+  penalty = off_diagonal * off + diagonal * on
+  return reconstruction + kl + penalty, {
+    "reconstruction": reconstruction,
+    "kl": kl,
+    "penalty": penalty,
+  }
