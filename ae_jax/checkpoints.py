@@ -225,6 +225,11 @@ def _read_params(directory: Path, meta: Meta) -> Params:
     saved = ocp.StandardCheckpointHandler().metadata(
       directory / str(manager.latest_step()) / "params"
     )
+    if "objective" in saved.tree:
+      like["objective"] = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype),
+        saved.tree["objective"],
+      )
     if _shapes(saved.tree) != _shapes(like):
       raise UsageError(f"the checkpoint in {directory} is of other networks")
     params = _read(manager, params=ocp.args.StandardRestore(like))["params"]

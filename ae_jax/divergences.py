@@ -203,7 +203,8 @@ def squared_mmd(x: Array, y: Array, scale: Scalar) -> Array:
 
   def kernel(a: Array, b: Array) -> Array:
     distance = jnp.sum((a[:, None] - b[None]) ** 2, axis=-1)
-    return sum(c * scale / (c * scale + distance) for c in _MMD_SCALES)
+    scales = scale * jnp.array(_MMD_SCALES)[:, None, None]
+    return jnp.sum(scales / (scales + distance[None]), axis=0)
 
   def within(a: Array) -> Array:
     return (jnp.sum(kernel(a, a)) - num * len(_MMD_SCALES)) / (num * (num - 1))

@@ -13,13 +13,14 @@ import inspect
 import itertools
 import json
 import numbers
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ae_jax.evaluation.measures import MEASURES
 from ae_jax.networks import ACTIVATIONS, Spec
 from ae_jax.objectives import OBJECTIVES, RANGES, lookup
-from ae_jax.training import SCHEDULES, batching
+from ae_jax.schedules import FACTORS, RAMPS, AtStep, at_step, settings_of
+from ae_jax.training import batching
 from ae_jax.types import Objective, UsageError
 
 Point = dict[str, Any]
@@ -31,7 +32,7 @@ DEFAULTS: Point = {
   "learning_rate": 1e-3,  # of Adam
   "num_epochs": 20,
   "batch_size": 128,
-  "schedule": "constant",  # a name in SCHEDULES
+  "schedule": "constant",  # of the learning rate: a name in schedules.FACTORS
   "network": "mlp",  # these five: see networks.Spec
   "widths": (64,),
   "activation": "relu",
@@ -90,11 +91,16 @@ class Trial:
     """The network for such data, its code padded to `latent_size`."""
     return spec(self.settings, features, latent_size)
 
-  def schedule(self, num_examples: int) -> Callable[[Any], Any]:
-    """The factor of the learning rate by step, for that many examples."""
+  def at_step(self, num_examples: int) -> AtStep:
+    """What is scheduled, by step, for that many examples."""
     _, num_steps = batching(num_examples, self.settings["batch_size"])
     total = num_steps * self.settings["num_epochs"]
-    return SCHEDULES[self.settings["schedule"]](total)
+    ramps = {
+      name: ramp
+      for name in self.hyper
+      if (ramp := self.settings.get(f"{name}_schedule"))
+    }
+    return at_step(self.settings["schedule"], ramps, total)
 
 
 def spec(settings: Point, features: tuple[int, ...], latent_size: int) -> Spec:
@@ -171,13 +177,15 @@ def union(axes: Mapping[str, Any]) -> list[Point]:
   has = {name: hyper_parameters(lookup.find(name)) for name in objectives}
   for name in shared:
     if name not in DEFAULTS and not any(
-      name in hyper for hyper in has.values()
+      name in _schedulable(hyper) for hyper in has.values()
     ):
       raise _no_such_setting(name, has)
   points = []
   for name in objectives:
     fitting = {
-      k: v for k, v in shared.items() if k in DEFAULTS or k in has[name]
+      k: v
+      for k, v in shared.items()
+      if k in DEFAULTS or k in _schedulable(has[name])
     }
     points += product(**{"objective": (name,), **fitting, **own.get(name, {})})
   return points
@@ -236,11 +244,19 @@ def hyper_parameters(objective: Objective) -> dict[str, Any]:
 def _resolve(
   objective: Objective, name: str, point: Mapping[str, Any]
 ) -> Trial:
-  hyper = hyper_parameters(objective)
+  own = hyper_parameters(objective)
+  ramps = {k: v for k, v in _ramps(own).items() if f"{k}_schedule" in point}
+  hyper = own.copy()
+  for ramp in ramps.values():
+    hyper |= ramp
   defaults = DEFAULTS | hyper
   for setting in point:
     if setting not in defaults:
-      raise _no_such_setting(setting, {name: hyper})
+      if setting in _schedulable(own):
+        raise UsageError(
+          f"{setting} needs {setting.rpartition('_')[0]}_schedule"
+        )
+      raise _no_such_setting(setting, {name: own})
   settings = {
     setting: _coerce(setting, point.get(setting, default), default)
     for setting, default in (defaults | {"objective": name}).items()
@@ -249,8 +265,10 @@ def _resolve(
   settings = {"objective": name} | settings
   settings["code"] = _code(objective, name, settings["code"])
   _check_range(settings)
-  traced = {k for k, default in hyper.items() if isinstance(default, float)}
-  static = {k: settings[k] for k in hyper if k not in traced}
+  for ramped in ramps:
+    _check_ramp(settings, ramped)
+  traced = [k for k, default in hyper.items() if isinstance(default, float)]
+  static = {k: settings[k] for k in own if k not in traced}
   return Trial(
     settings=settings,
     objective=functools.partial(objective, **static),
@@ -259,12 +277,34 @@ def _resolve(
   )
 
 
+def _ramps(hyper: Mapping[str, Any]) -> dict[str, Point]:
+  """For each number that may be scheduled, the settings that do it."""
+  numbers = (k for k, default in hyper.items() if isinstance(default, float))
+  return {name: settings_of(name) for name in ("learning_rate", *numbers)}
+
+
+def _schedulable(hyper: Mapping[str, Any]) -> set[str]:
+  """The hyper-parameters, and the settings that schedule them."""
+  return {*hyper}.union(*_ramps(hyper).values())
+
+
+def _check_ramp(settings: Point, name: str) -> None:
+  ramp, over = settings[f"{name}_schedule"], settings[f"{name}_over"]
+  if ramp not in RAMPS:
+    raise UsageError(
+      f"{name}_schedule is {ramp!r}; allowed: {', '.join(RAMPS)}"
+    )
+  if not 0 < over <= 1:
+    raise UsageError(f"{name}_over must be in (0, 1]; got {over}")
+  _check_range(settings | {name: settings[f"{name}_start"]})
+
+
 def _code(objective: Objective, name: str, code: str) -> str:
   needed = getattr(objective, "code", None)
-  if code and (code != needed if needed else code == "gaussian"):
-    allowed = needed or ", ".join(ACTIVATIONS)
+  allowed = (needed,) if needed else ACTIVATIONS
+  if code and code not in allowed:
     raise UsageError(
-      f"code of objective {name} is {code!r}; allowed: {allowed}"
+      f"code of objective {name} is {code!r}; allowed: {', '.join(allowed)}"
     )
   return code or needed or "linear"
 
@@ -307,9 +347,9 @@ def _check_range(settings: Point) -> None:
     raise UsageError(
       f"learning_rate must be above 0; got {settings['learning_rate']}"
     )
-  if settings["schedule"] not in SCHEDULES:
+  if settings["schedule"] not in FACTORS:
     raise UsageError(
-      f"schedule is {settings['schedule']!r}; allowed: {', '.join(SCHEDULES)}"
+      f"schedule is {settings['schedule']!r}; allowed: {', '.join(FACTORS)}"
     )
   for setting, value in settings.items():
     if isinstance(value, float) and not abs(value) <= _FLOAT32_MAX:
@@ -321,6 +361,11 @@ def _check_range(settings: Point) -> None:
         raise UsageError(
           f"{setting} must be in [{low}, {high}]; got {settings[setting]}"
         )
+    if settings["latent_size"] % settings.get("code_dim", 1):
+      raise UsageError(
+        f"code_dim must divide latent_size; got {settings['code_dim']} and"
+        f" {settings['latent_size']}"
+      )
 
 
 def _values(axes: Mapping[str, Any]) -> dict[str, list[Any]]:

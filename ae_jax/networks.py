@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from ae_jax import penalties, reconstruction
+from ae_jax import codes, penalties, reconstruction
 from ae_jax.divergences import LOG_2PI
 from ae_jax.types import (
   Array,
@@ -43,7 +43,7 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
   "tanh": jnp.tanh,
 }
 NETWORKS = ("mlp", "conv")
-CODES = (*ACTIVATIONS, "gaussian")
+CODES = (*ACTIVATIONS, "gaussian", "k_sparse", "quantised")
 OUTPUTS = ("linear", "sigmoid", "bernoulli")
 
 
@@ -59,8 +59,10 @@ class Spec:
     widths: units (mlp) or channels (conv) of each hidden layer of the
       encoder; `()` is a linear map.
     activation: of the hidden layers, a name in `ACTIVATIONS`.
-    code: activation of the code, a name in `ACTIVATIONS`, or "gaussian" for an
-      encoder that gives the mean and log-variance of q(z|x).
+    code: activation of the code, a name in `ACTIVATIONS`; or "gaussian" for an
+      encoder that gives the mean and log-variance of q(z|x); or a linear code
+      of which `codes.largest` ("k_sparse") or `codes.quantise` ("quantised")
+      remains, with the objective's parameter `k` or `codebook`.
     output: what the decoder gives. "linear": means of N(x~, I); "sigmoid": the
       same, squeezed into (0, 1); "bernoulli": logits, with the cross-entropy
       as distance.
@@ -134,7 +136,7 @@ def autoencoder(spec: Spec, latent_size: Scalar | None = None) -> Autoencoder:
       "decoder": decoder.init(decoder_key, z)["params"],
     }
 
-  def encode(params: Params, x: Array) -> Array | Gaussian:
+  def pre_code(params: Params, x: Array) -> Array | Gaussian:
     batch = _leading(x, spec.features)
     heads = encoder.apply(
       {"params": params["encoder"]}, x.reshape(-1, *spec.features)
@@ -142,6 +144,17 @@ def autoencoder(spec: Spec, latent_size: Scalar | None = None) -> Autoencoder:
     return jax.tree.map(
       lambda head: (head * mask[None]).reshape(*batch, -1), heads
     )
+
+  def encode(params: Params, x: Array) -> Array | Gaussian:
+    code = pre_code(params, x)
+    if isinstance(code, Gaussian) or spec.code in ACTIVATIONS:
+      return code
+    own, flat = params["objective"], code.reshape(-1, spec.latent_size)
+    if spec.code == "k_sparse":
+      flat = codes.largest(flat, own["k"], mask)
+    else:
+      flat = codes.quantise(flat, own["codebook"]) * mask[None]
+    return flat.reshape(code.shape)
 
   def encode_and_jacobian_norm(params: Params, x: Array) -> tuple[Array, Array]:
     batch = _leading(x, spec.features)
@@ -151,7 +164,7 @@ def autoencoder(spec: Spec, latent_size: Scalar | None = None) -> Autoencoder:
       code = encode(params, x)
       return code.mean if isinstance(code, Gaussian) else code
 
-    if spec.network == "mlp":
+    if spec.network == "mlp" and spec.code in (*ACTIVATIONS, "gaussian"):
       z, norm = _dense_code_and_norm(spec, params["encoder"], mask, x)
     else:
       z, norm = point(x), penalties.contractive(point, x)
@@ -167,6 +180,7 @@ def autoencoder(spec: Spec, latent_size: Scalar | None = None) -> Autoencoder:
   return Autoencoder(
     init=init,
     encode=encode,
+    pre_code=pre_code,
     encode_and_jacobian_norm=encode_and_jacobian_norm,
     decode=decode,
     distance=(
@@ -183,7 +197,10 @@ def autoencoder(spec: Spec, latent_size: Scalar | None = None) -> Autoencoder:
 
 
 def unpad(params: Params, latent_size: int) -> Params:
-  """Cuts masked parameters down to the true network of `latent_size` units."""
+  """Cuts masked parameters down to the true network of `latent_size` units.
+
+  What an objective has of its own stays as it is.
+  """
   heads = {
     name: {
       "kernel": p["kernel"][:, :latent_size],
@@ -193,7 +210,7 @@ def unpad(params: Params, latent_size: int) -> Params:
     if name in _HEADS
   }
   first = params["decoder"]["latent"]
-  return {
+  return params | {
     "encoder": params["encoder"] | heads,
     "decoder": params["decoder"]
     | {"latent": first | {"kernel": first["kernel"][:latent_size]}},
@@ -288,7 +305,7 @@ class _Encoder(nn.Module):
 
     if spec.code == "gaussian":
       return Gaussian(head("mean"), head("log_variance"))
-    return ACTIVATIONS[spec.code](head("code"))
+    return ACTIVATIONS.get(spec.code, ACTIVATIONS["linear"])(head("code"))
 
 
 class _Decoder(nn.Module):

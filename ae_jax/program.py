@@ -13,7 +13,8 @@ from ae_jax.devices import needs_one_device, spread
 from ae_jax.feed import Feed
 from ae_jax.grid import Trial
 from ae_jax.networks import Spec
-from ae_jax.training import Hyper, Trainer, TrainState, batching, trainer
+from ae_jax.schedules import Hyper
+from ae_jax.training import Trainer, TrainState, batching, trainer
 from ae_jax.types import Array, Key, Terms
 
 
@@ -98,7 +99,7 @@ def build(
     padded_spec(group, features),
     num_epochs=first.settings["num_epochs"],
     batch_size=first.settings["batch_size"],
-    schedule=first.schedule(num_examples),
+    at_step=first.at_step(num_examples),
   )
 
 

@@ -259,7 +259,12 @@ def check(trials: list[Trial], dataset: Dataset, memory_bytes: int) -> None:
         f" latent_size, and {memory_bytes / 1e9:.3g} GB are given"
       )
     try:
-      result = jax.eval_shape(one.loss, state.params, key, batch, hyper)
+      result = jax.eval_shape(
+        lambda state, one=one, key=key, hyper=hyper: one.loss(
+          state.params, key, batch, one.at_step(hyper, state.step)
+        ),
+        state,
+      )
     except Exception as error:
       if name in OBJECTIVES:
         raise

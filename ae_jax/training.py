@@ -5,7 +5,7 @@ number (learning rate, latent size, strength, ...) is traced and comes in
 `hyper`; what changes shapes is closed over.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -14,6 +14,7 @@ import optax
 
 from ae_jax.data import to_float
 from ae_jax.networks import Spec, autoencoder
+from ae_jax.schedules import AtStep, Hyper
 from ae_jax.types import (
   Array,
   Autoencoder,
@@ -23,15 +24,6 @@ from ae_jax.types import (
   Scalar,
   Terms,
 )
-
-Hyper = Mapping[str, Scalar]
-
-# Factors of the learning rate as functions of the step, by number of steps.
-SCHEDULES: dict[str, Callable[[int], Callable[[Array], Scalar]]] = {
-  "constant": lambda num_steps: lambda step: 1.0,
-  "linear": lambda num_steps: lambda step: 1.0 - step / num_steps,
-  "cosine": lambda num_steps: optax.cosine_decay_schedule(1.0, num_steps),
-}
 
 _NOT_THE_OBJECTIVES = ("learning_rate", "latent_size")
 _INIT, _NOISE, _ORDER = range(3)  # what the trial's key is folded with
@@ -69,6 +61,7 @@ class Trainer(NamedTuple):
     model: (hyper) -> the autoencoder that the parameters belong to.
     loss: (params, key, batch, hyper) -> (loss, terms): the objective.
     init: (key, hyper) -> state.
+    at_step: (hyper, step) -> hyper, what is scheduled as it is at that step.
     step: (state, batch, hyper) -> (state, terms): one update by Adam; the
       terms of a trial that has diverged are NaN.
     steps: (state, hyper, data, order, num_steps) -> (state, terms): the first
@@ -84,6 +77,7 @@ class Trainer(NamedTuple):
   model: Callable[[Hyper], Autoencoder]
   loss: Callable[[Params, Key, Array, Hyper], tuple[Array, Terms]]
   init: Callable[[Key, Hyper], TrainState]
+  at_step: AtStep
   step: Callable[[TrainState, Array, Hyper], tuple[TrainState, Terms]]
   steps: Callable[
     [TrainState, Hyper, Array, Array, Scalar], tuple[TrainState, Terms]
@@ -98,7 +92,7 @@ def trainer(
   *,
   num_epochs: int,
   batch_size: int = 128,
-  schedule: Callable[[Array], Scalar] | None = None,
+  at_step: AtStep = lambda hyper, step: hyper,
 ) -> Trainer:
   """Builds the pure functions that train one autoencoder.
 
@@ -108,7 +102,8 @@ def trainer(
       size when `hyper["latent_size"]` is traced.
     num_epochs: passes over the data in `train`.
     batch_size: examples a step; all of them where there are fewer.
-    schedule: step -> factor of the learning rate; constant by default.
+    at_step: (hyper, step) -> hyper at that step, see `schedules.at_step`; they
+      do not change by default.
 
   Returns:
     The functions, closed over the arguments.
@@ -120,26 +115,31 @@ def trainer(
   def model(hyper: Hyper) -> Autoencoder:
     return autoencoder(spec, hyper.get("latent_size"))
 
-  def adam(hyper: Hyper, step: Array) -> optax.GradientTransformation:
-    factor = 1.0 if schedule is None else schedule(step)
+  def adam(hyper: Hyper) -> optax.GradientTransformation:
     # eps_root keeps gradients through training finite where a moment is 0; it
     # is as small as Adam's own eps.
-    return optax.adam(hyper["learning_rate"] * factor, eps_root=1e-16)
+    return optax.adam(hyper["learning_rate"], eps_root=1e-16)
+
+  def objectives(hyper: Hyper) -> Hyper:
+    return {k: v for k, v in hyper.items() if k not in _NOT_THE_OBJECTIVES}
 
   def loss(
     params: Params, key: Key, batch: Array, hyper: Hyper
   ) -> tuple[Array, Terms]:
-    own = {k: v for k, v in hyper.items() if k not in _NOT_THE_OBJECTIVES}
+    own = objectives(hyper)
     return objective(model(hyper), params, key, to_float(batch), **own)
 
   def init(key: Key, hyper: Hyper) -> TrainState:
-    params = model(hyper).init(jax.random.fold_in(key, _INIT))
-    step = jnp.zeros((), jnp.int32)
+    # At the end of training: what is scheduled has then its value.
+    own = {name: hyper[name] for name in objectives(at_step(hyper, 0))}
+    params = init_params(
+      objective, model(hyper), jax.random.fold_in(key, _INIT), own
+    )
     return TrainState(
       key=key,
-      step=step,
+      step=jnp.zeros((), jnp.int32),
       params=params,
-      opt_state=adam(hyper, step).init(params),
+      opt_state=adam(hyper).init(params),
       diverged_at=jnp.full((), -1, jnp.int32),
     )
 
@@ -149,10 +149,11 @@ def trainer(
     noise_key = jax.random.fold_in(
       jax.random.fold_in(state.key, _NOISE), state.step
     )
+    now = at_step(hyper, state.step)
     (value, terms), grads = jax.value_and_grad(loss, has_aux=True)(
-      state.params, noise_key, batch, hyper
+      state.params, noise_key, batch, now
     )
-    updates, opt_state = adam(hyper, state.step).update(grads, state.opt_state)
+    updates, opt_state = adam(now).update(grads, state.opt_state)
     params = optax.apply_updates(state.params, updates)
 
     finite = jnp.isfinite(value) & jnp.isfinite(optax.tree.norm(grads))
@@ -216,7 +217,27 @@ def trainer(
       length=num_epochs,
     )
 
-  return Trainer(model, loss, init, step, steps, epoch, train)
+  return Trainer(model, loss, init, at_step, step, steps, epoch, train)
+
+
+def init_params(
+  objective: Objective, model: Autoencoder, key: Key, hyper: Hyper
+) -> Params:
+  """The model's parameters, and at "objective" those of an objective's own.
+
+  Args:
+    objective: perhaps with some of its hyper-parameters bound.
+    model: its network.
+    key: consumed.
+    hyper: the objective's other hyper-parameters.
+  """
+  params = model.init(key)
+  bound = getattr(objective, "keywords", {})
+  init = getattr(getattr(objective, "func", objective), "init", None)
+  if init is None:
+    return params
+  own = init(model, params, jax.random.fold_in(key, 0), **bound, **hyper)
+  return params | {"objective": own}
 
 
 def epoch_order(

@@ -52,6 +52,8 @@ class Autoencoder(NamedTuple):
     init: key -> params.
     encode: (params, x `[..., *features]`) -> z `[..., latent]`, or a
       `Gaussian` of that shape for an objective that needs one.
+    pre_code: (params, x) -> the code before what its kind does to it: all units
+      of "k_sparse", unquantised ones of "quantised"; else what `encode` gives.
     encode_and_jacobian_norm: (params, x) -> z and `||dz/dx||_F^2` `[...]`, in
       the cheapest exact form that the network has; of a Gaussian, its mean.
     decode: (params, z) -> `[..., *features]`: means or logits, which
@@ -66,6 +68,7 @@ class Autoencoder(NamedTuple):
 
   init: Callable[[Key], Params]
   encode: Callable[[Params, Array], Any]
+  pre_code: Callable[[Params, Array], Any]
   encode_and_jacobian_norm: Callable[[Params, Array], tuple[Array, Array]]
   decode: Callable[[Params, Array], Array]
   distance: Callable[[Array, Array], Array]
@@ -91,6 +94,22 @@ def needs_code(kind: str) -> Callable[[Callable], Callable]:
 
   def mark(objective: Callable) -> Callable:
     objective.code = kind  # type: ignore[attr-defined]
+    return objective
+
+  return mark
+
+
+def needs_params(init: Callable) -> Callable[[Callable], Callable]:
+  """Marks an objective that trains parameters of its own.
+
+  Args:
+    init: (model, params, key, **hyper) -> a dict of arrays, from the parameters
+      of the model and the objective's hyper-parameters. The objective finds it
+      at `params["objective"]`.
+  """
+
+  def mark(objective: Callable) -> Callable:
+    objective.init = init  # type: ignore[attr-defined]
     return objective
 
   return mark

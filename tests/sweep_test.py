@@ -53,7 +53,7 @@ def solo_run(trial):
       trial.spec((8, 8), size),
       num_epochs=trial.settings["num_epochs"],
       batch_size=trial.settings["batch_size"],
-      schedule=trial.schedule(len(DIGITS)),
+      at_step=trial.at_step(len(DIGITS)),
     )
     SOLO_RUNS[trial.group, size] = jax.jit(
       lambda key, hyper: run.train(key, hyper | {"latent_size": size}, DIGITS)
@@ -299,7 +299,12 @@ def test_a_blow_up_by_the_last_update_is_marked_too():
 
 def test_a_schedule_ends_with_the_last_step():
   (trial,) = grid.resolve([SHORT | {"schedule": "cosine"}])
-  factor = trial.schedule(len(DIGITS))
+
+  def factor(step):
+    return trial.at_step(len(DIGITS))({"learning_rate": 1.0}, step)[
+      "learning_rate"
+    ]
+
   num_steps = 3 * (300 // 64)
   assert factor(0) == 1
   assert 0 < factor(num_steps - 1) < 0.05

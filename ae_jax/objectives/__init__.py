@@ -5,8 +5,12 @@ import math
 from ae_jax.objectives.autoencoder import autoencoder
 from ae_jax.objectives.contractive import contractive
 from ae_jax.objectives.denoising import denoising
-from ae_jax.objectives.disentangled import beta_tcvae, dip_vae
+from ae_jax.objectives.disentangled import beta_tcvae, capacity_vae, dip_vae
+from ae_jax.objectives.factor import factor_vae
 from ae_jax.objectives.iwae import iwae
+from ae_jax.objectives.quantised import vq_vae
+from ae_jax.objectives.regularised import rae
+from ae_jax.objectives.selection import k_sparse
 from ae_jax.objectives.sparse import sparse, sparse_kl, sparse_student_t
 from ae_jax.objectives.vae import vae
 from ae_jax.objectives.wae import info_vae, wae_mmd
@@ -24,6 +28,15 @@ RANGES = {
   "off_diagonal": (0.0, math.inf),
   "diagonal": (0.0, math.inf),
   "alpha": (-math.inf, 1.0),
+  "k": (1.0, math.inf),
+  "capacity": (0.0, math.inf),
+  "gamma": (0.0, math.inf),
+  "discriminator_width": (1, math.inf),
+  "commitment": (0.0, math.inf),
+  "num_codes": (2, math.inf),
+  "code_dim": (1, math.inf),
+  "code_weight": (0.0, math.inf),
+  "decoder_weight": (0.0, math.inf),
 }
 
 OBJECTIVES: dict[str, Objective] = {
@@ -31,11 +44,16 @@ OBJECTIVES: dict[str, Objective] = {
   "sparse": sparse,
   "sparse_kl": sparse_kl,
   "sparse_student_t": sparse_student_t,
+  "k_sparse": k_sparse,
   "contractive": contractive,
   "denoising": denoising,
+  "rae": rae,
+  "vq_vae": vq_vae,
   "vae": vae,
   "iwae": iwae,
+  "capacity_vae": capacity_vae,
   "beta_tcvae": beta_tcvae,
+  "factor_vae": factor_vae,
   "dip_vae": dip_vae,
   "info_vae": info_vae,
   "wae_mmd": wae_mmd,

@@ -23,6 +23,43 @@ _KINDS = ("I", "II")
 
 
 @needs_code("gaussian")
+def capacity_vae(
+  model: Autoencoder,
+  params: Params,
+  key: Key,
+  batch: Array,
+  *,
+  strength: float = 30.0,
+  capacity: float = 10.0,
+) -> tuple[Array, Terms]:
+  """`E_q[-log p(x|z)] + strength * |KL(q(z|x) || p(z)) - capacity|`.
+
+  The paper lets the capacity rise from 0, here by `capacity_schedule="linear"`.
+  At capacity 0 it is `vae` with beta = strength.
+
+  Args:
+    model: q(z|x) as its encoder, p(x|z) as its decoder and distance.
+    params: of the model.
+    key: of the sample z.
+    batch: x `[batch, *features]`.
+    strength: the paper's gamma, at least 0.
+    capacity: C in nats, of the divergence's mean over the batch; at least 0.
+
+  Returns:
+    The loss in nats, and the terms `reconstruction` and `kl` (unweighted).
+
+  References:
+    Burgess et al., "Understanding disentangling in beta-VAE", 2018, eq. 8.
+  """
+  q = model.encode(params, batch)
+  z = reparameterise(key, q)
+  reconstruction = jnp.mean(model.distance(batch, model.decode(params, z)))
+  kl = jnp.mean(kl_from_standard_normal(q))
+  loss = reconstruction + strength * jnp.abs(kl - capacity)
+  return loss, {"reconstruction": reconstruction, "kl": kl}
+
+
+@needs_code("gaussian")
 def beta_tcvae(
   model: Autoencoder,
   params: Params,

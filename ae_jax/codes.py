@@ -1,0 +1,102 @@
+"""Codes that keep some of their units, or take their values from a list."""
+
+import jax
+import jax.numpy as jnp
+
+from ae_jax.types import Array, Scalar
+
+
+def largest(z: Array, k: Scalar, latent_mask: Array) -> Array:
+  """The k largest units of each code; the others are 0.
+
+  Args:
+    z: codes `[n, latent]`.
+    k: how many, rounded; may be traced. All are kept where there are fewer.
+    latent_mask: `[latent]` of 0/1; units that are not there are never kept.
+
+  Returns:
+    `[n, latent]`.
+
+  References:
+    Makhzani and Frey, "k-Sparse Autoencoders", 2014, section 2.1.
+  """
+  there = jnp.where(latent_mask[None] > 0, z, -jnp.inf)
+  falling = -jnp.sort(-jax.lax.stop_gradient(there), axis=-1)
+  return jnp.where(there >= _at(falling, k), z, 0)
+
+
+def largest_of_batch(z: Array, k: Scalar, latent_mask: Array) -> Array:
+  """The n k largest units of n codes together; the others are 0.
+
+  Args:
+    z: codes `[n, latent]`.
+    k: how many a code has on average, rounded; may be traced.
+    latent_mask: `[latent]` of 0/1; units that are not there are never kept.
+
+  Returns:
+    `[n, latent]`.
+
+  References:
+    Bussmann et al., "BatchTopK Sparse Autoencoders", 2024, section 3.
+  """
+  there = jnp.where(latent_mask[None] > 0, z, -jnp.inf)
+  falling = -jnp.sort(-jax.lax.stop_gradient(there.reshape(-1)))
+  return jnp.where(there >= _at(falling, len(z) * jnp.round(k)), z, 0)
+
+
+def _at(falling: Array, k: Scalar) -> Array:
+  """The k-th of numbers that fall along the last axis, `[..., 1]`."""
+  size = falling.shape[-1]
+  index = jnp.clip(jnp.round(k), 1, size).astype(jnp.int32) - 1
+  return jax.lax.dynamic_slice_in_dim(falling, index, 1, axis=-1)
+
+
+def nearest(z: Array, codebook: Array) -> Array:
+  """The vector of a codebook next to each part of a code, in squared distance.
+
+  Args:
+    z: codes `[n, latent]`: parts of as many units as a vector has.
+    codebook: `[num_codes, dim]`; dim divides latent.
+
+  Returns:
+    Indices `[n, latent / dim]`.
+
+  References:
+    van den Oord et al., "Neural Discrete Representation Learning", 2017, eq. 1.
+  """
+  parts = z.reshape(len(z), -1, 1, codebook.shape[1])
+  return jnp.argmin(jnp.sum((parts - codebook[None, None]) ** 2, -1), axis=-1)
+
+
+def quantise(z: Array, codebook: Array) -> Array:
+  """Each part of a code at its nearest vector; the gradient goes to z as it is.
+
+  Args:
+    z: codes `[n, latent]`.
+    codebook: `[num_codes, dim]`.
+
+  Returns:
+    `[n, latent]`.
+
+  References:
+    van den Oord et al., 2017, section 3.2 (the straight-through estimator).
+  """
+  at = codebook[nearest(z, codebook)].reshape(z.shape)
+  return z + jax.lax.stop_gradient(at - z)
+
+
+def perplexity(index: Array, num_codes: int, weights: Array) -> Array:
+  """How many vectors are in use: `exp(-sum_c p_c log p_c)`.
+
+  Args:
+    index: of vectors, `[n, parts]`.
+    num_codes: how many there are.
+    weights: `[parts]` of 0/1: those to count.
+
+  Returns:
+    A scalar from 1 to `num_codes`.
+  """
+  counts = jnp.einsum("npc,p->c", jax.nn.one_hot(index, num_codes), weights) / (
+    len(index) * jnp.sum(weights)
+  )
+  return jnp.exp(jnp.sum(jax.scipy.special.entr(counts)))
