@@ -21,8 +21,7 @@ def largest(z: Array, k: Scalar, latent_mask: Array) -> Array:
     Makhzani and Frey, "k-Sparse Autoencoders", 2014, section 2.1.
   """
   there = jnp.where(latent_mask[None] > 0, z, -jnp.inf)
-  falling = -jnp.sort(-jax.lax.stop_gradient(there), axis=-1)
-  return jnp.where(there >= _at(falling, k), z, 0)
+  return jnp.where(_are_largest(there, k), z, 0) * latent_mask[None]
 
 
 def largest_of_batch(z: Array, k: Scalar, latent_mask: Array) -> Array:
@@ -40,15 +39,32 @@ def largest_of_batch(z: Array, k: Scalar, latent_mask: Array) -> Array:
     Bussmann et al., "BatchTopK Sparse Autoencoders", 2024, section 3.
   """
   there = jnp.where(latent_mask[None] > 0, z, -jnp.inf)
-  falling = -jnp.sort(-jax.lax.stop_gradient(there.reshape(-1)))
-  return jnp.where(there >= _at(falling, len(z) * jnp.round(k)), z, 0)
+  kept = _are_largest(there.reshape(-1), len(z) * jnp.round(k))
+  return jnp.where(kept.reshape(z.shape), z, 0) * latent_mask[None]
 
 
-def _at(falling: Array, k: Scalar) -> Array:
-  """The k-th of numbers that fall along the last axis, `[..., 1]`."""
-  size = falling.shape[-1]
-  index = jnp.clip(jnp.round(k), 1, size).astype(jnp.int32) - 1
-  return jax.lax.dynamic_slice_in_dim(falling, index, 1, axis=-1)
+def _are_largest(z: Array, k: Scalar) -> Array:
+  """Whether a number is one of the k largest along the last axis.
+
+  The k-th is found bit by bit: floats are in the order of their bits, negative
+  ones reversed. On a CPU that takes a tenth of the time of XLA's sort.
+  """
+  num_bits = jnp.finfo(z.dtype).bits
+  unsigned = jnp.dtype(f"uint{num_bits}")
+  bits = jax.lax.bitcast_convert_type(jax.lax.stop_gradient(z), unsigned)
+  sign = jnp.array(1, unsigned) << (num_bits - 1)
+  rank = jnp.where(bits >= sign, ~bits, bits | sign)
+  wanted = jnp.round(k).astype(jnp.int32)
+
+  def with_bit(i: Array, kth: Array) -> Array:
+    larger = kth | (sign >> i.astype(unsigned))
+    count = jnp.sum(rank >= larger[..., None], axis=-1)
+    return jnp.where(count >= wanted, larger, kth)
+
+  kth = jax.lax.fori_loop(
+    0, num_bits, with_bit, jnp.zeros(z.shape[:-1], unsigned)
+  )
+  return rank >= kth[..., None]
 
 
 def nearest(z: Array, codebook: Array) -> Array:

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from jax.test_util import check_grads
 
@@ -12,7 +13,7 @@ from ae_jax.networks import CODES, OUTPUTS, Spec, autoencoder
 from ae_jax.objectives import OBJECTIVES, RANGES
 from ae_jax.objectives.vae import reparameterise
 from ae_jax.training import init_params, trainer
-from ae_jax.types import UsageError
+from ae_jax.types import Gaussian, UsageError
 
 X = np.random.default_rng(0).uniform(size=(6, 5)).astype(np.float32)
 KEY = jax.random.key(1)
@@ -76,8 +77,8 @@ def random_hyper(name, rng):
 
 
 SOME_SEEDS = (
-  *range(3),
-  *(pytest.param(n, marks=pytest.mark.slow) for n in range(3, 9)),
+  0,
+  *(pytest.param(n, marks=pytest.mark.slow) for n in range(1, 9)),
 )
 
 
@@ -142,6 +143,9 @@ def test_losses_are_finite_at_logits_of_a_thousand(name, output, width):
     ("sparse_kl", {"strength": 0.0}),
     ("sparse_student_t", {"strength": 0.0}),
     ("contractive", {"strength": 0.0}),
+    ("rae", {"code_weight": 0.0, "decoder_weight": 0.0}),
+    ("k_sparse", {"k": 3.0}),
+    ("k_sparse", {"k": 3.0, "selection": "batch"}),
     ("denoising", {"noise": 0.0, "corruption": "gaussian"}),
     ("denoising", {"noise": 0.0, "corruption": "masking"}),
     ("denoising", {"noise": 0.0, "corruption": "salt_and_pepper"}),
@@ -219,6 +223,7 @@ def test_penalty_is_reported_unweighted(name):
   [
     ("dip_vae", {"off_diagonal": 0.0, "diagonal": 0.0}),
     ("info_vae", {"alpha": 0.0, "strength": 1.0}),
+    ("capacity_vae", {"strength": 1.0, "capacity": 0.0}),
   ],
 )
 def test_a_vae_without_its_penalty_is_the_vae(name, off):
@@ -226,6 +231,130 @@ def test_a_vae_without_its_penalty_is_the_vae(name, off):
   expected, _ = OBJECTIVES["vae"](model, params, KEY, X)
   loss, _ = OBJECTIVES[name](model, params, KEY, X, **off)
   np.testing.assert_allclose(loss, expected, rtol=1e-6)
+
+
+def test_a_factor_vae_of_no_weight_is_the_vae_beside_its_discriminator():
+  model, params = network("factor_vae")
+  loss = OBJECTIVES["factor_vae"]
+  own, gradient = jax.value_and_grad(
+    lambda p: loss(model, p, KEY, X, gamma=0.0)[0]
+  )(params)
+  expected, plain = jax.value_and_grad(
+    lambda p: OBJECTIVES["vae"](model, p, KEY, X)[0]
+  )(params)
+  _, terms = loss(model, params, KEY, X, gamma=0.0)
+  np.testing.assert_allclose(
+    own, expected + terms["discriminator_loss"], rtol=1e-6
+  )
+  for part in ("encoder", "decoder"):  # the discriminator's loss stops there
+    jax.tree.map(
+      lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7),
+      gradient[part],
+      plain[part],
+    )
+
+
+def test_the_weight_of_factor_vae_does_not_reach_the_discriminator():
+  model, params = network("factor_vae")
+
+  def gradient(gamma):
+    return jax.grad(
+      lambda p: OBJECTIVES["factor_vae"](model, p, KEY, X, gamma=gamma)[0]
+    )(params)
+
+  none, much = gradient(0.0), gradient(100.0)
+  jax.tree.map(
+    np.testing.assert_array_equal, none["objective"], much["objective"]
+  )
+  assert np.any(
+    none["encoder"]["mean"]["bias"] != much["encoder"]["mean"]["bias"]
+  )
+
+
+def test_a_trained_discriminator_knows_the_total_correlation():
+  # Codes that are all noise but for a shared part: TC of a 2-d Gaussian with
+  # correlation r is -log(1 - r^2) / 2.
+  rng = np.random.default_rng(0)
+  r = 0.9
+  noise = rng.normal(size=(1000, 2)).astype(np.float32)
+  x = noise @ np.linalg.cholesky([[1, r], [r, 1]]).T.astype(np.float32)
+  small = jnp.full((1000, 2), -20.0)  # q(z|x) is a point
+  model = autoencoder(Spec((2,), 2, widths=(), code="gaussian"))
+  model = model._replace(encode=lambda p, x: Gaussian(x, small))
+  params = params_of("factor_vae", model)
+  adam = optax.adam(3e-3)
+
+  @jax.jit
+  def train(own, key):
+    def step(carry, key):
+      own, state = carry
+
+      def loss(own):
+        _, terms = OBJECTIVES["factor_vae"](
+          model, params | {"objective": own}, key, x
+        )
+        return terms["discriminator_loss"], terms["total_correlation"]
+
+      gradient, found = jax.grad(loss, has_aux=True)(own)
+      updates, state = adam.update(gradient, state)
+      return (optax.apply_updates(own, updates), state), found
+
+    carry = own, adam.init(own)
+    return jax.lax.scan(step, carry, jax.random.split(key, 800))[1]
+
+  found = np.mean(train(params["objective"], KEY)[-100:])
+  exact = -0.5 * np.log(1 - r**2)
+  assert abs(found - exact) < 0.15 * exact  # a net of 128 units, 1,000 codes
+
+
+def test_a_quantised_loss_has_the_gradients_of_the_paper():
+  model, params = network("vq_vae", latent_size=4)
+  own = {"codebook": np.float32([[-0.5], [0.1], [0.6]])}
+  params = params | {"objective": own}
+
+  def loss(params, commitment):
+    return OBJECTIVES["vq_vae"](
+      model, params, KEY, X, commitment=commitment, num_codes=3
+    )[0]
+
+  gradient = jax.grad(loss)(params, 0.0)
+  z = np.asarray(model.pre_code(params, X))
+  e = np.asarray(model.encode(params, X))
+  index = np.abs(z[..., None] - own["codebook"][:, 0]).argmin(-1)
+  # Each vector goes to the mean of the codes that it stands for.
+  expected = [2 * np.sum((e - z)[index == c]) / len(X) for c in range(3)]
+  np.testing.assert_allclose(
+    gradient["objective"]["codebook"][:, 0], expected, rtol=1e-4, atol=1e-6
+  )
+  at_codes = jax.grad(
+    lambda z: jnp.mean(model.distance(X, model.decode(params, z)))
+  )(e)
+  through = jax.vjp(lambda p: model.pre_code(p, X), params)[1](at_codes)[0]
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6),
+    gradient["encoder"],
+    through["encoder"],
+  )
+  assert np.any(
+    jax.grad(loss)(params, 1.0)["encoder"]["code"]["bias"]
+    != gradient["encoder"]["code"]["bias"]
+  )
+
+
+def test_rae_penalises_the_jacobian_of_the_decoder():
+  model, params = network("rae", latent_size=4)
+  z = model.encode(params, X)
+  jacobians = jax.vmap(jax.jacfwd(lambda z: model.decode(params, z)))(z)
+  _, terms = OBJECTIVES["rae"](model, params, KEY, X, regulariser="gradient")
+  np.testing.assert_allclose(
+    terms["decoder_penalty"], np.mean(np.sum(jacobians**2, (1, 2))), rtol=1e-5
+  )
+  _, terms = OBJECTIVES["rae"](model, params, KEY, X)
+  squares = [np.sum(leaf**2) for leaf in jax.tree.leaves(params["decoder"])]
+  np.testing.assert_allclose(terms["decoder_penalty"], sum(squares), rtol=1e-6)
+  np.testing.assert_allclose(
+    terms["code_penalty"], 0.5 * np.mean(np.sum(z**2, axis=1)), rtol=1e-6
+  )
 
 
 def sampled_elbo(model, params, key, x):

@@ -83,15 +83,15 @@ def factor_vae(
   z = reparameterise(key, q)
   reconstruction = jnp.mean(model.distance(batch, model.decode(params, z)))
   kl = jnp.mean(kl_from_standard_normal(q))
-  own = params["objective"]
-  total_correlation = jnp.mean(_logit(jax.lax.stop_gradient(own), z))
+  own, mask = params["objective"], model.latent_mask[None]
+  total_correlation = jnp.mean(_logit(jax.lax.stop_gradient(own), z * mask))
 
   permutation_key, second_key = jax.random.split(jax.random.fold_in(key, 1))
   second = reparameterise(second_key, q)
   order = jnp.argsort(jax.random.uniform(permutation_key, z.shape[::-1])).T
   permuted = jnp.take_along_axis(second, order, axis=0)
   of_codes, of_permuted = (
-    _logit(own, jax.lax.stop_gradient(codes)) for codes in (z, permuted)
+    _logit(own, jax.lax.stop_gradient(codes * mask)) for codes in (z, permuted)
   )
   discriminator_loss = 0.5 * jnp.mean(
     jax.nn.softplus(-of_codes) + jax.nn.softplus(of_permuted)

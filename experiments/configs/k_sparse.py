@@ -1,0 +1,26 @@
+"""k-sparse codes of 1,000 units on MNIST: which k makes the best features.
+
+./launch.sh sweep --config=k_sparse.py
+"""
+
+from ml_collections import ConfigDict
+
+from experiments.config import base
+
+
+def get_config() -> ConfigDict:
+  """Five values of k, which is traced: one program."""
+  config = base()
+  config.data.name = "mnist"
+  config.fixed.widths = ()
+  config.fixed.num_epochs = 10
+  config.fixed.learning_rate = 1e-3
+  config.measures = ("reconstruction", "features")
+  config.sweep = ConfigDict(
+    {
+      "objective": ("k_sparse",),
+      "latent_size": (1000,),
+      "k_sparse": {"k": (10.0, 25.0, 40.0, 70.0, 100.0)},
+    }
+  )
+  return config
