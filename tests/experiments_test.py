@@ -402,8 +402,11 @@ def test_every_config_runs(run, name):
   swept = flags.parse(["x", f"--config={name}"]).axes
   axes = {"seed": (0,), "latent_size": (2,)}
   for key, values in swept.items():
-    if not isinstance(values, dict) and key not in (*axes, "objective"):
-      axes[key] = (values[-1],)
+    own = values if isinstance(values, dict) else {"": values}
+    for name_of_own, few in own.items():
+      axis = f"{key}.{name_of_own}".rstrip(".")
+      if axis not in (*axes, "objective"):
+        axes[axis] = (few[-1],)
   workdir, code, out, err = run(
     f"--config={name}",
     "--config.fixed.num_epochs=1",
