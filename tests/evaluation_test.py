@@ -391,7 +391,7 @@ def test_padded_and_vmapped_measures_are_those_of_the_true_network(code):
     spec, params, sizes, data, on_measured=lambda *news: seen.append(news)
   )
   assert seen[0] == ("reconstruction", 8)
-  assert seen[-1] == ("likelihood", 1)
+  assert seen[-1] == ("disentanglement", 1)
   assert {*measured.seconds} == {*FAMILIES}
   for name, column in measured.columns.items():
     assert name in MEASURES

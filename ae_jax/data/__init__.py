@@ -3,11 +3,12 @@
 import functools
 import os
 import pathlib
+from typing import Any
 
 import numpy as np
 import psutil  # type: ignore[import-untyped]
 
-from ae_jax.data import files
+from ae_jax.data import files, shapes
 from ae_jax.data.arrays import from_arrays
 from ae_jax.data.dataset import (
   Dataset,
@@ -49,8 +50,9 @@ def load(
   """Loads a user's own files, or else a dataset of TFDS.
 
   Args:
-    name: `digits`, or `name[/config][:version]` as in TFDS's catalogue;
-      ignored if `path` is given.
+    name: `digits`; `shapes[/3x3x8x8x8]`, see `shapes.read`; or
+      `name[/config][:version]` as in TFDS's catalogue; ignored if `path` is
+      given.
     path: `.npy`, or `.npz` with `x` and optional `y`; or `x_train`, `x_test`
       and optional `y_train`, `y_test`; or one array of any name.
     labels_path: `.npy` with the labels of `path`.
@@ -73,7 +75,7 @@ def load(
   Raises:
     UsageError: at anything that cannot be loaded, in one line.
   """
-  make = from_arrays
+  make: Any = from_arrays
   if path is not None:
     if stream:
       make = functools.partial(from_file, path)
@@ -92,6 +94,9 @@ def load(
       "data.labels_path, data.test_path and data.test_labels_path need "
       "data.path"
     )
+  elif name.partition("/")[0] == "shapes":
+    arrays = shapes.read(name.partition("/")[2])
+    make = functools.partial(from_arrays, factor_names=shapes.FACTORS)
   else:
     # Here, because TensorFlow Datasets takes a while to import.
     from ae_jax.data import tfds_source

@@ -13,6 +13,9 @@ def from_arrays(
   train_labels: ArrayLike | None = None,
   test_labels: ArrayLike | None = None,
   *,
+  train_factors: np.ndarray | None = None,
+  test_factors: np.ndarray | None = None,
+  factor_names: tuple[str, ...] = (),
   name: str = "arrays",
   test_fraction: float = 0.2,
   seed: int = 0,
@@ -30,6 +33,10 @@ def from_arrays(
       drawn from `train` are held out, at least one and all but two at most.
     train_labels: `[n]`.
     test_labels: `[m]`; needs `test`.
+    train_factors: `[n, factors]`, integers from 0, see `Dataset`.
+    test_factors: `[m, factors]`; of all examples that are held out if there is
+      no `test`.
+    factor_names: of each.
     name: the dataset's name.
     test_fraction: strictly between 0 and 1.
     seed: which examples are held out.
@@ -73,6 +80,8 @@ def from_arrays(
     held_out, kept = order[:num_test], order[num_test:]
     x_test, x = x[held_out], x[kept]
     y_test, y = (None, None) if y is None else (y[held_out], y[kept])
+    if train_factors is not None:
+      test_factors, train_factors = train_factors[held_out], train_factors[kept]
   if len(x) < 2:
     raise UsageError("the data needs at least two examples to train on: got 1")
   if x.dtype == np.uint8 and max(x.max(), x_test.max()) <= 1:
@@ -83,7 +92,18 @@ def from_arrays(
     with np.errstate(over="ignore"):
       x, x_test = statistics.apply(x), statistics.apply(x_test)
     _check_finite(x_test, "the standardized test data")
-  return Dataset(name, x, x_test, y, y_test, statistics, are_bytes)
+  return Dataset(
+    name,
+    x,
+    x_test,
+    y,
+    y_test,
+    statistics,
+    are_bytes,
+    train_factors,
+    test_factors,
+    factor_names,
+  )
 
 
 def check_split(test_fraction: float, seed: int) -> None:

@@ -59,6 +59,10 @@ class Dataset(NamedTuple):
     test_labels: `[m]`, or None where there are none.
     standardization: what `train` and `test` were standardised with, or None.
     bytes: whether it was made of uint8 that stand for x / 255.
+    train_factors: `[n, factors]`, integers from 0: which value of each factor
+      an example was made from; None where that is not known.
+    test_factors: `[m, factors]`, or None.
+    factor_names: of each.
     stream: all rows to train on, of which `train` is a sample; None where
       `train` is all of them.
   """
@@ -70,6 +74,9 @@ class Dataset(NamedTuple):
   test_labels: np.ndarray | None
   standardization: Standardization | None = None
   bytes: bool = False
+  train_factors: np.ndarray | None = None
+  test_factors: np.ndarray | None = None
+  factor_names: tuple[str, ...] = ()
   stream: Rows | None = None
 
   @property

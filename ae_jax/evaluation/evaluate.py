@@ -14,6 +14,7 @@ from ae_jax.data import to_float
 from ae_jax.devices import everywhere, spread
 from ae_jax.evaluation import (
   activity,
+  disentanglement,
   features,
   likelihood,
   neighbours,
@@ -309,6 +310,60 @@ def _likelihood(
   return _bounds(spec, params, latent_sizes, data)
 
 
+@_vmapped
+def _of_factors(
+  model: Autoencoder, params: Params, data: Examples
+) -> tuple[Columns, Units, Array]:
+  number = disentanglement.NUM_EXAMPLES
+  codes = in_blocks(
+    lambda x: reconstruction.codes(model, params, to_float(x)),
+    data.train[:number],
+  )
+  assert data.factors is not None
+  factors, num_values = data.factors[:number], data.num_values
+  information = disentanglement.mutual_information(codes, factors, num_values)
+  key = jax.random.key(0)
+  columns = {
+    "beta_vae_score": disentanglement.beta_vae_score(
+      key, codes, factors, num_values
+    ),
+    "factor_vae_score": disentanglement.factor_vae_score(
+      key, codes, factors, num_values
+    ),
+    "mig": disentanglement.mutual_information_gap(
+      information, factors, num_values
+    ),
+    "sap": disentanglement.separated_attribute_predictability(
+      codes, factors, num_values
+    ),
+    "modularity": disentanglement.modularity(information),
+  }
+  units = {
+    f"information_{name}": information[:, k]
+    for k, name in enumerate(data.factor_names)
+  }
+  return _where_finite(codes, columns), units, codes
+
+
+def _disentanglement(
+  spec: Spec, params: Params, latent_sizes: Array, data: Examples
+) -> tuple[Columns, Units]:
+  if data.factors is None or len(data.num_values) < 2:
+    return {}, {}
+  columns, units, codes = _of_factors(spec, params, latent_sizes, data)
+  factors = np.asarray(data.factors[: codes.shape[1]])
+  forests = [
+    disentanglement.dci(z, factors)
+    if np.isfinite(z).all()
+    else dict.fromkeys(disentanglement.DCI, np.nan)
+    for z in np.asarray(codes)
+  ]
+  return columns | {
+    name: np.array([forest[name] for forest in forests])
+    for name in disentanglement.DCI
+  }, units
+
+
 def _of_encoded(family: str) -> Callable[..., tuple[Columns, Units]]:
   """A family of measures of codes -> of trials."""
 
@@ -334,4 +389,5 @@ _OF_FAMILY = {
   "activity": _activity,
   "noise": _noise,
   "likelihood": _likelihood,
+  "disentanglement": _disentanglement,
 }

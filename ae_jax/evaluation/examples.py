@@ -22,6 +22,10 @@ class Examples:
     test: `[m, *features]`.
     train_classes: `[n]`, integers in [0, num_classes); None: no classes.
     test_classes: `[m]`, or None.
+    factors: `[n, factors]`, which value of each factor a train example was
+      made from; None: not known.
+    num_values: of each factor; () where there are none.
+    factor_names: of each.
     num_classes: 0 where there are none.
     unit_interval: whether all data are in [0, 1].
   """
@@ -30,6 +34,9 @@ class Examples:
   test: Array
   train_classes: Array | None
   test_classes: Array | None
+  factors: Array | None
+  num_values: tuple[int, ...] = dataclasses.field(metadata={"static": True})
+  factor_names: tuple[str, ...] = dataclasses.field(metadata={"static": True})
   num_classes: int = dataclasses.field(metadata={"static": True})
   unit_interval: bool = dataclasses.field(metadata={"static": True})
 
@@ -43,11 +50,17 @@ def examples(dataset: Dataset) -> Examples:
   classes = _classes(dataset.train_labels, dataset.test_labels)
   parts = (dataset.train, dataset.test)
   train_classes, test_classes = classes or (None, None)
+  factors = dataset.train_factors
   return Examples(
     train=jnp.asarray(dataset.train),
     test=jnp.asarray(dataset.test),
     train_classes=train_classes,
     test_classes=test_classes,
+    factors=None if factors is None else jnp.asarray(factors),
+    num_values=(
+      () if factors is None else tuple(int(n) + 1 for n in factors.max(axis=0))
+    ),
+    factor_names=dataset.factor_names,
     num_classes=0 if classes is None else 1 + int(max(map(np.max, classes))),
     unit_interval=all(
       to_float(x.min()) >= 0 and to_float(x.max()) <= 1 for x in parts

@@ -106,6 +106,20 @@ _LIKELIHOOD = {
   ),
 }
 
+_DISENTANGLEMENT = {
+  name: Measure("share", "higher", meaning)
+  for name, meaning in {
+    "beta_vae_score": "accuracy of naming the factor that pairs of codes share",
+    "factor_vae_score": "the same, from the unit that varies least",
+    "mig": "mutual information gap of each factor's two best units",
+    "sap": "gap of each factor's two best units in squared correlation",
+    "modularity": "how far a unit tells of one factor only",
+    "dci_disentanglement": "the same, by the importances of a random forest",
+    "dci_completeness": "how far one unit alone tells of a factor",
+    "dci_informativeness": "accuracy of the forest on codes held out",
+  }.items()
+}
+
 FAMILIES: dict[str, dict[str, Measure]] = {
   "reconstruction": _RECONSTRUCTION,
   "features": _FEATURES,
@@ -113,6 +127,7 @@ FAMILIES: dict[str, dict[str, Measure]] = {
   "activity": _ACTIVITY,
   "noise": _NOISE,
   "likelihood": _LIKELIHOOD,
+  "disentanglement": _DISENTANGLEMENT,
 }
 PCA_FAMILIES = ("reconstruction", "features", "neighbours")
 _OWN = {k: v for family in FAMILIES.values() for k, v in family.items()}

@@ -1,0 +1,189 @@
+"""Measures of disentanglement on codes whose scores are known."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from sklearn.metrics import mutual_info_score
+
+from ae_jax import data, sweep
+from ae_jax.data import shapes
+from ae_jax.evaluation import disentanglement
+from ae_jax.types import UsageError
+
+NUM_VALUES = (3, 6, 10, 8, 8)
+RNG = np.random.default_rng(0)
+GRID = np.indices(NUM_VALUES).reshape(5, -1).T
+FACTORS = GRID[RNG.permutation(len(GRID))[:5000]].astype(np.int32)
+KNOWN = (FACTORS / (np.array(NUM_VALUES) - 1)).astype(np.float32)
+ROTATION, _ = np.linalg.qr(RNG.normal(size=(5, 5)))
+CHANCE = 1 / 5
+
+
+@jax.jit
+def of_codes(z):
+  z, factors, key = jnp.asarray(z), jnp.asarray(FACTORS), jax.random.key(0)
+  common = factors, NUM_VALUES
+  information = disentanglement.mutual_information(z, *common)
+  return {
+    "beta_vae_score": disentanglement.beta_vae_score(key, z, *common),
+    "factor_vae_score": disentanglement.factor_vae_score(key, z, *common),
+    "mig": disentanglement.mutual_information_gap(information, *common),
+    "sap": disentanglement.separated_attribute_predictability(z, *common),
+    "modularity": disentanglement.modularity(information),
+  }
+
+
+def scores(z):
+  z = np.asarray(z, np.float32)
+  return of_codes(z) | disentanglement.dci(z, FACTORS)
+
+
+@pytest.fixture(scope="module")
+def of_factors():
+  return scores(KNOWN)
+
+
+def test_the_factors_themselves_score_one(of_factors):
+  # A forest sees some values of half of the codes too seldom.
+  for name, score in of_factors.items():
+    assert score > 0.99, name
+
+
+def test_order_sign_and_scale_do_not_matter(of_factors):
+  other = scores(KNOWN[:, ::-1] * np.array([3, -1, 0.1, 2, -5]) + 1)
+  for name, score in of_factors.items():
+    assert abs(other[name] - score) < 0.005, name
+
+
+def test_units_that_do_not_vary_do_not_matter(of_factors):
+  other = scores(np.pad(KNOWN, ((0, 0), (0, 2))))
+  for name, score in of_factors.items():
+    assert abs(other[name] - score) < 0.02, name
+
+
+def test_a_rotation_scores_less(of_factors):
+  standard = (KNOWN - KNOWN.mean(0)) / KNOWN.std(0)
+  rotated = scores(standard @ ROTATION)
+  for name, score in of_factors.items():
+    assert rotated[name] < score - 0.001, name
+  for name in ("mig", "sap", "dci_disentanglement", "dci_completeness"):
+    assert rotated[name] < 0.5, name
+
+
+def test_noise_scores_chance():
+  noise = scores(RNG.normal(size=KNOWN.shape))
+  for name in ("beta_vae_score", "factor_vae_score"):
+    # Four standard errors of 5,000 votes.
+    assert abs(noise[name] - CHANCE) < 4 * np.sqrt(0.16 / 5000)
+  for name in ("mig", "sap", "dci_disentanglement", "dci_completeness"):
+    assert abs(noise[name]) < 0.02, name
+  # The share of the values that a guess meets.
+  assert noise["dci_informativeness"] < np.mean(1 / np.array(NUM_VALUES)) + 0.05
+
+
+def test_information_is_that_of_scikit_learn():
+  z = (KNOWN @ ROTATION + 0.1 * RNG.normal(size=KNOWN.shape)).astype(np.float32)
+  found = disentanglement.mutual_information(
+    jnp.asarray(z), jnp.asarray(FACTORS), NUM_VALUES
+  )
+  for j in range(5):
+    bins = np.digitize(z[:, j], np.histogram(z[:, j], 20)[1][:-1])
+    for k in range(5):
+      expected = mutual_info_score(bins, FACTORS[:, k])
+      # An example at the edge of a bin may fall on either side.
+      np.testing.assert_allclose(found[j, k], expected, atol=1e-3)
+
+
+def test_sap_is_the_gap_of_squared_correlations():
+  z = (KNOWN @ ROTATION).astype(np.float32)
+  squared = np.corrcoef(z.T, FACTORS.T)[:5, 5:] ** 2
+  falling = -np.sort(-squared, axis=0)
+  np.testing.assert_allclose(
+    disentanglement.separated_attribute_predictability(
+      jnp.asarray(z), jnp.asarray(FACTORS), NUM_VALUES
+    ),
+    np.mean(falling[0] - falling[1]),
+    rtol=1e-4,
+  )
+
+
+def test_gap_and_modularity_of_a_table_made_by_hand():
+  entropies = np.log([2, 4])
+  information = jnp.array([[0.6, 0.0], [0.2, 1.0], [0.0, 0.0]])
+  factors = jnp.array([[i % 2, i % 4] for i in range(8)])
+  gap = disentanglement.mutual_information_gap(information, factors, (2, 4))
+  expected = np.mean(np.array([0.4, 1.0]) / entropies)
+  np.testing.assert_allclose(gap, expected, rtol=1e-6)
+  np.testing.assert_allclose(  # the third unit tells of nothing
+    disentanglement.modularity(information), np.mean([1, 1 - 0.04]), rtol=1e-6
+  )
+
+
+def test_votes_are_those_of_a_plain_loop():
+  z = (KNOWN @ ROTATION).astype(np.float32)
+  rng, votes, said = np.random.default_rng(1), np.zeros((5, 5)), []
+  variance = z.var(axis=0)
+  for i in range(6000):
+    k = rng.integers(5)
+    same = np.flatnonzero(FACTORS[:, k] == rng.choice(FACTORS[:, k]))
+    unit = np.argmin(z[rng.choice(same, 64)].var(axis=0) / variance)
+    if i < 4000:
+      votes[unit, k] += 1
+    else:
+      said.append(votes[unit].argmax() == k)
+  found = of_codes(z)["factor_vae_score"]
+  assert abs(found - np.mean(said)) < 0.04  # four standard errors of 2,000
+
+
+def test_a_sweep_measures_shapes():
+  dataset = data.load(name="shapes/2x3x1x6x6")
+  assert dataset.factor_names == shapes.FACTORS
+  assert len(dataset.train) + len(dataset.test) == 2 * 3 * 6 * 6
+  (trained,) = sweep.run(
+    [{"objective": "vae", "latent_size": 3, "num_epochs": 1}],
+    dataset,
+    measures=["disentanglement"],
+  )
+  for name in ("mig", "sap", "modularity", "dci_completeness"):
+    assert 0 <= trained.row[name] <= 1
+
+
+def test_factors_stay_beside_their_images():
+  dataset = data.load(name="shapes/3x2x4x3x3")
+  values = [
+    np.arange(count) * size // count
+    for count, size in zip((3, 2, 4, 3, 3), shapes.SIZES, strict=True)
+  ]
+  assert np.array_equal(np.unique(dataset.train_labels), [0, 1, 2])
+  for images, factors in (
+    (dataset.train, dataset.train_factors),
+    (dataset.test, dataset.test_factors),
+  ):
+    picked = np.stack([values[k][factors[:, k]] for k in range(5)], axis=1)
+    np.testing.assert_array_equal(shapes.draw(picked), images[..., 0])
+
+
+def test_a_shape_goes_where_its_factors_say():
+  place = np.arange(64) + 0.5
+  for name in range(3):
+    images = shapes.draw(
+      np.array([[name, 5, 0, x, y] for x, y in ((0, 0), (31, 0), (0, 31))])
+    )
+    assert {*np.unique(images)} == {0, 255}
+    mass = images / images.sum(axis=(1, 2), keepdims=True)
+    x, y = mass.sum(axis=1) @ place, mass.sum(axis=2) @ place
+    # Half of the picture, to a tenth of a pixel.
+    np.testing.assert_allclose([x[1] - x[0], y[2] - y[0]], 32, atol=0.1)
+    np.testing.assert_allclose([x[2] - x[0], y[1] - y[0]], 0, atol=0.1)
+  small, large = shapes.draw(np.array([[1, 0, 0, 9, 9], [1, 5, 0, 9, 9]]))
+  np.testing.assert_allclose(large.sum() / small.sum(), 4, rtol=0.05)
+  square = shapes.draw(np.array([[0, 5, turn, 9, 9] for turn in (0, 10, 5)]))
+  np.testing.assert_array_equal(square[0], square[1])  # a quarter of a turn
+  assert np.any(square[0] != square[2])
+
+
+@pytest.mark.parametrize("name", ["2x2", "3x3x3x3x33", "0x1x1x1x1", "a", "x"])
+def test_a_grid_of_another_form_is_told(name):
+  with pytest.raises(UsageError, match="at most shapes/3x6x40x32x32"):
+    data.load(name=f"shapes/{name}")
