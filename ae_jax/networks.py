@@ -26,6 +26,7 @@ from ae_jax.types import (
   Autoencoder,
   Gaussian,
   Key,
+  Layer,
   Params,
   Scalar,
   UsageError,
@@ -177,21 +178,23 @@ def autoencoder(spec: Spec, latent_size: Scalar | None = None) -> Autoencoder:
     return decoded.reshape(*batch, *spec.features)
 
   bernoulli = spec.output == "bernoulli"
+  distance = (
+    reconstruction.bernoulli_cross_entropy
+    if bernoulli
+    else reconstruction.half_squared_error
+  )
   return Autoencoder(
     init=init,
     encode=encode,
     pre_code=pre_code,
     encode_and_jacobian_norm=encode_and_jacobian_norm,
     decode=decode,
-    distance=(
-      reconstruction.bernoulli_cross_entropy
-      if bernoulli
-      else reconstruction.half_squared_error
-    ),
+    distance=distance,
     mean=jax.nn.sigmoid if bernoulli else ACTIVATIONS["linear"],
     log_normalizer=(
       0.0 if bernoulli else 0.5 * math.prod(spec.features) * LOG_2PI
     ),
+    layers=_layers(spec, mask, distance),
     latent_mask=mask,
   )
 
@@ -246,6 +249,44 @@ def _dense_code_and_norm(
   return x * mask[None], penalties.contractive_dense(
     kernels, slopes, linear_code=activations[-1] == "linear"
   )
+
+
+def _layers(
+  spec: Spec, mask: Array, distance: Callable[[Array, Array], Array]
+) -> tuple[Layer, ...]:
+  """The layers of an MLP, each with its mirror in the decoder."""
+  if spec.network != "mlp" or spec.code not in ACTIVATIONS:
+    return ()
+  hidden = [f"hidden_{i}" for i in range(len(spec.widths))]
+  down, up = [*hidden, "code"], [*reversed(hidden), "latent"]
+  activation = ACTIVATIONS[spec.activation]
+
+  def dense(part: str, name: str, params: Params, h: Array) -> Array:
+    layer = params[part][name]
+    return h @ layer["kernel"] + layer["bias"][None]
+
+  def layer(k: int) -> Layer:
+    is_first, is_code = k == 0, k == len(hidden)
+
+    def encode(params: Params, h: Array) -> Array:
+      h = dense("encoder", down[k], params, h)
+      return (
+        ACTIVATIONS[spec.code](h) * mask[None] if is_code else activation(h)
+      )
+
+    def decode(params: Params, h: Array) -> Array:
+      h = dense("decoder", up[k], params, h)
+      if is_first:
+        return jax.nn.sigmoid(h) if spec.output == "sigmoid" else h
+      return activation(h)
+
+    return Layer(
+      encode,
+      decode,
+      distance if is_first else reconstruction.half_squared_error,
+    )
+
+  return tuple(map(layer, range(len(down))))
 
 
 _HEADS = ("code", "mean", "log_variance")

@@ -42,6 +42,20 @@ class Gaussian(NamedTuple):
 Code = Array | Gaussian
 
 
+class Layer(NamedTuple):
+  """An encoder's layer with the layer of the decoder that mirrors it.
+
+  Attributes:
+    encode: (params, h `[batch, units]`) -> the next layer's `[batch, units]`.
+    decode: (params, next) -> what `distance` understands.
+    distance: (h, decoded) -> `[batch]`, in nats.
+  """
+
+  encode: Callable[[Params, Array], Array]
+  decode: Callable[[Params, Array], Array]
+  distance: Callable[[Array, Array], Array]
+
+
 class Autoencoder(NamedTuple):
   """An autoencoder as pure functions; leading batch dimensions are free.
 
@@ -62,6 +76,7 @@ class Autoencoder(NamedTuple):
     mean: decoded -> x~, in the units of x.
     log_normalizer: what `distance` leaves out of `-log p(x|z)`, in nats:
       d/2 log 2 pi of a Gaussian with d features, 0 of a Bernoulli.
+    layers: of an MLP with a point code, from the input; else ().
     latent_mask: `[latent]` of 0/1; all ones outside a masked sweep. `encode`
       gives 0 where it is 0 (and log-variance 0); `decode` ignores those units.
   """
@@ -74,6 +89,7 @@ class Autoencoder(NamedTuple):
   distance: Callable[[Array, Array], Array]
   mean: Callable[[Array], Array]
   log_normalizer: float
+  layers: tuple[Layer, ...]
   latent_mask: Array
 
 

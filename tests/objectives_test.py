@@ -67,7 +67,9 @@ def random_hyper(name, rng):
   """Floats from a hundredth of their default to a hundred times it."""
   hyper = hyper_parameters(OBJECTIVES[name])
   for key, default in hyper.items():
-    if key in STATIC:
+    if key == "kind" and name == "layerwise":
+      hyper[key] = "plain"
+    elif key in STATIC:
       hyper[key] = STATIC[key][rng.integers(len(STATIC[key]))]
     else:
       hyper[key] = np.clip(default * 10 ** rng.uniform(-2, 2), *RANGES[key])
@@ -144,6 +146,7 @@ def test_losses_are_finite_at_logits_of_a_thousand(name, output, width):
     ("sparse_student_t", {"strength": 0.0}),
     ("contractive", {"strength": 0.0}),
     ("rae", {"code_weight": 0.0, "decoder_weight": 0.0}),
+    ("layerwise", {"stage": 1.0}),
     ("k_sparse", {"k": 3.0}),
     ("k_sparse", {"k": 3.0, "selection": "batch"}),
     ("denoising", {"noise": 0.0, "corruption": "gaussian"}),
@@ -339,6 +342,61 @@ def test_a_quantised_loss_has_the_gradients_of_the_paper():
     jax.grad(loss)(params, 1.0)["encoder"]["code"]["bias"]
     != gradient["encoder"]["code"]["bias"]
   )
+
+
+@pytest.mark.parametrize("stage", range(3))
+@pytest.mark.parametrize(
+  "kind", ["plain", "denoising", "sparse", "contractive"]
+)
+def test_a_stage_trains_one_layer_on_the_clean_codes_below(stage, kind):
+  model, params = network("layerwise", widths=(6, 4), output="sigmoid")
+
+  def loss(params, strength=0.3):
+    return OBJECTIVES["layerwise"](
+      model,
+      params,
+      KEY,
+      X,
+      stage=(stage + 0.5) / 3,
+      kind=kind,
+      strength=strength,
+    )
+
+  (_, terms), gradient = jax.value_and_grad(loss, has_aux=True)(params)
+  trained = {
+    (part, name)
+    for part, layers in gradient.items()
+    for name, layer in layers.items()
+    if np.any(layer["kernel"])
+  }
+  down, up = (
+    ["hidden_0", "hidden_1", "code"],
+    ["hidden_1", "hidden_0", "latent"],
+  )
+  assert trained == {("encoder", down[stage]), ("decoder", up[stage])}
+
+  def dense(part, name, h):
+    layer = jax.tree.map(np.asarray, params[part][name])
+    return np.asarray(h) @ layer["kernel"] + layer["bias"]
+
+  h = X
+  for name in down[:stage]:
+    h = np.tanh(dense("encoder", name, h))
+  if kind == "plain":
+    code = dense("encoder", down[stage], h)
+    code = code * np.asarray(model.latent_mask) if stage == 2 else np.tanh(code)
+    decoded = dense("decoder", up[stage], code)
+    decoded = np.tanh(decoded) if stage else jax.nn.sigmoid(decoded)
+    expected = 0.5 * np.mean(np.sum((h - decoded) ** 2, axis=1))
+    np.testing.assert_allclose(loss(params)[0], expected, rtol=1e-5)
+    assert loss(params, 3.0)[0] == loss(params)[0]
+  else:
+    assert loss(params, 3.0)[0] != loss(params)[0]
+  if kind in ("sparse", "contractive"):
+    without, _ = loss(params, 0.0)
+    np.testing.assert_allclose(
+      without, terms["layer_reconstruction"], rtol=1e-6
+    )
 
 
 def test_rae_penalises_the_jacobian_of_the_decoder():

@@ -36,7 +36,7 @@ def points_of(name):
   axes = {"latent_size": (3, 70), "seed": (0, 1)}
   for key, default in hyper.items():
     if isinstance(default, float):
-      axes[key] = (default, 2 * default or 0.5)
+      axes[key] = (default, 0.4 if key == "stage" else 2 * default or 0.5)
   points = grid.product(objective=(name,), **axes)
   return [SHORT | point for point in points]
 

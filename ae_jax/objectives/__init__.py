@@ -8,6 +8,7 @@ from ae_jax.objectives.denoising import denoising
 from ae_jax.objectives.disentangled import beta_tcvae, capacity_vae, dip_vae
 from ae_jax.objectives.factor import factor_vae
 from ae_jax.objectives.iwae import iwae
+from ae_jax.objectives.layerwise import layerwise
 from ae_jax.objectives.quantised import vq_vae
 from ae_jax.objectives.regularised import rae
 from ae_jax.objectives.selection import k_sparse
@@ -18,6 +19,7 @@ from ae_jax.types import Objective
 
 # Closed ranges of their hyper-parameters, by name.
 RANGES = {
+  "stage": (0.0, 1.0),
   "strength": (0.0, math.inf),
   "num_samples": (1, math.inf),
   "target": (1e-6, 1 - 1e-6),
@@ -47,6 +49,7 @@ OBJECTIVES: dict[str, Objective] = {
   "k_sparse": k_sparse,
   "contractive": contractive,
   "denoising": denoising,
+  "layerwise": layerwise,
   "rae": rae,
   "vq_vae": vq_vae,
   "vae": vae,
