@@ -17,7 +17,7 @@ from absl import logging
 from sklearn.neighbors import NearestNeighbors
 from tqdm import tqdm
 
-from ae_jax import export, runs
+from ae_jax import density, export, runs
 from ae_jax.data import are_images
 from ae_jax.trained import Trained
 from ae_jax.types import UsageError
@@ -64,10 +64,15 @@ def decode(arguments: argparse.Namespace) -> None:
 
 
 def sample(arguments: argparse.Namespace) -> None:
-  """Codes from the prior -> means of the data [num, *features]."""
-  array_files.check_output(arguments.output, (".npy", ".png"), [])
+  """Codes from the prior, or like those of data -> data [num, *features]."""
+  inputs = [] if arguments.like is None else [arguments.like]
+  array_files.check_output(arguments.output, (".npy", ".png"), inputs)
   trained = _load(arguments)
-  z = trained.sample_codes(arguments.num, arguments.seed)
+  if arguments.like is None:
+    z = trained.sample_codes(arguments.num, arguments.seed)
+  else:
+    x = array_files.read(arguments.like, trained.spec.features)
+    z = density.sample_codes(trained.encode(x), arguments.num, arguments.seed)
   _write_decoded(arguments.output, trained, z, "samples")
 
 

@@ -129,10 +129,11 @@ _COMMANDS: dict[str, tuple[str, dict[str, Any], str]] = {
     "x.npy reconstructed.png",
   ),
   "sample": (
-    "new data of a VAE: codes from N(0, I), decoded",
+    "new data: codes from N(0, I) (a VAE) or like those of data, decoded",
     {
       "output": _DATA,
       "--num": {"type": _positive, "default": 64, "help": "how many (64)"},
+      "--like": _file("DATA", "fit a mixture of ten Gaussians to its codes"),
       "--seed": {"type": int, "default": 0, "help": "of the codes (0)"},
     },
     "samples.png --where=objective=vae",

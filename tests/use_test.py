@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 import ae_jax
+from ae_jax import density
 from experiments import sweep, use, use_flags
 
 RNG = np.random.default_rng(0)
@@ -128,6 +129,14 @@ def test_every_kind_of_input(call, vae):
     z = np.load("z.npy")
     assert z.shape == (num_rows, 3)
     np.testing.assert_allclose(z, expected[:num_rows], rtol=1e-5, atol=1e-6)
+
+
+def test_samples_like_data_of_any_model(call, vae):
+  x = np.load("x.npy")
+  code, _, err = call("sample", "s.npy", "--num=5", "--like=x.npy", VAE)
+  assert code == 0, err
+  z = density.sample_codes(vae.encode(x), 5, seed=0)
+  np.testing.assert_allclose(np.load("s.npy"), vae.decode(z), rtol=1e-6)
 
 
 def test_samples(call, vae):
