@@ -201,7 +201,7 @@ def test_another_measure_says_what_is_best(images, tmp_path):
     float(row["probe_accuracy"]) for row in ledger.read_rows(workdir).values()
   )
   assert f"Largest probe accuracy: {largest:.4g}, by" in text
-  assert any("Norm of the encoder's Jacobian" in alt for alt in page.pictures)
+  assert any("jacobian_norm: ||df/dx||" in alt for alt in page.pictures)
 
 
 def test_a_run_without_measures_shows_none(tmp_path):
@@ -377,3 +377,24 @@ def test_other_data_are_noticed(tmp_path):
   np.save(tmp_path / "x.npy", RNG.normal(size=(20, 3)))
   with pytest.raises(UsageError, match="its digest differs"):
     program.rebuild(["report.py", str(workdir)])
+
+
+def test_what_units_tell_of_factors_is_on_the_page(tmp_path):
+  run = tmp_path / "run"
+  sweep.main(
+    [
+      "sweep.py",
+      f"--workdir={run}",
+      "--config.data.name=shapes/2x2x1x5x5",
+      "--config.objective=vae",
+      "--config.sweep.beta=0.1,1.0",
+      "--config.sweep.latent_size=3,",
+      "--config.sweep.seed=0,",
+      "--config.fixed.num_epochs=1",
+      "--config.measures=disentanglement,",
+    ]
+  )
+  page = (run / "report.html").read_text(encoding="utf-8")
+  assert "Mutual information of code units and factors" in page
+  assert "mig: mutual information gap" in page
+  assert "orientation" in page

@@ -10,6 +10,7 @@ import numpy as np
 
 from ae_jax import ledger, pca
 from ae_jax.data import are_images, to_float
+from ae_jax.evaluation.measures import MEASURES
 from ae_jax.objectives.denoising import CORRUPTIONS
 from ae_jax.report import generated, pictures, trials
 from ae_jax.report.blocks import Picture
@@ -120,7 +121,8 @@ def look(
     _codes(best, plane, z, seen),
     beside,
     _values(shown, codes),
-    _jacobian_norms(shown, rows),
+    _over_strength(shown, rows, "jacobian_norm", "norm of df/dx"),
+    _over_strength(shown, rows, "mig", "mutual information gap"),
     _filters(best),
   ]
   if best.spec.code == "gaussian" and are_images(best.spec.features):
@@ -240,26 +242,27 @@ def _values(shown: Shown, codes: Mapping[str, np.ndarray]) -> Picture:
   )
 
 
-def _jacobian_norms(shown: Shown, rows: Rows) -> Picture | None:
+def _over_strength(
+  shown: Shown, rows: Rows, measure: str, title: str
+) -> Picture | None:
   name = shown.strength
   if name is None:
     return None
   size = shown.best["latent_size"]
   own = [row for row in rows if row["latent_size"] == size]
-  norms = {
+  values = {
     value: summary
-    for (value,), summary in trials.means(own, "jacobian_norm", (name,)).items()
+    for (value,), summary in trials.means(own, measure, (name,)).items()
   }
-  if not norms:
+  if not values:
     return None
   caption = (
-    f"Norm of the encoder's Jacobian df/dx for each {name}, at latent size"
+    f"{measure}: {MEASURES[measure].meaning}; for each {name}, at latent size"
     f" {size}: mean and standard deviation"
   )
+  points = [(v, values[v]) for v in trials.ordered(values)]
   return pictures.embed(
-    pictures.errors(name, [(v, norms[v]) for v in trials.ordered(norms)]),
-    f"{caption}.",
-    f"Line plot. {caption}",
+    pictures.errors(name, title, points), f"{caption}.", f"Line plot. {caption}"
   )
 
 

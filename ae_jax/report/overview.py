@@ -1,13 +1,7 @@
-"""Interactive figures of a whole run, from the rows of its table.
+"""Interactive figures of a whole run, from the rows of its table."""
 
-Plotly reads a subset of HTML in every label, so that whatever comes from a
-file goes through `_escape`.
-"""
-
-import html
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -15,24 +9,19 @@ import plotly.graph_objects as go
 from ae_jax import ledger
 from ae_jax.evaluation.measures import NOISES, more_is_better
 from ae_jax.report import trials
+from ae_jax.report.figures import (
+  MAX_TICKS,
+  axis,
+  axis_type,
+  escape,
+  laid_out,
+  line,
+  log_ticks,
+  shortened,
+)
 from ae_jax.report.trials import Row, Rows
 
-# Okabe and Ito's colours that stand out on white, and grey; PCA is black.
-COLORS = (
-  "#0072B2",
-  "#D55E00",
-  "#009E73",
-  "#CC79A7",
-  "#E69F00",
-  "#56B4E9",
-  "#767676",
-)
-DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
-SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "star")
 _MAX_POINTS = 40_000  # of all learning curves together
-_MAX_TICKS = 12
-_MAX_LETTERS = 16  # of a tick
-_LOG_RATIO = 10.0
 
 
 def latent_sizes(rows: Rows, by: str) -> go.Figure:
@@ -57,8 +46,8 @@ def latent_sizes(rows: Rows, by: str) -> go.Figure:
         "array": [summary.spread for summary in summaries],
         "thickness": 1,
       },
-      name=_escape(name),
-      **_line(i),
+      name=escape(name),
+      **line(i),
     )
   baseline = trials.baseline(rows, by)
   if baseline:
@@ -71,7 +60,7 @@ def latent_sizes(rows: Rows, by: str) -> go.Figure:
       marker={"symbol": "circle-open", "size": 9},
     )
   sizes = trials.latent_sizes(rows)
-  return _laid_out(
+  return laid_out(
     figure,
     xaxis={
       "title": "latent size",
@@ -79,7 +68,7 @@ def latent_sizes(rows: Rows, by: str) -> go.Figure:
       "tickvals": sizes,
       "ticktext": [*map(str, sizes)],
     },
-    yaxis=_axis(_with_unit(by), shown),
+    yaxis=axis(_with_unit(by), shown),
   )
 
 
@@ -91,8 +80,8 @@ def heat_map(rows: Rows, by: str, strength: str) -> go.Figure:
   grid = [[cells.get((size, value)) for size in sizes] for value in strengths]
   figure = go.Figure(
     go.Heatmap(
-      x=[*map(_escape, sizes)],
-      y=[*map(_escape, strengths)],
+      x=[*map(escape, sizes)],
+      y=[*map(escape, strengths)],
       z=[[cell and cell.mean for cell in line] for line in grid],
       text=[["" if c is None else str(c) for c in line] for line in grid],
       texttemplate="%{text}",
@@ -101,17 +90,17 @@ def heat_map(rows: Rows, by: str, strength: str) -> go.Figure:
       reversescale=more_is_better(by),
       showscale=False,
       hovertemplate=(
-        f"latent size %{{x}}<br>{_escape(strength)} %{{y}}<br>%{{text}}"
+        f"latent size %{{x}}<br>{escape(strength)} %{{y}}<br>%{{text}}"
         "<extra></extra>"
       ),
       xgap=2,
       ygap=2,
     )
   )
-  return _laid_out(
+  return laid_out(
     figure,
     title={
-      "text": _escape(shortened(rows[0]["objective"])),
+      "text": escape(shortened(rows[0]["objective"])),
       "font": {"size": 14},
       "x": 0.5,
       "y": 0.98,
@@ -120,10 +109,10 @@ def heat_map(rows: Rows, by: str, strength: str) -> go.Figure:
     margin={"l": 60, "r": 16, "t": 36, "b": 50},
     xaxis={"title": "latent size", "type": "category"},
     yaxis={
-      "title": _escape(strength),
+      "title": escape(strength),
       "type": "category",
-      "tickvals": [*map(_escape, strengths)],
-      "ticktext": [_escape(shortened(value)) for value in strengths],
+      "tickvals": [*map(escape, strengths)],
+      "ticktext": [escape(shortened(value)) for value in strengths],
     },
   )
 
@@ -155,8 +144,7 @@ def parallel_coordinates(rows: Rows, by: str) -> go.Figure | None:
     if len(values := _column(shown, name)) == len(shown)
   ]
   colors = _column(shown, by)
-  low, high = min(colors), max(colors)
-  logarithmic = low > 0 and high / low > _LOG_RATIO
+  logarithmic = axis_type(colors) == "log"
   figure = go.Figure(
     go.Parcoords(
       dimensions=dimensions,
@@ -173,7 +161,7 @@ def parallel_coordinates(rows: Rows, by: str) -> go.Figure | None:
   )
   longest = max(map(len, dimensions[0]["ticktext"])) if varying else 0
   left = 24 + 6 * min(max(longest, 8), 30)
-  return _laid_out(figure, margin={"l": left, "r": 50, "t": 50, "b": 24})
+  return laid_out(figure, margin={"l": left, "r": 50, "t": 50, "b": 24})
 
 
 def learning_curves(
@@ -214,12 +202,12 @@ def learning_curves(
           x += [*(epoch + 1 for epoch in epochs), None]
           y += [*values, None]
       if x:
-        look = _line(i)
+        look = line(i)
         figure.add_scatter(
           x=x,
           y=y,
           mode="lines" if lasts else "markers",
-          name=_escape(name),
+          name=escape(name),
           legendgroup=str(i),
           showlegend=is_best or not any(row["id"] in heavy for row in own),
           opacity=1.0 if is_best else 0.3,
@@ -229,10 +217,10 @@ def learning_curves(
         )
   if not shown:
     return None, term
-  return _laid_out(
+  return laid_out(
     figure,
     xaxis={"title": "epoch"},
-    yaxis=_axis(f"{_escape(term)} (nats)", shown),
+    yaxis=axis(f"{escape(term)} (nats)", shown),
   ), term
 
 
@@ -249,14 +237,14 @@ def after_corruption(best: Sequence[Row], corruption: str) -> go.Figure | None:
       values = [value for value in levels.values() if value is not None]
       shown += values
       figure.add_scatter(
-        x=[*levels], y=values, name=_escape(row["objective"]), **_line(i)
+        x=[*levels], y=values, name=escape(row["objective"]), **line(i)
       )
   if not shown:
     return None
-  return _laid_out(
+  return laid_out(
     figure,
     xaxis={"title": f"level of {corruption.replace('_', ' ')} noise"},
-    yaxis=_axis("squared error", shown),
+    yaxis=axis("squared error", shown),
   )
 
 
@@ -277,38 +265,13 @@ def spectrum(
       figure.add_scatter(
         x=[*range(1, len(falling) + 1)],
         y=falling,
-        name=_escape(f"{row['objective']}, {row['latent_size']} units"),
-        **_line(i),
+        name=escape(f"{row['objective']}, {row['latent_size']} units"),
+        **line(i),
       )
   if not shown:
     return None
-  return _laid_out(
-    figure, xaxis={"title": "rank of the unit"}, yaxis=_axis(title, shown)
-  )
-
-
-def axis_type(values: Sequence[float]) -> str:
-  """Logarithmic for values above 0 that span more than a factor of ten."""
-  if not values or min(values) <= 0:
-    return "linear"
-  return "log" if max(values) / min(values) > _LOG_RATIO else "linear"
-
-
-def log_ticks(low: float, high: float) -> list[float]:
-  """Up to `_MAX_TICKS` of 1, 2, 5 times powers of ten, or of powers alone."""
-  powers = range(math.floor(low), math.ceil(high) + 1)
-  ticks = [p + math.log10(m) for p in powers for m in (1, 2, 5)]
-  if len(ticks) > _MAX_TICKS:
-    ticks = [float(p) for p in powers[:: -(-len(powers) // _MAX_TICKS)]]
-  return [tick for tick in ticks if low <= tick <= high]
-
-
-def style(index: int) -> tuple[str, str, str]:
-  """Colour, dash and marker of the i-th line; the first 210 differ."""
-  return (
-    COLORS[index % len(COLORS)],
-    DASHES[index % len(DASHES)],
-    SYMBOLS[index % len(SYMBOLS)],
+  return laid_out(
+    figure, xaxis={"title": "rank of the unit"}, yaxis=axis(title, shown)
   )
 
 
@@ -322,10 +285,10 @@ def _setting_axis(rows: Rows, name: str) -> dict:
   values = trials.ordered(row[name] for row in rows)
   if "" in values:
     values = ["", *(value for value in values if value)]
-  step = max(1, -(-len(values) // _MAX_TICKS))
+  step = max(1, -(-len(values) // MAX_TICKS))
   ticks = range(0, len(values), step)
   return {
-    "label": _escape(trials.words(name)),
+    "label": escape(trials.words(name)),
     "values": [values.index(row[name]) for row in rows],
     "tickvals": [*ticks],
     # The only labels in which Plotly reads no HTML.
@@ -335,7 +298,7 @@ def _setting_axis(rows: Rows, name: str) -> dict:
 
 
 def _measure_axis(name: str, values: list[float]) -> dict:
-  label = _escape(trials.words(name))
+  label = escape(trials.words(name))
   if axis_type(values) != "log":
     return {"label": label, "values": values}
   logs = [*map(math.log10, values)]
@@ -352,65 +315,6 @@ def _finite(value: float) -> float | None:
   return float(f"{value:.5g}") if math.isfinite(value) else None
 
 
-def shortened(text: str) -> str:
-  """A value of a setting, cut where it is too long for a tick."""
-  return text if len(text) <= _MAX_LETTERS else f"{text[: _MAX_LETTERS - 1]}…"
-
-
-def _escape(text: str) -> str:
-  return html.escape(text, quote=False)
-
-
 def _with_unit(measure: str) -> str:
   name, unit = trials.words(measure), trials.unit(measure)
-  return _escape(name if not unit or unit in name else f"{name} ({unit})")
-
-
-def _line(index: int) -> dict:
-  color, dash, symbol = style(index)
-  return {
-    "line": {"color": color, "dash": dash, "width": 1.5},
-    "marker": {"color": color, "symbol": symbol, "size": 8},
-  }
-
-
-def _axis(title: str, shown: Sequence[float]) -> dict:
-  """An axis, logarithmic where the values above 0 span a factor of ten."""
-  kind = axis_type([value for value in shown if value > 0])
-  if any(value < 0 for value in shown):
-    kind = "linear"
-  axis: dict[str, Any] = {
-    "title": title,
-    "type": kind,
-    "exponentformat": "power",
-  }
-  if kind == "log":
-    logs = [math.log10(value) for value in shown if value > 0]
-    ticks = log_ticks(min(logs) - 0.15, max(logs) + 0.15)
-    axis["tickvals"] = [10**tick for tick in ticks]
-    axis["ticktext"] = [f"{10**tick:.3g}" for tick in ticks]
-  return axis
-
-
-def _laid_out(figure: go.Figure, **layout: dict[str, Any]) -> go.Figure:
-  line: dict[str, Any] = {
-    "gridcolor": "#e8e8e8",
-    "linecolor": "#999999",
-    "zeroline": False,
-    "ticks": "outside",
-    "tickcolor": "#999999",
-    "automargin": True,
-  }
-  return figure.update_layout(
-    template="none",
-    font={"family": "system-ui, sans-serif", "size": 13},
-    legend={"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0},
-    paper_bgcolor="rgba(0,0,0,0)",
-    plot_bgcolor="rgba(0,0,0,0)",
-    hovermode="closest",
-    showlegend=True,
-    **{"margin": {"l": 60, "r": 16, "t": 16, "b": 50}}
-    | {
-      k: line | v if k in ("xaxis", "yaxis") else v for k, v in layout.items()
-    },
-  )
+  return escape(name if not unit or unit in name else f"{name} ({unit})")

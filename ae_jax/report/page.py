@@ -14,7 +14,7 @@ from ae_jax import ledger, runs, series
 from ae_jax.atomic import write_text
 from ae_jax.data import Dataset
 from ae_jax.evaluation.measures import CORRUPTIONS, more_is_better
-from ae_jax.report import examples, models, overview, tables, trials
+from ae_jax.report import examples, factors, models, overview, tables, trials
 from ae_jax.report.blocks import Block, Listing, Plot, Section
 from ae_jax.report.trials import Row, Rows
 
@@ -246,6 +246,11 @@ def _measured(run: Run) -> Section:
     tables.family(
       best, "likelihood", "The likelihood of the test examples, mean."
     ),
+    tables.family(
+      best,
+      "disentanglement",
+      "How far each unit tells of one factor of the data, by several measures.",
+    ),
   ]
   for corruption in CORRUPTIONS:
     figure = overview.after_corruption(best, corruption)
@@ -254,6 +259,11 @@ def _measured(run: Run) -> Section:
         f"Squared error after {corruption.replace('_', ' ')} noise on the"
         " input, against the clean test examples."
       )
+      blocks.append(Plot(caption, figure, 340)._replace(wide=False))
+  for row in best:
+    figure = factors.information(row, run.units.get(row["id"], {}))
+    if figure is not None:
+      caption = "Mutual information of code units and factors, in nats."
       blocks.append(Plot(caption, figure, 340)._replace(wide=False))
   for name, title, caption in (
     (

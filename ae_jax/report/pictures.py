@@ -17,7 +17,7 @@ from matplotlib.ticker import NullFormatter
 
 from ae_jax.ledger import number
 from ae_jax.report.blocks import Picture
-from ae_jax.report.overview import COLORS, DASHES, shortened
+from ae_jax.report.figures import COLORS, DASHES, shortened
 from ae_jax.report.trials import Summary
 
 DPI = 100
@@ -189,7 +189,9 @@ def histograms(values: Sequence[tuple[str, np.ndarray]]) -> Figure:
   return figure
 
 
-def errors(name: str, points: Sequence[tuple[str, Summary]]) -> Figure:
+def errors(
+  name: str, title: str, points: Sequence[tuple[str, Summary]]
+) -> Figure:
   """A measure for each value of a setting, with its spread.
 
   Points are joined where the values are numbers.
@@ -211,7 +213,7 @@ def errors(name: str, points: Sequence[tuple[str, Summary]]) -> Figure:
   axes.margins(x=0.2)
   axes.set_xticks(x, [_word(text) for text, _ in points], parse_math=False)
   axes.set_xlabel(name)
-  axes.set_ylabel("norm of df/dx")
+  axes.set_ylabel(title)
   _quiet(axes)
   return figure
 

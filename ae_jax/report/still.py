@@ -11,7 +11,7 @@ from ae_jax import ledger, runs
 from ae_jax.atomic import replacing
 from ae_jax.data import Dataset, are_images
 from ae_jax.evaluation.measures import more_is_better
-from ae_jax.report import examples, overview, pictures, trials
+from ae_jax.report import examples, figures, pictures, trials
 from ae_jax.report.trials import Row, Rows
 from ae_jax.types import UsageError
 
@@ -95,7 +95,7 @@ def _draw_errors(axes: Axes, rows: Rows, by: str) -> None:
     own_sizes = trials.ordered(size for (size,) in cells)
     means = [cells[(size,)].mean for size in own_sizes]
     shown += means
-    color, dash, symbol = overview.style(i)
+    color, dash, symbol = figures.style(i)
     axes.errorbar(
       [*map(int, own_sizes)],
       means,
@@ -119,11 +119,11 @@ def _draw_errors(axes: Axes, rows: Rows, by: str) -> None:
     linewidth=2.5,
     label="PCA",
   )
-  kind = overview.axis_type(shown)
+  kind = figures.axis_type(shown)
   axes.set_yscale(kind)
   if kind == "log":
     low, high = (math.log10(value) for value in axes.get_ylim())
-    ticks = [10**tick for tick in overview.log_ticks(low, high)]
+    ticks = [10**tick for tick in figures.log_ticks(low, high)]
     axes.set_yticks(ticks, [f"{tick:.3g}" for tick in ticks])
   sizes = trials.latent_sizes(rows)
   if sizes[-1] / sizes[0] >= 8:

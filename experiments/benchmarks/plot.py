@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from ae_jax.report import overview, pictures
+from ae_jax.report import figures, pictures
 from experiments.benchmarks.section import Row
 
 _SIZE = (9, 6.5)  # inches
@@ -23,7 +23,7 @@ def plot(trials: Sequence[Row], peers: Sequence[Row], title: str) -> bytes:
   lines: dict[tuple[str, str], list[Row]] = {}
   for row in trials:
     lines.setdefault((row["network"], row["objective"]), []).append(row)
-  colors = dict(zip({n: None for n, _ in lines}, overview.COLORS, strict=False))
+  colors = dict(zip({n: None for n, _ in lines}, figures.COLORS, strict=False))
   objectives = list(dict.fromkeys(objective for _, objective in lines))
   for (network, objective), rows in lines.items():
     index = objectives.index(objective)
@@ -31,7 +31,7 @@ def plot(trials: Sequence[Row], peers: Sequence[Row], title: str) -> bytes:
       [row["trials"] for row in rows],
       [row["trial_steps_per_s"] for row in rows],
       color=colors[network],
-      linestyle=pictures.LINES[overview.DASHES[index % len(overview.DASHES)]],
+      linestyle=pictures.LINES[figures.DASHES[index % len(figures.DASHES)]],
       linewidth=1 if index else 2.5,
       marker="o",
       markersize=3 if index else 6,
