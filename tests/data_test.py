@@ -94,6 +94,38 @@ class AeJaxVectors(tfds.core.GeneratorBasedBuilder):
       yield i, {"signal": np.full(3, i / 7), "label": i, "text": "."}
 
 
+class AeJaxFactors(tfds.core.GeneratorBasedBuilder):
+  """Images of factors, named and typed as those of dsprites."""
+
+  VERSION = tfds.core.Version("1.0.0")
+
+  def _info(self):
+    features = {
+      "image": tfds.features.Tensor(shape=(2, 2, 1), dtype=np.uint8),
+      "label_shape": tfds.features.ClassLabel(num_classes=3),
+      "label_scale": tfds.features.Tensor(shape=(), dtype=np.int64),
+      "value_scale": tfds.features.Tensor(shape=(), dtype=np.float32),
+    }
+    return tfds.core.DatasetInfo(
+      builder=self, features=tfds.features.FeaturesDict(features)
+    )
+
+  def _split_generators(self, dl_manager):
+    return {"train": self._generate_examples()}
+
+  def _generate_examples(self):
+    for i in range(12):
+      yield (
+        i,
+        {
+          "image": np.full((2, 2, 1), 20 * i, np.uint8),
+          "label_shape": i % 3,
+          "label_scale": 10 * (i // 3) + 5,
+          "value_scale": i / 7,
+        },
+      )
+
+
 class _AeJaxImages(tfds.core.GeneratorBasedBuilder):
   """Images as arrays, which TFDS encodes with TensorFlow."""
 
@@ -155,6 +187,20 @@ def test_digits_are_the_same_when_cached_and_when_prepared_anew(
   assert capsys.readouterr().err == f"preparing digits in {tmp_path} (once)\n"
   for dataset in cached, anew:
     jax.tree.map(np.testing.assert_array_equal, dataset[1:], digits[1:])
+
+
+def test_labels_of_factors_are_read_and_counted_from_zero(tmp_path):
+  dataset = data.load(name="ae_jax_factors", data_dir=tmp_path)
+  assert dataset.factor_names == ("shape", "scale")
+  for images, factors in (
+    (dataset.train, dataset.train_factors),
+    (dataset.test, dataset.test_factors),
+  ):
+    i = images[:, 0, 0, 0] // 20
+    np.testing.assert_array_equal(factors, np.stack([i % 3, i // 3], axis=1))
+  assert dataset.train_labels is None
+  streamed = data.load(name="ae_jax_factors", data_dir=tmp_path, stream=True)
+  assert streamed.train_factors is None
 
 
 def test_the_cache_is_used_and_a_damaged_one_is_replaced(digits, data_dir):

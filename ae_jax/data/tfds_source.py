@@ -8,6 +8,7 @@ import os
 import pathlib
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import psutil  # type: ignore[import-untyped]
@@ -26,6 +27,7 @@ _OWN: dict[str, type[tfds.core.DatasetBuilder]] = {
   "mnist": mnist.MNIST,
 }
 _NAME = re.compile(r"(\w+)(?:/([\w.-]+))?(?::([\d.*]+))?")
+_FACTOR = "label_"  # as dsprites, shapes3d and smallnorb name theirs
 _BLOCK = 1000  # examples decoded at once
 
 
@@ -35,11 +37,12 @@ def read(
   download_dir: str | os.PathLike[str] | None = None,
   data_dir: str | os.PathLike[str] | None = None,
   in_memory: bool = True,
-) -> dict[str, np.ndarray]:
+) -> dict[str, Any]:
   """Reads the arrays that `from_arrays` takes, as far as a dataset has them.
 
   x is the feature `image`, or else the only feature that is an image or a
-  tensor of bytes or floats of a fixed shape; y is `label`, if an integer.
+  tensor of bytes or floats of a fixed shape; y is `label`, if an integer. The
+  integers named `label_...` are factors, their values counted from 0.
 
   Args:
     name: `name[/config][:version]` as in TFDS's catalogue, or `digits`.
@@ -51,7 +54,8 @@ def read(
 
   Returns:
     `train`; `test` (the split `test`, else `validation`) if there is one; and
-    `train_labels`, `test_labels` if there are labels.
+    `train_labels`, `test_labels` if there are labels; `train_factors`,
+    `test_factors` and `factor_names` if there are factors.
 
   Raises:
     UsageError: at an unknown name, a dataset that cannot be prepared here, one
@@ -65,17 +69,29 @@ def read(
   )
   builder = _builder(name, root)
   x, y = _features(name, builder.info.features)
+  factors = [
+    key
+    for key in builder.info.features
+    if key.startswith(_FACTOR) and _is_y(builder.info.features[key])
+  ]
   tfds_prepare.prepare(builder, cache)
   builder = _builder(name, root)  # one that knows the prepared splits
   splits = _splits(name, builder.info.splits)
   mapped = () if in_memory else ("train",)
   in_memory_splits = [s for role, s in splits.items() if role not in mapped]
   _check_memory(name, builder.info, in_memory_splits, x)
-  arrays = {}
+  arrays: dict[str, Any] = {}
   for role, split in splits.items():
-    arrays[role], labels = _read_split(builder, split, x, y, role in mapped)
-    if labels is not None:
-      arrays[f"{role}_labels"] = labels
+    keys = [x, *([] if y is None else [y]), *factors]
+    read = _read_split(builder, split, keys, role in mapped)
+    arrays[role] = read[x]
+    if y is not None:
+      arrays[f"{role}_labels"] = read[y]
+    if factors and in_memory:
+      arrays[f"{role}_factors"] = np.stack([read[k] for k in factors], axis=1)
+  if factors and in_memory:
+    _count_values(arrays, [f"{role}_factors" for role in splits])
+    arrays["factor_names"] = tuple(k.removeprefix(_FACTOR) for k in factors)
   return arrays
 
 
@@ -154,6 +170,15 @@ def _is_y(feature: tfds.features.FeatureConnector) -> bool:
   return scalar and np.dtype(feature.np_dtype).kind in "iu"
 
 
+def _count_values(arrays: dict[str, Any], roles: list[str]) -> None:
+  """Numbers the values of each factor from 0, the same in all splits."""
+  ends = np.cumsum([len(arrays[role]) for role in roles])[:-1]
+  columns = np.concatenate([arrays[role] for role in roles]).T
+  counted = [np.unique(column, return_inverse=True)[1] for column in columns]
+  parts = np.split(np.stack(counted, axis=1).astype(np.int32), ends)
+  arrays |= dict(zip(roles, parts, strict=True))
+
+
 def _splits(name: str, splits: tfds.core.splits.SplitDict) -> dict[str, str]:
   """Returns the splits to read, by their role."""
   if "train" not in splits:
@@ -183,21 +208,25 @@ def _check_memory(
 def _read_split(
   builder: tfds.core.DatasetBuilder,
   split: str,
-  x: str,
-  y: str | None,
+  keys: list[str],
   mapped: bool,
-) -> tuple[np.ndarray, np.ndarray | None]:
-  """Reads x and y of one split from their files, which it makes if need be."""
-  keys = [x] if y is None else [x, y]
+) -> dict[str, np.ndarray]:
+  """Reads features of one split from their files, which it makes if need be.
+
+  The first, x, is mapped from its file if that is asked for.
+  """
   folder = pathlib.Path(builder.data_dir)
   paths = {key: folder / f"ae_jax-{split}-{key}.npy" for key in keys}
 
-  def load() -> tuple[np.ndarray, np.ndarray | None]:
+  def load() -> dict[str, np.ndarray]:
     arrays = {
       key: np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
       for key, path in paths.items()
     }
-    return arrays[x], None if y is None else np.asarray(arrays[y])
+    return {
+      key: array if key == keys[0] else np.asarray(array)
+      for key, array in arrays.items()
+    }
 
   with contextlib.suppress(OSError, ValueError, EOFError):  # absent or damaged
     return load()
@@ -214,8 +243,7 @@ def _read_split(
         f" {folder} ({error.strerror or error})"
       ) from error
   blocks = [*_decode(builder, split, keys)]
-  x_values, *labels = (np.concatenate([b[key] for b in blocks]) for key in keys)
-  return x_values, labels[0] if labels else None
+  return {key: np.concatenate([b[key] for b in blocks]) for key in keys}
 
 
 def _store(

@@ -9,19 +9,15 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from sklearn.ensemble import RandomForestClassifier
 
 from ae_jax.evaluation.features import linear_probe_accuracy
 from ae_jax.types import Array, Key
 
 NUM_EXAMPLES = 10_000
-DCI = ("dci_disentanglement", "dci_completeness", "dci_informativeness")
 _NUM_BINS = 20
 _BATCH = 64  # examples of a vote, pairs of a difference
 _NUM_TRAIN, _NUM_TEST = 10_000, 5_000  # votes, differences
 _BLOCK = 250  # votes at once
-_NUM_TREES, _FOREST_EXAMPLES = 10, 5_000
 
 
 def mutual_information(
@@ -218,57 +214,6 @@ def beta_vae_score(
     factor[_NUM_TRAIN:],
     len(num_values),
   )
-
-
-def dci(z: np.ndarray, factors: np.ndarray) -> dict[str, float]:
-  """Disentanglement, completeness and informativeness, by random forests.
-
-  The importances `R_jk` of the units for each factor, of a forest of ten trees
-  on half of the codes (at most 5,000), make `P_jk = R_jk / sum_k R_jk`:
-  disentanglement is `1 - H_K(P_j)`, mean over units weighted by their share of
-  all importances; completeness the same over units for each factor;
-  informativeness the accuracy on the other half.
-
-  Args:
-    z: codes `[n, latent]`.
-    factors: `[n, factors]`; those of one value are left out.
-
-  Returns:
-    The three, each in [0, 1].
-
-  References:
-    Eastwood and Williams, "A Framework for the Quantitative Evaluation of
-    Disentangled Representations", 2018, section 2.
-  """
-  half = min(len(z) // 2, _FOREST_EXAMPLES)
-  train, test = slice(half), slice(half, 2 * half)
-  importances, accuracies = [], []
-  for values in factors.T:
-    if len(np.unique(values[train])) < 2:
-      continue
-    forest = RandomForestClassifier(
-      _NUM_TREES, max_features=None, random_state=0
-    )
-    forest.fit(z[train], values[train])
-    importances.append(forest.feature_importances_)
-    accuracies.append(forest.score(z[test], values[test]))
-  matrix = np.stack(importances, axis=1)  # [latent, factors]
-  of_units = _concentration(matrix)
-  weights = matrix.sum(axis=1) / matrix.sum()
-  return {
-    "dci_disentanglement": float(np.sum(weights * of_units)),
-    "dci_completeness": float(np.mean(_concentration(matrix.T))),
-    "dci_informativeness": float(np.mean(accuracies)),
-  }
-
-
-def _concentration(importances: np.ndarray) -> np.ndarray:
-  """`1 - H(P_i) / log n` of each row; 0 of one without any importance."""
-  total = importances.sum(axis=1, keepdims=True)
-  count = importances.shape[1]
-  share = np.where(total > 0, importances / np.maximum(total, 1e-30), 1 / count)
-  logs = np.log(np.where(share > 0, share, 1.0))
-  return 1 + np.sum(share * logs, axis=1) / np.log(max(count, 2))
 
 
 def _gap(values: Array) -> Array:

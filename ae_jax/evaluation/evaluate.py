@@ -16,6 +16,7 @@ from ae_jax.evaluation import (
   activity,
   disentanglement,
   features,
+  interpretability,
   likelihood,
   neighbours,
   noise,
@@ -352,15 +353,10 @@ def _disentanglement(
     return {}, {}
   columns, units, codes = _of_factors(spec, params, latent_sizes, data)
   factors = np.asarray(data.factors[: codes.shape[1]])
-  forests = [
-    disentanglement.dci(z, factors)
-    if np.isfinite(z).all()
-    else dict.fromkeys(disentanglement.DCI, np.nan)
-    for z in np.asarray(codes)
-  ]
+  own = [interpretability.measures(z, factors) for z in np.asarray(codes)]
   return columns | {
-    name: np.array([forest[name] for forest in forests])
-    for name in disentanglement.DCI
+    name: np.array([values[name] for values in own])
+    for name in interpretability.NAMES
   }, units
 
 

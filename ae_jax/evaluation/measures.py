@@ -117,6 +117,8 @@ _DISENTANGLEMENT = {
     "dci_disentanglement": "the same, by the importances of a random forest",
     "dci_completeness": "how far one unit alone tells of a factor",
     "dci_informativeness": "accuracy of the forest on codes held out",
+    "explicitness": "area under the ROC of a logistic regression on the codes",
+    "irs": "how little a unit moves while its factor stays",
   }.items()
 }
 
