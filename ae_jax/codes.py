@@ -80,7 +80,8 @@ def nearest(z: Array, codebook: Array) -> Array:
   References:
     van den Oord et al., "Neural Discrete Representation Learning", 2017, eq. 1.
   """
-  parts = z.reshape(len(z), -1, 1, codebook.shape[1])
+  dim = codebook.shape[1]
+  parts = z.reshape(-1, z.shape[1] // dim, 1, dim)
   return jnp.argmin(jnp.sum((parts - codebook[None, None]) ** 2, -1), axis=-1)
 
 
@@ -97,8 +98,13 @@ def quantise(z: Array, codebook: Array) -> Array:
   References:
     van den Oord et al., 2017, section 3.2 (the straight-through estimator).
   """
-  at = codebook[nearest(z, codebook)].reshape(z.shape)
-  return z + jax.lax.stop_gradient(at - z)
+  at = jnp.asarray(codebook)[nearest(z, codebook)].reshape(z.shape)
+  return straight_through(z, at)
+
+
+def straight_through(z: Array, at: Array) -> Array:
+  """`at`, to the bit, whose gradient goes to z as it is."""
+  return jax.lax.stop_gradient(at) + (z - jax.lax.stop_gradient(z))
 
 
 def perplexity(index: Array, num_codes: int, weights: Array) -> Array:

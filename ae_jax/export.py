@@ -23,7 +23,7 @@ from jax import export
 
 import ae_jax
 from ae_jax.evaluation.reconstruction import codes
-from ae_jax.networks import Spec
+from ae_jax.networks import ACTIVATIONS, Spec
 from ae_jax.trained import Trained
 from ae_jax.types import Array, Params, UsageError
 
@@ -159,6 +159,7 @@ def _flat(trained: Trained) -> dict[str, np.ndarray]:
   arrays = {
     ".".join(key.key for key in path): np.array(leaf, order="C")
     for path, leaf in jax.tree_util.tree_leaves_with_path(trained.params)
+    if path[0].key != "objective" or trained.spec.code in _KINDS
   }
   if trained.standardization is not None:
     for name, values in trained.standardization._asdict().items():
@@ -218,14 +219,16 @@ def _readme(trained: Trained) -> str:
       activation=spec.activation,
       code=code,
       code_activation=(
-        "identity" if spec.code in ("gaussian", "linear") else spec.code
+        spec.code
+        if spec.code in ACTIVATIONS and spec.code != "linear"
+        else "identity"
       ),
       squash=squash,
       features=spec.features,
       num_features=math.prod(spec.features),
     ),
     scale=scale,
-    gaussian=_GAUSSIAN if code == "mean" else "",
+    kind=_KINDS.get(spec.code, ""),
   )
 
 
@@ -252,7 +255,7 @@ x / 255.
 settings of the trial and the versions. Kernels of dense layers are
 `[inputs, outputs]` (PyTorch's `Linear.weight` is their transpose).
 
-{forward}{gaussian}{scale}
+{forward}{kind}{scale}
 Activations are those of `jax.nn`: `gelu` is the tanh approximation,
 `leaky_relu` has slope 0.01.
 """
@@ -277,10 +280,19 @@ _CONV = """\
   size of the encoder's images at that depth; x~ = {squash}(h), in the shape
   {features}.
 """
-_GAUSSIAN = """\
+_KINDS = {
+  "gaussian": """\
 - encoder.log_variance gives the log-variance of q(z|x) as encoder.mean gives
   the mean, which is the code.
-"""
+""",
+  "k_sparse": """\
+- the round(objective.k) largest units of z remain, the others are 0.
+""",
+  "quantised": """\
+- each part of z, as long as a row of objective.codebook, is replaced by the
+  nearest of its rows.
+""",
+}
 _SCALE = """\
 - (x - standardization.mean) / standardization.std goes in, and what comes out
   is multiplied by std and added to mean; the two `.stablehlo` files do it.

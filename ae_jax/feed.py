@@ -34,10 +34,12 @@ class Feed(Protocol):
   Attributes:
     num_examples: of the whole set.
     features: shape of one example.
+    binarize: whether a step draws `x ~ Bernoulli(x)`.
   """
 
   num_examples: int
   features: tuple[int, ...]
+  binarize: bool
 
   def rows(self, num_seeds: int, batch_size: int) -> jax.ShapeDtypeStruct:
     """The rows that a reader gives at a time."""
@@ -62,9 +64,11 @@ class InMemory:
     train: `[n, *features]`, float32 or uint8.
     num_examples: n.
     features: shape of one example.
+    binarize: whether a step draws `x ~ Bernoulli(x)`.
   """
 
-  def __init__(self, train: Array | np.ndarray):
+  def __init__(self, train: Array | np.ndarray, binarize: bool = False):
+    self.binarize = binarize
     self.train = train
     self.num_examples = len(train)
     self.features = train.shape[1:]
@@ -106,9 +110,11 @@ class Streamed:
   Attributes:
     num_examples: n.
     features: shape of one example.
+    binarize: whether a step draws `x ~ Bernoulli(x)`.
   """
 
-  def __init__(self, source: Rows):
+  def __init__(self, source: Rows, binarize: bool = False):
+    self.binarize = binarize
     self._source = source
     self.num_examples = len(source)
     self.features = source.shape[1:]
@@ -239,7 +245,14 @@ def orders_of(
 
 
 def feed(dataset: Dataset, train: Array) -> Feed:
-  """What programs are fed with: `train`, on the device, or the stream."""
-  if dataset.stream is None:
-    return InMemory(train)
-  return Streamed(dataset.stream)
+  """What programs are fed with: the stream, or else all on the device.
+
+  Args:
+    dataset: to train on.
+    train: its train set on the device, unless it is to be binarised.
+  """
+  if dataset.stream is not None:
+    return Streamed(dataset.stream, dataset.binarize)
+  if dataset.binarize:  # `train` is one draw; each step wants its own
+    return InMemory(jax.device_put(dataset.train), binarize=True)
+  return InMemory(train)

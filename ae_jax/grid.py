@@ -98,7 +98,8 @@ class Trial:
     ramps = {
       name: ramp
       for name in self.hyper
-      if (ramp := self.settings.get(f"{name}_schedule"))
+      if f"{name}_start" in self.hyper
+      and (ramp := self.settings.get(f"{name}_schedule"))
     }
     return at_step(self.settings["schedule"], ramps, total)
 
@@ -296,7 +297,13 @@ def _check_ramp(settings: Point, name: str) -> None:
     )
   if not 0 < over <= 1:
     raise UsageError(f"{name}_over must be in (0, 1]; got {over}")
-  _check_range(settings | {name: settings[f"{name}_start"]})
+  start = settings[f"{name}_start"]
+  if name == "learning_rate" and start == 0:
+    return
+  try:
+    _check_range(settings | {name: start})
+  except UsageError as error:
+    raise UsageError(f"{name}_start: {error}") from None
 
 
 def _code(objective: Objective, name: str, code: str) -> str:
@@ -361,6 +368,13 @@ def _check_range(settings: Point) -> None:
         raise UsageError(
           f"{setting} must be in [{low}, {high}]; got {settings[setting]}"
         )
+    if settings["objective"] == "info_vae" and (
+      settings["alpha"] + settings["strength"] < 1
+    ):
+      raise UsageError(
+        "alpha + strength must be at least 1; got"
+        f" {settings['alpha']} + {settings['strength']}"
+      )
     if settings["latent_size"] % settings.get("code_dim", 1):
       raise UsageError(
         f"code_dim must divide latent_size; got {settings['code_dim']} and"

@@ -90,7 +90,10 @@ def padded_spec(group: list[Trial], features: tuple[int, ...]) -> Spec:
 
 
 def build(
-  group: list[Trial], features: tuple[int, ...], num_examples: int
+  group: list[Trial],
+  features: tuple[int, ...],
+  num_examples: int,
+  binarize: bool = False,
 ) -> Trainer:
   """The trainer that all trials of a group share."""
   first = group[0]
@@ -100,6 +103,7 @@ def build(
     num_epochs=first.settings["num_epochs"],
     batch_size=first.settings["batch_size"],
     at_step=first.at_step(num_examples),
+    binarize=binarize,
   )
 
 
@@ -119,7 +123,7 @@ def compile_program(group: list[Trial], feed: Feed, layout: Layout) -> Program:
   )
   if settings["network"] == "conv" and jax.default_backend() == "cpu":
     most_steps = 1  # XLA's convolutions are 5 times as slow in a loop there
-  one = build(group, feed.features, feed.num_examples)
+  one = build(group, feed.features, feed.num_examples, feed.binarize)
 
   def steps(
     state: TrainState,

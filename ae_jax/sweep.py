@@ -251,14 +251,8 @@ def check(trials: list[Trial], dataset: Dataset, memory_bytes: int) -> None:
       _check_unit_interval(dataset.train)
     one = build(group, dataset.train.shape[1:], dataset.num_train)
     key, hyper = jax.tree.map(lambda x: x[0], stack(group[:1]))
-    state = jax.eval_shape(one.init, key, hyper)
-    needed = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state))
-    if needed > memory_bytes:
-      raise UsageError(
-        f"one trial of {name} takes {needed / 1e9:.3g} GB at the largest"
-        f" latent_size, and {memory_bytes / 1e9:.3g} GB are given"
-      )
     try:
+      state = jax.eval_shape(one.init, key, hyper)
       result = jax.eval_shape(
         lambda state, one=one, key=key, hyper=hyper: one.loss(
           state.params, key, batch, one.at_step(hyper, state.step)
@@ -269,6 +263,17 @@ def check(trials: list[Trial], dataset: Dataset, memory_bytes: int) -> None:
       if name in OBJECTIVES:
         raise
       raise UsageError(_where(name, error)) from error
+    if any(
+      not jax.numpy.issubdtype(x.dtype, np.floating)
+      for x in jax.tree.leaves(state.params)
+    ):
+      raise UsageError(f"objective {name} has parameters that are no floats")
+    needed = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state))
+    if needed > memory_bytes:
+      raise UsageError(
+        f"one trial of {name} takes {needed / 1e9:.3g} GB at the largest"
+        f" latent_size, and {memory_bytes / 1e9:.3g} GB are given"
+      )
     shapes = jax.tree.map(lambda x: x.shape, result)
     match shapes:
       case ((), dict() as terms) if all(s == () for s in terms.values()):

@@ -106,7 +106,7 @@ class Trained(NamedTuple):
       UsageError: the code has no prior: the objective is not a VAE; or a number
         is out of range.
     """
-    if self.spec.code != "gaussian":
+    if self.spec.code != "gaussian" and self.row["objective"] != "wae_mmd":
       raise UsageError(
         f"objective {self.row['objective']} has no prior to sample from; one"
         " with a Gaussian code has: choose it by --where=objective=vae, or"

@@ -93,6 +93,7 @@ def trainer(
   num_epochs: int,
   batch_size: int = 128,
   at_step: AtStep = lambda hyper, step: hyper,
+  binarize: bool = False,
 ) -> Trainer:
   """Builds the pure functions that train one autoencoder.
 
@@ -104,6 +105,7 @@ def trainer(
     batch_size: examples a step; all of them where there are fewer.
     at_step: (hyper, step) -> hyper at that step, see `schedules.at_step`; they
       do not change by default.
+    binarize: whether a step draws its minibatch, `x ~ Bernoulli(x)`.
 
   Returns:
     The functions, closed over the arguments.
@@ -126,8 +128,11 @@ def trainer(
   def loss(
     params: Params, key: Key, batch: Array, hyper: Hyper
   ) -> tuple[Array, Terms]:
-    own = objectives(hyper)
-    return objective(model(hyper), params, key, to_float(batch), **own)
+    own, x = objectives(hyper), to_float(batch)
+    if binarize:
+      key, draw_key = jax.random.split(key)
+      x = jax.random.bernoulli(draw_key, x).astype(x.dtype)
+    return objective(model(hyper), params, key, x, **own)
 
   def init(key: Key, hyper: Hyper) -> TrainState:
     # At the end of training: what is scheduled has then its value.
@@ -232,12 +237,13 @@ def init_params(
     hyper: the objective's other hyper-parameters.
   """
   params = model.init(key)
-  bound = getattr(objective, "keywords", {})
-  init = getattr(getattr(objective, "func", objective), "init", None)
-  if init is None:
+  function: Any = getattr(objective, "func", objective)
+  if not hasattr(function, "init"):
     return params
-  own = init(model, params, jax.random.fold_in(key, 0), **bound, **hyper)
-  return params | {"objective": own}
+  defaults = function.__kwdefaults__ or {}
+  own = {**defaults, **getattr(objective, "keywords", {}), **hyper}
+  made = function.init(model, params, jax.random.fold_in(key, 0), **own)
+  return params | {"objective": made}
 
 
 def epoch_order(

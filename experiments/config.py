@@ -27,6 +27,7 @@ def base() -> ConfigDict:
         "seed": 0,  # of that split
         "stream": False,  # larger than memory: read while it trains
         "standardize": False,  # by the training set's mean and deviation
+        "binarize": False,  # x ~ Bernoulli(x), drawn anew at each step
         "data_dir": config_dict.placeholder(str),  # where TFDS keeps datasets
         "download_dir": config_dict.placeholder(str),  # files already there
       },

@@ -89,6 +89,7 @@ def _identity(
     "data.test_fraction": config.data.test_fraction,
     "data.seed": config.data.seed,
     "data.standardize": config.data.standardize,
+    **({"data.binarize": True} if config.data.binarize else {}),
     "measures": measures,
     **{f"fixed.{name}": value for name, value in config.fixed.items()},
     "data.sha256": data.digest(dataset),

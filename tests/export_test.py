@@ -13,7 +13,9 @@ import ae_jax
 from ae_jax import export
 from ae_jax.data import Standardization
 from ae_jax.networks import Spec, autoencoder
+from ae_jax.objectives import OBJECTIVES
 from ae_jax.trained import Trained
+from ae_jax.training import init_params
 from ae_jax.types import UsageError
 
 SPECS = {
@@ -22,6 +24,8 @@ SPECS = {
   "vae": Spec((6, 5, 1), 3, code="gaussian", output="bernoulli"),
   "conv": Spec((7, 5, 3), 4, "conv", (4, 6), output="bernoulli"),
   "grey conv": Spec((6, 5), 4, "conv", (4,), code="gaussian"),
+  "k_sparse": Spec((6,), 5, code="k_sparse"),
+  "quantised": Spec((6,), 4, code="quantised"),
 }
 # The artefact is compiled for another batch size than `Trained` uses, so sums
 # may be taken in another order, and standardisation is in float32 throughout.
@@ -48,7 +52,12 @@ for folder in (Path(sys.argv[1], name) for name in sys.argv[2:]):
 def trained(name):
   spec = SPECS[name]
   model = autoencoder(spec)
-  params = jax.tree.map(np.asarray, model.init(jax.random.key(1)))
+  objective = {"k_sparse": "k_sparse", "quantised": "vq_vae"}.get(spec.code)
+  hyper = {"k": 2.0} if objective == "k_sparse" else {}
+  params = init_params(
+    OBJECTIVES[objective or "autoencoder"], model, jax.random.key(1), hyper
+  )
+  params = jax.tree.map(np.asarray, params)
   row = {"id": "0123456789", "objective": name, "beta": None, "loss": 1.0}
   standardization = None
   if name == "mlp":

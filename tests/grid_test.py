@@ -173,6 +173,11 @@ def test_code_follows_the_objective():
       {"objective": "contractive", "num_samples": 0},
       r"num_samples must be in \[1, inf\]; got 0",
     ),
+    (
+      {"objective": "info_vae", "alpha": 0.5, "strength": 0.1},
+      r"alpha \+ strength must be at least 1; got 0.5 \+ 0.1",
+    ),
+    ({"objective": "vq_vae", "latent_size": 3, "code_dim": 2}, "must divide"),
     ({"schedule": "cosin"}, "cosin.*allowed: constant, linear, cosine"),
     ({"widths": "64"}, "widths must be of type tuple of ints"),
     ({"widths": (64, 0.5)}, "widths must be of type tuple of ints"),

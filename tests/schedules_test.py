@@ -83,7 +83,10 @@ def test_union_takes_an_axis_that_schedules():
   [
     ({"beta_schedule": "lin"}, "'lin'; allowed: linear, cosine, cyclic"),
     ({"beta_schedule": "linear", "beta_over": 0.0}, r"beta_over must be in \("),
-    ({"beta_schedule": "linear", "beta_start": -1.0}, r"beta must be in \[0"),
+    (
+      {"beta_schedule": "linear", "beta_start": -1.0},
+      r"beta_start: beta must be in \[0",
+    ),
     ({"beta_over": 0.5}, "beta_over needs beta_schedule"),
     ({"seed_schedule": "linear"}, "unknown hyper-parameter 'seed_schedule'"),
   ],
@@ -91,6 +94,22 @@ def test_union_takes_an_axis_that_schedules():
 def test_mistakes_are_told(point, message):
   with pytest.raises(UsageError, match=message):
     grid.resolve([{"objective": "vae"} | point])
+
+
+def test_a_warm_up_needs_no_more_than_its_name():
+  (trial,) = grid.resolve([{"learning_rate_schedule": "linear"}])
+  assert trial.hyper["learning_rate_start"] == 0
+
+
+def named_alike(model, params, key, batch, *, w: float = 1.0, w_schedule="a"):
+  del key, w_schedule
+  return w * np.mean(batch) + 0 * params["decoder"]["latent"]["bias"].sum(), {}
+
+
+def test_an_objective_may_have_such_names_of_its_own():
+  point = {"objective": named_alike, "w": 2.0, "num_epochs": 1}
+  (trained,) = sweep.run([point], X, measures=())
+  np.testing.assert_allclose(trained.row["loss"], 2 * X.mean(), rtol=0.1)
 
 
 def test_all_ramps_are_tested():

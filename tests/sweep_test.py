@@ -11,11 +11,11 @@ from ae_jax import grid, program, sweep
 from ae_jax.chunk import run_program
 from ae_jax.feed import InMemory
 from ae_jax.layout import OutOfMemory
-from ae_jax.networks import autoencoder
+from ae_jax.networks import Spec, autoencoder
 from ae_jax.objectives import OBJECTIVES
 from ae_jax.program import Layout
 from ae_jax.training import epoch_order, trainer
-from ae_jax.types import UsageError
+from ae_jax.types import UsageError, needs_params
 
 DIGITS = (load_digits().images[:300] / 16).astype(np.float32)
 TEST = (load_digits().images[300:400] / 16).astype(np.float32)
@@ -114,6 +114,29 @@ def test_static_settings_equal_their_solo_run(setting):
   ]
   for trained, point in zip(run(points), points, strict=True):
     assert_equals_solo(trained, point)
+
+
+def test_parameters_of_an_objective_that_are_no_floats_are_told():
+  def init(model, params, key, **_):
+    return {"count": jnp.zeros((), jnp.int32)}
+
+  @needs_params(init)
+  def counts(model, params, key, batch):
+    return 0.0 * params["decoder"]["latent"]["bias"].sum(), {}
+
+  with pytest.raises(UsageError, match="counts has parameters that are no flo"):
+    run([SHORT | {"objective": counts}])
+
+
+def test_a_trainer_of_an_objective_with_parameters_has_its_defaults():
+  train = trainer(
+    OBJECTIVES["factor_vae"], Spec((64,), 3, code="gaussian"), num_epochs=1
+  ).train
+  state, _ = train(
+    jax.random.key(0), {"learning_rate": 1e-3}, DIGITS.reshape(-1, 64)
+  )
+  kernel = state.params["objective"]["discriminator_1"]["kernel"]
+  assert kernel.shape == (128, 128)
 
 
 def test_rows_say_what_was_run_and_what_came_out():

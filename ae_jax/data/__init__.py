@@ -14,6 +14,7 @@ from ae_jax.data.dataset import (
   Dataset,
   Standardization,
   are_images,
+  binarised,
   digest,
   to_float,
   value_range,
@@ -25,6 +26,7 @@ __all__ = [
   "Dataset",
   "Standardization",
   "are_images",
+  "binarised",
   "digest",
   "from_arrays",
   "load",
@@ -45,6 +47,7 @@ def load(
   test_fraction: float = 0.2,
   seed: int = 0,
   standardize: bool = False,
+  binarize: bool = False,
   stream: bool = False,
 ) -> Dataset:
   """Loads a user's own files, or else a dataset of TFDS.
@@ -66,6 +69,7 @@ def load(
       test set; strictly between 0 and 1.
     seed: which examples are held out.
     standardize: gives `(x - mean) / std` per feature, see `from_arrays`.
+    binarize: draws binary examples, see `Dataset`.
     stream: trains on data that may be larger than memory, of TFDS or the
       `.npy` of `path`; see `on_disk.from_file`.
 
@@ -110,13 +114,19 @@ def load(
     if isinstance(train := arrays["train"], np.memmap):
       make = functools.partial(from_file, str(train.filename))
       del arrays["train"]
-  return make(
+  dataset = make(
     **arrays,
     name=name,
     test_fraction=test_fraction,
     seed=seed,
     standardize=standardize,
   )
+  if not binarize:
+    return dataset
+  if standardize:
+    raise UsageError("give data.standardize or data.binarize")
+  test = binarised(dataset.test, seed)
+  return dataset._replace(binarize=True, test=test)
 
 
 def _check_memory(path: str | os.PathLike[str]) -> None:

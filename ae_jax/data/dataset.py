@@ -6,6 +6,8 @@ from typing import NamedTuple, Protocol, TypeVar
 import jax
 import numpy as np
 
+from ae_jax.types import UsageError
+
 ArrayT = TypeVar("ArrayT", np.ndarray, jax.Array)
 
 
@@ -63,6 +65,8 @@ class Dataset(NamedTuple):
       an example was made from; None where that is not known.
     test_factors: `[m, factors]`, or None.
     factor_names: of each.
+    binarize: whether training draws `x ~ Bernoulli(x)` anew at each step;
+      `test` is such a draw.
     stream: all rows to train on, of which `train` is a sample; None where
       `train` is all of them.
   """
@@ -77,6 +81,7 @@ class Dataset(NamedTuple):
   train_factors: np.ndarray | None = None
   test_factors: np.ndarray | None = None
   factor_names: tuple[str, ...] = ()
+  binarize: bool = False
   stream: Rows | None = None
 
   @property
@@ -103,6 +108,27 @@ def digest(dataset: Dataset) -> str:
   if dataset.stream is not None:
     sha256.update(f"of {dataset.num_train}".encode())
   return sha256.hexdigest()[:16]
+
+
+def binarised(x: np.ndarray, seed: int) -> np.ndarray:
+  """Draws `Bernoulli(x)`, of the type of x.
+
+  Args:
+    x: in [0, 1], or uint8.
+    seed: of the draws.
+
+  Raises:
+    UsageError: x is not in [0, 1].
+  """
+  low, high = to_float(x.min()), to_float(x.max())
+  if not 0 <= low <= high <= 1:
+    raise UsageError(
+      "data.binarize needs data in [0, 1]; these are in"
+      f" [{low:.4g}, {high:.4g}]"
+    )
+  one = 255 if x.dtype == np.uint8 else 1
+  drawn = np.random.default_rng(seed).random(x.shape, np.float32)
+  return np.where(drawn * one < x, one, 0).astype(x.dtype)
 
 
 def value_range(dataset: Dataset) -> tuple[float, float]:

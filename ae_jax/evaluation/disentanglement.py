@@ -109,7 +109,7 @@ def modularity(information: Array) -> Array:
   """How far a unit has information on one factor only, mean over units.
 
   `1 - sum_{k != k*} I(z_j; v_k)^2 / (I(z_j; v_k*)^2 (K - 1))`, k* the factor
-  that a unit tells most of; 0 of a unit that tells of none.
+  that a unit tells most of.
 
   Args:
     information: of `mutual_information`, K at least 2.

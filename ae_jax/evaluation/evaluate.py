@@ -349,11 +349,14 @@ def _of_factors(
 def _disentanglement(
   spec: Spec, params: Params, latent_sizes: Array, data: Examples
 ) -> tuple[Columns, Units]:
-  if data.factors is None or len(data.num_values) < 2:
+  if data.factors is None:
     return {}, {}
   columns, units, codes = _of_factors(spec, params, latent_sizes, data)
   factors = np.asarray(data.factors[: codes.shape[1]])
-  own = [interpretability.measures(z, factors) for z in np.asarray(codes)]
+  own = [
+    interpretability.measures(z[:, :size], factors)  # without the padding
+    for z, size in zip(np.asarray(codes), latent_sizes.tolist(), strict=True)
+  ]
   return columns | {
     name: np.array([values[name] for values in own])
     for name in interpretability.NAMES

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ae_jax.data import Dataset, to_float
+from ae_jax.data import Dataset, binarised, to_float
 from ae_jax.types import Array
 
 _MOST_CLASSES = 1000
@@ -50,9 +50,14 @@ def examples(dataset: Dataset) -> Examples:
   classes = _classes(dataset.train_labels, dataset.test_labels)
   parts = (dataset.train, dataset.test)
   train_classes, test_classes = classes or (None, None)
-  factors = dataset.train_factors
+  factors, names = dataset.train_factors, dataset.factor_names
+  if factors is not None:
+    varies = factors.max(axis=0) > factors.min(axis=0)
+    factors = factors[:, varies] if varies.sum() > 1 else None
+    names = tuple(np.array(names)[varies].tolist())
+  train = binarised(dataset.train, 0) if dataset.binarize else dataset.train
   return Examples(
-    train=jnp.asarray(dataset.train),
+    train=jnp.asarray(train),
     test=jnp.asarray(dataset.test),
     train_classes=train_classes,
     test_classes=test_classes,
@@ -60,7 +65,7 @@ def examples(dataset: Dataset) -> Examples:
     num_values=(
       () if factors is None else tuple(int(n) + 1 for n in factors.max(axis=0))
     ),
-    factor_names=dataset.factor_names,
+    factor_names=names,
     num_classes=0 if classes is None else 1 + int(max(map(np.max, classes))),
     unit_interval=all(
       to_float(x.min()) >= 0 and to_float(x.max()) <= 1 for x in parts

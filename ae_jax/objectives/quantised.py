@@ -47,7 +47,7 @@ def vq_vae(
 
   e is the code f(x), each part of `code_dim` units replaced by the nearest
   vector of a codebook that is trained; sg stops the gradient. The decoder's
-  gradient goes through e to f(x) as it is.
+  gradient goes through e to f(x) as it is; so does the measure `jacobian_norm`.
 
   Args:
     model: the functions f and g, with their distance d.
@@ -71,10 +71,8 @@ def vq_vae(
   z = model.pre_code(params, batch)
   index = codes.nearest(z, codebook)
   e = codebook[index].reshape(z.shape) * mask[None]
-  straight = z + jax.lax.stop_gradient(e - z)
-  reconstruction = jnp.mean(
-    model.distance(batch, model.decode(params, straight))
-  )
+  decoded = model.decode(params, codes.straight_through(z, e))
+  reconstruction = jnp.mean(model.distance(batch, decoded))
   towards_codes, towards_vectors = (
     jnp.mean(jnp.sum(difference**2, axis=-1))
     for difference in (
