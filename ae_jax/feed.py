@@ -8,19 +8,20 @@ import functools
 import math
 import threading
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import jax
 import numpy as np
 
 from ae_jax.data.dataset import Dataset, Rows
+from ae_jax.data.pairs import Pairs, partners
 from ae_jax.devices import ALIGNMENT, everywhere
-from ae_jax.training import batching, order_bits
-from ae_jax.types import Array
+from ae_jax.training import Data, batching, order_bits
+from ae_jax.types import Array, UsageError
 
-# (number of steps) -> (rows `[rows, *features]`, orders `[seeds, steps, batch]`
-# of indices into them): the next steps of some seeds.
-Reader = Callable[[int], tuple[Array | np.ndarray, np.ndarray]]
+# (number of steps) -> (rows `[rows, *features]`, or pairs, orders `[seeds,
+# steps, batch]` of indices into them): the next steps of some seeds.
+Reader = Callable[[int], tuple[Data | np.ndarray, np.ndarray]]
 
 _MOST_STEPS = 512
 _KEPT_BYTES = 1 << 28  # of orders, for the trials to come
@@ -41,8 +42,11 @@ class Feed(Protocol):
   features: tuple[int, ...]
   binarize: bool
 
-  def rows(self, num_seeds: int, batch_size: int) -> jax.ShapeDtypeStruct:
-    """The rows that a reader gives at a time."""
+  def paired(self, kind: str) -> "Feed":
+    """The same examples in pairs, see `data.pairs.partners`."""
+
+  def rows(self, num_seeds: int, batch_size: int) -> Any:
+    """Shapes and types of the rows that a reader gives at a time."""
 
   def most_steps(self, num_seeds: int, batch_size: int) -> int:
     """How many steps a reader gives at most."""
@@ -61,23 +65,45 @@ class InMemory:
   """A train set that programs hold whole.
 
   Attributes:
-    train: `[n, *features]`, float32 or uint8.
+    train: `[n, *features]`, float32 or uint8, or `Pairs` of such.
     num_examples: n.
     features: shape of one example.
     binarize: whether a step draws `x ~ Bernoulli(x)`.
   """
 
-  def __init__(self, train: Array | np.ndarray, binarize: bool = False):
+  def __init__(
+    self,
+    train: Data | np.ndarray,
+    binarize: bool = False,
+    partners_of: Callable[[str], np.ndarray] | None = None,
+  ):
     self.binarize = binarize
     self.train = train
-    self.num_examples = len(train)
-    self.features = train.shape[1:]
-    self._on_devices = functools.cache(functools.partial(everywhere, train))
+    x = train.x if isinstance(train, Pairs) else train
+    self.num_examples = len(x)
+    self.features = x.shape[1:]
 
-  def rows(self, num_seeds: int, batch_size: int) -> jax.ShapeDtypeStruct:
+    @functools.cache
+    def on_devices(num_devices: int) -> Data:
+      return jax.tree.map(lambda rows: everywhere(rows, num_devices), train)
+
+    @functools.cache
+    def paired(kind: str) -> InMemory:
+      if partners_of is None:
+        raise UsageError(
+          "pairs need a dataset that knows its factors or labels"
+        )
+      return InMemory(Pairs(x, partners_of(kind)), binarize)
+
+    self._on_devices = on_devices
+    self.paired = paired
+
+  def rows(self, num_seeds: int, batch_size: int) -> Any:
     """The whole train set."""
     del num_seeds, batch_size
-    return jax.ShapeDtypeStruct(self.train.shape, self.train.dtype)
+    return jax.tree.map(
+      lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), self.train
+    )
 
   def most_steps(self, num_seeds: int, batch_size: int) -> int:
     """Enough for a call to last."""
@@ -96,7 +122,7 @@ class InMemory:
     orders = orders_of(self.num_examples, batch_size, len(seeds))
     position = start
 
-    def read(num_steps: int) -> tuple[Array | np.ndarray, np.ndarray]:
+    def read(num_steps: int) -> tuple[Data | np.ndarray, np.ndarray]:
       nonlocal position
       begin, position = position, position + num_steps
       return rows, np.stack([orders(s, begin, position) for s in seeds])
@@ -118,6 +144,11 @@ class Streamed:
     self._source = source
     self.num_examples = len(source)
     self.features = source.shape[1:]
+
+  def paired(self, kind: str) -> Feed:
+    """Refused."""
+    del kind
+    raise UsageError("pairs need data in memory, and these are streamed")
 
   def rows(self, num_seeds: int, batch_size: int) -> jax.ShapeDtypeStruct:
     """Those of a few steps."""
@@ -254,5 +285,5 @@ def feed(dataset: Dataset, train: Array) -> Feed:
   if dataset.stream is not None:
     return Streamed(dataset.stream, dataset.binarize)
   if dataset.binarize:  # `train` is one draw; each step wants its own
-    return InMemory(jax.device_put(dataset.train), binarize=True)
-  return InMemory(train)
+    train = jax.device_put(dataset.train)
+  return InMemory(train, dataset.binarize, functools.partial(partners, dataset))

@@ -87,6 +87,12 @@ class Trial:
     static = {k: v for k, v in self.settings.items() if k not in traced}
     return json.dumps(static, sort_keys=True)
 
+  @property
+  def pairs(self) -> str | None:
+    """What the examples of a pair share; None where batches have no pairs."""
+    function = getattr(self.objective, "func", self.objective)
+    return self.settings["pairs"] if hasattr(function, "pairs") else None
+
   def spec(self, features: tuple[int, ...], latent_size: int) -> Spec:
     """The network for such data, its code padded to `latent_size`."""
     return spec(self.settings, features, latent_size)

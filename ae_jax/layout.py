@@ -275,7 +275,7 @@ def _key(group: list[Trial], feed: Feed, memory_bytes: int) -> str:
       "spec": str(padded_spec(group, feed.features)),
       "trials": len(group),
       "examples": feed.num_examples,
-      "dtype": str(feed.rows(1, group[0].settings["batch_size"]).dtype),
+      "rows": str(feed.rows(1, group[0].settings["batch_size"])),
       "feed": type(feed).__name__ + (" binarize" if feed.binarize else ""),
       "memory": memory_bytes,
       "devices": [d.device_kind for d in jax.local_devices()],

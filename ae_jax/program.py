@@ -14,7 +14,7 @@ from ae_jax.feed import Feed
 from ae_jax.grid import Trial
 from ae_jax.networks import Spec
 from ae_jax.schedules import Hyper
-from ae_jax.training import Trainer, TrainState, batching, trainer
+from ae_jax.training import Data, Trainer, TrainState, batching, trainer
 from ae_jax.types import Array, Key, Terms
 
 
@@ -129,7 +129,7 @@ def compile_program(group: list[Trial], feed: Feed, layout: Layout) -> Program:
     state: TrainState,
     hyper: Hyper,
     which: Array,
-    rows: Array,
+    rows: Data,
     orders: Array,
     num_steps: Array,
   ) -> tuple[TrainState, Terms]:
@@ -158,7 +158,9 @@ def compile_program(group: list[Trial], feed: Feed, layout: Layout) -> Program:
   compiled = lowered.compile()
   memory_bytes = _memory_bytes(compiled)
   if jax.default_backend() == "cpu":  # one memory, in which they share the rows
-    row_bytes = math.prod(rows.shape) * rows.dtype.itemsize
+    row_bytes = sum(
+      math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(rows)
+    )
     memory_bytes = layout.devices * (memory_bytes - row_bytes) + row_bytes
   return Program(
     layout=layout,

@@ -24,7 +24,7 @@ import jax
 import numpy as np
 
 from ae_jax.chunk import Chunk, OnAdvance, OnEpoch, Snapshot, run_program
-from ae_jax.data import Dataset, from_arrays, to_float, value_range
+from ae_jax.data import Dataset, from_arrays, pairs, to_float, value_range
 from ae_jax.evaluation.baselines import Baselines, baselines
 from ae_jax.evaluation.evaluate import Measured, OnMeasured, evaluate
 from ae_jax.evaluation.examples import Examples, examples
@@ -174,11 +174,13 @@ def train_chunks(
     missing = [trial for trial in group if trial.id not in done]
     if not missing:
       continue
+    kind = group[0].pairs
+    rows = feed if kind is None else feed.paired(kind)
     choice = None
     while missing:
       try:
         if choice is None:
-          choice = choose(group, feed, memory_bytes, known)
+          choice = choose(group, rows, memory_bytes, known)
           if on_choice is not None:
             on_choice(missing, choice)
         program = choice.program
@@ -187,7 +189,7 @@ def train_chunks(
         if not isinstance(chunk, Chunk):
           with memory_for(group, choice.key, smaller(program.layout), known):
             chunk = run_program(
-              program, part, feed, on_epoch, on_advance, chunk
+              program, part, rows, on_epoch, on_advance, chunk
             )
       except OutOfMemory:
         if jax.default_backend() == "cpu":
@@ -243,7 +245,6 @@ def check(trials: list[Trial], dataset: Dataset, memory_bytes: int) -> None:
       single trial does not fit the memory; or an objective does not give a
       scalar loss and a dict of scalar terms with names of their own.
   """
-  batch = dataset.train[:2]
   columns = {*RESERVED}.union(*(trial.settings for trial in trials))
   for group in groups(trials):
     name = group[0].settings["objective"]
@@ -251,10 +252,14 @@ def check(trials: list[Trial], dataset: Dataset, memory_bytes: int) -> None:
       _check_unit_interval(dataset.train)
     one = build(group, dataset.train.shape[1:], dataset.num_train)
     key, hyper = jax.tree.map(lambda x: x[0], stack(group[:1]))
+    batch = dataset.train[:2]
+    if group[0].pairs is not None:
+      batch = np.stack([batch, batch], axis=1)
+      pairs.partners(dataset, group[0].pairs)
     try:
       state = jax.eval_shape(one.init, key, hyper)
       result = jax.eval_shape(
-        lambda state, one=one, key=key, hyper=hyper: one.loss(
+        lambda state, one=one, key=key, batch=batch, hyper=hyper: one.loss(
           state.params, key, batch, one.at_step(hyper, state.step)
         ),
         state,

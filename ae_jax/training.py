@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import optax
 
 from ae_jax.data import to_float
+from ae_jax.data.pairs import Pairs
 from ae_jax.networks import Spec, autoencoder
 from ae_jax.schedules import AtStep, Hyper
 from ae_jax.types import (
@@ -25,8 +26,10 @@ from ae_jax.types import (
   Terms,
 )
 
+Data = Array | Pairs
+
 _NOT_THE_OBJECTIVES = ("learning_rate", "latent_size")
-_INIT, _NOISE, _ORDER = range(3)  # what the trial's key is folded with
+_INIT, _NOISE, _ORDER, _PAIR = range(4)  # what the trial's key is folded with
 
 
 class TrainState(NamedTuple):
@@ -55,7 +58,8 @@ class Trainer(NamedTuple):
   `hyper` holds `learning_rate` and the objective's own hyper-parameters; what
   it leaves out stays at its default. A `latent_size` in it, which may be
   traced, masks the code of the spec.
-  `data` is `[n, *features]`, float32 or uint8 (read as [0, 255] -> [0, 1]).
+  `data` is `[n, *features]`, float32 or uint8 (read as [0, 255] -> [0, 1]), or
+  `Pairs` of such for an objective that needs them.
 
   Attributes:
     model: (hyper) -> the autoencoder that the parameters belong to.
@@ -80,10 +84,10 @@ class Trainer(NamedTuple):
   at_step: AtStep
   step: Callable[[TrainState, Array, Hyper], tuple[TrainState, Terms]]
   steps: Callable[
-    [TrainState, Hyper, Array, Array, Scalar], tuple[TrainState, Terms]
+    [TrainState, Hyper, Data, Array, Scalar], tuple[TrainState, Terms]
   ]
-  epoch: Callable[[TrainState, Hyper, Array], tuple[TrainState, Terms]]
-  train: Callable[[Key, Hyper, Array], tuple[TrainState, Terms]]
+  epoch: Callable[[TrainState, Hyper, Data], tuple[TrainState, Terms]]
+  train: Callable[[Key, Hyper, Data], tuple[TrainState, Terms]]
 
 
 def trainer(
@@ -182,40 +186,44 @@ def trainer(
   def steps(
     state: TrainState,
     hyper: Hyper,
-    data: Array,
+    data: Data,
     order: Array,
     num_steps: Scalar,
   ) -> tuple[TrainState, Terms]:
+    def nth(state: TrainState, i: Scalar) -> tuple[TrainState, Terms]:
+      return step(state, minibatch(data, order[i], state), hyper)
+
     def body(
       i: Array, carry: tuple[TrainState, Terms]
     ) -> tuple[TrainState, Terms]:
       state, history = carry
-      state, terms = step(state, data[order[i]], hyper)
+      state, terms = nth(state, i)
       return state, {k: history[k].at[i].set(v) for k, v in terms.items()}
 
     if len(order) == 1:  # no loop: see program.compile_program
-      state, terms = step(state, data[order[0]], hyper)
+      state, terms = nth(state, 0)
       return state, {k: v[None] for k, v in terms.items()}
-    _, terms = jax.eval_shape(step, state, data[order[0]], hyper)
+    _, terms = jax.eval_shape(nth, state, 0)
     history = {k: jnp.zeros(len(order), v.dtype) for k, v in terms.items()}
     return jax.lax.fori_loop(0, num_steps, body, (state, history))
 
   def epoch(
-    state: TrainState, hyper: Hyper, data: Array
+    state: TrainState, hyper: Hyper, data: Data
   ) -> tuple[TrainState, Terms]:
-    _, num_steps = batching(len(data), batch_size)
+    num_examples = len(data.x if isinstance(data, Pairs) else data)
+    _, num_steps = batching(num_examples, batch_size)
     order = epoch_order(
-      state.key, state.step // num_steps, len(data), batch_size
+      state.key, state.step // num_steps, num_examples, batch_size
     )
-    examples = jnp.asarray(data)
+    examples = jax.tree.map(jnp.asarray, data)
     state, terms = jax.lax.scan(
-      lambda carry, indices: step(carry, examples[indices], hyper),
+      lambda carry, rows: step(carry, minibatch(examples, rows, carry), hyper),
       state,
       order,
     )
     return state, jax.tree.map(lambda term: jnp.mean(term, axis=0), terms)
 
-  def train(key: Key, hyper: Hyper, data: Array) -> tuple[TrainState, Terms]:
+  def train(key: Key, hyper: Hyper, data: Data) -> tuple[TrainState, Terms]:
     return jax.lax.scan(
       lambda state, _: epoch(state, hyper, data),
       init(key, hyper),
@@ -244,6 +252,22 @@ def init_params(
   own = {**defaults, **getattr(objective, "keywords", {}), **hyper}
   made = function.init(model, params, jax.random.fold_in(key, 0), **own)
   return params | {"objective": made}
+
+
+def minibatch(data: Data, rows: Array, state: TrainState) -> Array:
+  """Examples `[batch, *features]`, or pairs `[batch, 2, *features]`.
+
+  Args:
+    data: to take them from.
+    rows: `[batch]`.
+    state: whose key and step draw the partners.
+  """
+  if not isinstance(data, Pairs):
+    return data[rows]
+  key = jax.random.fold_in(jax.random.fold_in(state.key, _PAIR), state.step)
+  column = jax.random.randint(key, rows.shape, 0, data.partners.shape[1])
+  others = data.partners[rows, column]
+  return jnp.stack([data.x[rows], data.x[others]], axis=1)
 
 
 def epoch_order(

@@ -115,6 +115,15 @@ def needs_code(kind: str) -> Callable[[Callable], Callable]:
   return mark
 
 
+def needs_pairs(objective: Objective) -> Objective:
+  """Marks an objective whose batch is pairs, `[batch, 2, *features]`.
+
+  Its hyper-parameter `pairs` says what two examples share, see `data.pairs`.
+  """
+  objective.pairs = True  # type: ignore[attr-defined]
+  return objective
+
+
 def needs_params(init: Callable) -> Callable[[Callable], Callable]:
   """Marks an objective that trains parameters of its own.
 

@@ -1,5 +1,7 @@
 """Every objective of the table: limits, gradients and closed forms."""
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -26,6 +28,13 @@ def network(name, latent_size=3, **fields):
   return model, params_of(name, model)
 
 
+def batch_of(name, x=X):
+  """x, or where it takes pairs each example beside the next."""
+  if hasattr(OBJECTIVES[name], "pairs"):
+    return jnp.stack([x, jnp.roll(x, 1, axis=0)], axis=1)
+  return x
+
+
 def params_of(name, model):
   hyper = hyper_parameters(OBJECTIVES[name])
   return init_params(OBJECTIVES[name], model, jax.random.key(0), hyper)
@@ -40,7 +49,7 @@ def floats(name):
 def test_loss_and_terms_are_finite_scalars(name):
   model, params = network(name)
   loss, terms = jax.jit(
-    lambda p: OBJECTIVES[name](model, p, KEY, X, **floats(name))
+    lambda p: OBJECTIVES[name](model, p, KEY, batch_of(name), **floats(name))
   )(params)
   assert loss.shape == ()
   assert "reconstruction" in terms
@@ -58,6 +67,7 @@ STATIC = {
   "num_codes": [64],
   "code_dim": [1],
   "discriminator_width": [128],
+  "pairs": ["one_factor"],  # says how pairs are drawn
 }
 # Their gradients are meant to be others than the loss's.
 STOPPED = {"vq_vae", "factor_vae"}
@@ -97,7 +107,7 @@ def test_gradients_match_finite_differences(name, seed):
   hyper = random_hyper(name, rng)
   with jax.enable_x64(True):  # in float32 the differences would be noise
     double = jax.tree.map(lambda p: jnp.asarray(p, jnp.float64), params)
-    x = jnp.asarray(X, jnp.float64)
+    x = batch_of(name, jnp.asarray(X, jnp.float64))
 
     @jax.jit
     def loss(p):
@@ -134,7 +144,7 @@ def test_losses_are_finite_at_logits_of_a_thousand(name, output, width):
   x = np.random.default_rng(0).uniform(size=(4, width)).astype(np.float32)
   x[1], x[2] = 0, 1
   params = params_of(name, model)
-  for leaf in jax.tree.leaves(value_and_grad(params, x)):
+  for leaf in jax.tree.leaves(value_and_grad(params, batch_of(name, x))):
     assert np.isfinite(leaf).all()
 
 
@@ -234,6 +244,49 @@ def test_a_vae_without_its_penalty_is_the_vae(name, off):
   expected, _ = OBJECTIVES["vae"](model, params, KEY, X)
   loss, _ = OBJECTIVES[name](model, params, KEY, X, **off)
   np.testing.assert_allclose(loss, expected, rtol=1e-6)
+
+
+def test_twins_share_nothing_so_that_their_ada_gvae_is_the_vae():
+  model, params = network("ada_gvae")
+  loss, terms = OBJECTIVES["ada_gvae"](
+    model, params, KEY, jnp.stack([X, X], axis=1), beta=2.0
+  )
+  expected, _ = OBJECTIVES["vae"](
+    model, params, KEY, jnp.concatenate([X, X]), beta=2.0
+  )
+  np.testing.assert_allclose(loss, expected, rtol=1e-6)
+  assert terms["shared"] == 0
+
+
+def test_ada_gvae_averages_the_units_that_are_nearer_than_the_middle():
+  mask = np.array([1, 1, 1, 0])
+  mean = np.array([[0.0, 0.1, 3.0, 0.0], [1.0, 0.2, 0.5, 0.0]])
+  log_variance = np.array([[0.0, -1.0, 0.3, 0.0], [0.2, -1.1, 0.0, 0.0]])
+  seen = []
+
+  class Model(NamedTuple):
+    latent_mask = mask
+
+    def encode(self, params, x):
+      return Gaussian(jnp.asarray(mean), jnp.asarray(log_variance))
+
+    def decode(self, params, z):
+      return z
+
+    def distance(self, x, y):
+      seen.append(y)
+      return jnp.zeros(2)
+
+  loss, terms = OBJECTIVES["ada_gvae"](Model(), {}, KEY, jnp.zeros((1, 2, 1)))
+  # KL(N(0, 1) || N(1, e^0.2)) = 0.42, 0.02, and 3.3: the middle is 1.7.
+  variance = np.exp(log_variance)
+  for j in (0, 1):
+    mean[:, j], variance[:, j] = mean[:, j].mean(), variance[:, j].mean()
+  kl = 0.5 * (mean**2 + variance - 1 - np.log(variance)).sum(axis=1).mean()
+  np.testing.assert_allclose(loss, kl, rtol=1e-6)
+  np.testing.assert_allclose(terms["shared"], 2 / 3, rtol=1e-6)
+  drawn = reparameterise(KEY, Gaussian(jnp.asarray(mean), np.log(variance)))
+  np.testing.assert_allclose(seen[0], drawn, rtol=1e-6)
 
 
 def test_a_factor_vae_of_no_weight_is_the_vae_beside_its_discriminator():
@@ -545,9 +598,10 @@ def test_masked_units_change_nothing(name, static):
   model, params = network(name, latent_size=3)
   code = getattr(OBJECTIVES[name], "code", "linear")
   true = autoencoder(Spec((5,), 3, widths=(4,), activation="tanh", code=code))
-  loss, _ = OBJECTIVES[name](model, params, KEY, X, **floats(name), **static)
+  x = batch_of(name)
+  loss, _ = OBJECTIVES[name](model, params, KEY, x, **floats(name), **static)
   expected, _ = OBJECTIVES[name](
-    true, params_of(name, true), KEY, X, **floats(name), **static
+    true, params_of(name, true), KEY, x, **floats(name), **static
   )
   # Sums over a longer axis may round in another order.
   np.testing.assert_allclose(loss, expected, rtol=1e-6)

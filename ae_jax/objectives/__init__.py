@@ -15,6 +15,7 @@ from ae_jax.objectives.selection import k_sparse
 from ae_jax.objectives.sparse import sparse, sparse_kl, sparse_student_t
 from ae_jax.objectives.vae import vae
 from ae_jax.objectives.wae import info_vae, wae_mmd
+from ae_jax.objectives.weak import ada_gvae
 from ae_jax.types import Objective
 
 # Closed ranges of their hyper-parameters, by name.
@@ -60,4 +61,5 @@ OBJECTIVES: dict[str, Objective] = {
   "dip_vae": dip_vae,
   "info_vae": info_vae,
   "wae_mmd": wae_mmd,
+  "ada_gvae": ada_gvae,
 }

@@ -19,13 +19,14 @@ def get_config() -> ConfigDict:
   config.measures = ("reconstruction", "likelihood", "disentanglement")
   config.sweep = ConfigDict(
     {
-      "objective": ("vae", "beta_tcvae", "factor_vae", "dip_vae"),
+      "objective": ("vae", "beta_tcvae", "factor_vae", "dip_vae", "ada_gvae"),
       "latent_size": (10,),
       "seed": (0, 1, 2),
       "vae": {"beta": (0.1, 0.5, 1.0, 4.0, 16.0)},
       "beta_tcvae": {"beta": (4.0,)},
       "factor_vae": {"gamma": (10.0,)},
       "dip_vae": {"off_diagonal": (10.0,)},
+      "ada_gvae": {"beta": (1.0, 4.0), "pairs": ("one_factor", "class")},
     }
   )
   return config

@@ -9,7 +9,7 @@ from experiments.config import base
 
 
 def get_config() -> ConfigDict:
-  """Ten objectives at one latent size, two seeds."""
+  """Eleven objectives at one latent size, two seeds."""
   config = base()
   config.fixed.num_epochs = 100
   config.fixed.learning_rate = 3e-3
@@ -28,6 +28,7 @@ def get_config() -> ConfigDict:
         "dip_vae",
         "info_vae",
         "wae_mmd",
+        "ada_gvae",
       ),
       "latent_size": (8,),
       "seed": (0, 1),
@@ -47,6 +48,7 @@ def get_config() -> ConfigDict:
       "dip_vae": {"kind": ("I", "II")},
       "info_vae": {"strength": (1.0, 10.0)},
       "wae_mmd": {"strength": (1.0, 10.0)},
+      "ada_gvae": {"pairs": ("class",)},
     }
   )
   return config

@@ -1,0 +1,90 @@
+"""Pairs of examples that have something in common."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ae_jax.data.dataset import Dataset
+from ae_jax.types import Array, UsageError
+
+KINDS = ("one_factor", "class")
+NUM_PARTNERS = 16  # of each example, from which a step draws one
+
+
+class Pairs(NamedTuple):
+  """Examples, each with some others that it may be paired with.
+
+  Attributes:
+    x: `[n, *features]`.
+    partners: `[n, partners]`, rows of x.
+  """
+
+  x: Array | np.ndarray
+  partners: Array | np.ndarray
+
+
+def partners(dataset: Dataset, kind: str) -> np.ndarray:
+  """Draws train examples that each train example may be paired with.
+
+  Args:
+    dataset: held in memory.
+    kind: "one_factor": all factors of the two but one are equal, each factor
+      being the other one as often; "class": their labels are equal.
+
+  Returns:
+    `[n, NUM_PARTNERS]`, the same at each call. An example is its own partner
+    where it has no other.
+
+  Raises:
+    UsageError: there is no such kind; the dataset does not know its factors or
+      classes; or it is streamed.
+  """
+  if kind not in KINDS:
+    raise UsageError(f"pairs is {kind!r}; allowed: {', '.join(KINDS)}")
+  if dataset.stream is not None:
+    raise UsageError("pairs need data in memory, and these are streamed")
+  if kind == "class":
+    if dataset.train_labels is None:
+      raise UsageError("pairs='class' needs labels, and this data has none")
+    others = [_Others(dataset.train_labels)]
+  else:
+    factors = dataset.train_factors
+    if factors is None:
+      raise UsageError(
+        "pairs='one_factor' needs data of known factors, such as shapes"
+      )
+    sizes = factors.max(axis=0) + 1
+    at = np.arange(len(sizes))
+    others = [
+      _Others(np.ravel_multi_index((factors * (at != k)).T, sizes))
+      for k in at[sizes > 1]
+    ]
+  rng = np.random.default_rng(0)
+  return np.stack([_column(others, rng) for _ in range(NUM_PARTNERS)], axis=1)
+
+
+class _Others:
+  """For each row the rows of equal values."""
+
+  def __init__(self, values: np.ndarray):
+    _, group, sizes = np.unique(values, return_inverse=True, return_counts=True)
+    self._order = np.argsort(group, kind="stable")
+    self._start = (np.cumsum(sizes) - sizes)[group]
+    self._place = np.empty(len(group), int)
+    self._place[self._order] = np.arange(len(group))
+    self.counts = sizes[group] - 1
+
+  def draw(self, rng: np.random.Generator) -> np.ndarray:
+    """One of them, `[n]`; the row itself where there are none."""
+    size = self.counts + 1
+    away = rng.integers(1, np.maximum(size, 2))
+    place = self._start + (self._place - self._start + away) % size
+    return self._order[place]
+
+
+def _column(others: list[_Others], rng: np.random.Generator) -> np.ndarray:
+  """A partner of each row, by any of the ways that it has one."""
+  drawn = np.stack([other.draw(rng) for other in others])
+  has = np.stack([other.counts > 0 for other in others])
+  way = np.argmax(rng.random(has.shape) * has, axis=0)
+  return drawn[way, np.arange(drawn.shape[1])].astype(np.int32)

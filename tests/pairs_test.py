@@ -1,0 +1,108 @@
+"""Pairs of examples that share all factors but one, or their class."""
+
+import jax
+import numpy as np
+import pytest
+
+from ae_jax import data, sweep
+from ae_jax.data import pairs
+from ae_jax.networks import Spec
+from ae_jax.training import trainer
+from ae_jax.types import UsageError, needs_pairs
+
+SIZES = (3, 1, 4, 5)
+FACTORS = np.indices(SIZES).reshape(4, -1).T
+
+
+@pytest.fixture
+def dataset():
+  """Examples that are their factors, twelve of sixty held out."""
+  return data.from_arrays(
+    FACTORS.astype(np.float32),
+    train_labels=FACTORS[:, 0],
+    train_factors=FACTORS,
+    factor_names=("a", "b", "c", "d"),
+  )
+
+
+def test_partners_differ_in_one_factor_and_in_each_as_often():
+  factors = np.indices((6, 6, 6)).reshape(3, -1).T
+  dataset = data.from_arrays(
+    factors.astype(np.float32),
+    train_factors=factors,
+    factor_names=("a", "b", "c"),
+  )
+  own = dataset.train_factors
+  others = own[pairs.partners(dataset, "one_factor")]
+  differs = others != own[:, None]
+  assert np.all(differs.sum(axis=2) == 1)
+  # Of 2,752 draws a third each, give or take four standard errors.
+  np.testing.assert_allclose(differs.mean(axis=(0, 1)), 1 / 3, atol=0.036)
+
+
+def test_partners_of_a_class_are_of_that_class_and_others(dataset):
+  own = dataset.train_labels
+  partners = pairs.partners(dataset, "class")
+  assert np.all(own[partners] == own[:, None])
+  assert np.all(partners != np.arange(len(own))[:, None])
+  assert np.all(partners == pairs.partners(dataset, "class"))
+
+
+def test_an_example_without_another_is_its_own_partner():
+  dataset = data.from_arrays(
+    np.arange(5.0, dtype=np.float32)[:, None],
+    np.zeros((1, 1), np.float32),
+    train_labels=np.array([0, 1, 1, 2, 2]),
+    test_labels=np.array([0]),
+  )
+  partners = pairs.partners(dataset, "class")
+  assert set(partners[0]) == {0}
+  assert set(partners[1]) == {2}
+
+
+@needs_pairs
+def differing(model, params, key, batch, *, pairs="one_factor"):
+  """An objective that tells what it was fed with."""
+  loss = 0 * params["decoder"]["latent"]["bias"].sum()
+  differ = (batch[:, 0] != batch[:, 1]).sum(axis=1)
+  return loss, {"differ": differ.mean(), "first": batch[:, 0].mean()}
+
+
+def test_batches_are_pairs_other_ones_at_each_epoch(dataset):
+  points = [
+    {"objective": differing, "pairs": kind, "num_epochs": 3, "batch_size": 48}
+    for kind in pairs.KINDS
+  ]
+  one, of_class = sweep.run(points, dataset, measures=())
+  np.testing.assert_allclose(one.history["differ"], 1.0)
+  assert np.all(of_class.history["differ"] > 1)
+  assert len(set(of_class.history["differ"].tolist())) > 1
+  np.testing.assert_allclose(
+    one.history["first"], dataset.train.mean(), rtol=1e-6
+  )
+
+
+def test_the_solo_run_has_the_same_pairs(dataset):
+  (swept,) = sweep.run(
+    [{"objective": differing, "pairs": "class", "num_epochs": 2}],
+    dataset,
+    measures=(),
+  )
+  run = trainer(differing, Spec((4,), 8, widths=(64,)), num_epochs=2)
+  rows = pairs.Pairs(dataset.train, pairs.partners(dataset, "class"))
+  _, history = run.train(jax.random.key(0), {"learning_rate": 1e-3}, rows)
+  np.testing.assert_array_equal(history["differ"], swept.history["differ"])
+
+
+@pytest.mark.parametrize(
+  ("kind", "message"),
+  [
+    ("one_factor", "pairs='one_factor' needs data of known factors"),
+    ("class", "pairs='class' needs labels"),
+    ("speaker", "pairs is 'speaker'; allowed: one_factor, class"),
+  ],
+)
+def test_what_cannot_be_paired_is_one_line(kind, message):
+  x = np.random.default_rng(0).uniform(size=(20, 3)).astype(np.float32)
+  with pytest.raises(UsageError, match=message):
+    sweep.run([{"objective": "ada_gvae", "pairs": kind}], x)
