@@ -386,15 +386,19 @@ def test_what_units_tell_of_factors_is_on_the_page(tmp_path):
       "sweep.py",
       f"--workdir={run}",
       "--config.data.name=shapes/2x2x1x5x5",
-      "--config.objective=vae",
+      "--config.sweep.objective=vae,ada_gvae",
       "--config.sweep.beta=0.1,1.0",
-      "--config.sweep.latent_size=3,",
-      "--config.sweep.seed=0,",
+      "--config.sweep.pairs=class,",
+      "--config.sweep.latent_size=3,4",
+      "--config.sweep.seed=0,1",
       "--config.fixed.num_epochs=1",
-      "--config.measures=disentanglement,",
+      "--config.measures=disentanglement,likelihood",
     ]
   )
   page = (run / "report.html").read_text(encoding="utf-8")
   assert "Mutual information of code units and factors" in page
   assert "mig: mutual information gap" in page
   assert "orientation" in page
+  assert "udr: how alike the units of all seeds are" in page
+  assert "A swap: the content of the example at the left" in page
+  assert "udr" not in (run / "results.csv").read_text()

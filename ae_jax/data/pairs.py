@@ -46,21 +46,24 @@ def partners(dataset: Dataset, kind: str) -> np.ndarray:
   if kind == "class":
     if dataset.train_labels is None:
       raise UsageError("pairs='class' needs labels, and this data has none")
-    others = [_Others(dataset.train_labels)]
-  else:
-    factors = dataset.train_factors
-    if factors is None:
-      raise UsageError(
-        "pairs='one_factor' needs data of known factors, such as shapes"
-      )
-    sizes = factors.max(axis=0) + 1
-    at = np.arange(len(sizes))
-    others = [
-      _Others(np.ravel_multi_index((factors * (at != k)).T, sizes))
-      for k in at[sizes > 1]
-    ]
-  rng = np.random.default_rng(0)
-  return np.stack([_column(others, rng) for _ in range(NUM_PARTNERS)], axis=1)
+    return of_equal(dataset.train_labels)
+  factors = dataset.train_factors
+  if factors is None or not np.ptp(factors, axis=0).any():
+    raise UsageError(
+      "pairs='one_factor' needs data of known factors, such as shapes"
+    )
+  sizes = factors.max(axis=0) + 1
+  at = np.arange(len(sizes))
+  others = [
+    _Others(np.ravel_multi_index((factors * (at != k)).T, sizes))
+    for k in at[sizes > 1]
+  ]
+  return _columns(others)
+
+
+def of_equal(values: np.ndarray) -> np.ndarray:
+  """Rows of equal values, drawn: `[n]` -> `[n, NUM_PARTNERS]`."""
+  return _columns([_Others(values)])
 
 
 class _Others:
@@ -80,6 +83,11 @@ class _Others:
     away = rng.integers(1, np.maximum(size, 2))
     place = self._start + (self._place - self._start + away) % size
     return self._order[place]
+
+
+def _columns(others: list[_Others]) -> np.ndarray:
+  rng = np.random.default_rng(0)
+  return np.stack([_column(others, rng) for _ in range(NUM_PARTNERS)], axis=1)
 
 
 def _column(others: list[_Others], rng: np.random.Generator) -> np.ndarray:

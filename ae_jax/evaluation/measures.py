@@ -119,6 +119,7 @@ _DISENTANGLEMENT = {
     "dci_informativeness": "accuracy of the forest on codes held out",
     "explicitness": "area under the ROC of a logistic regression on the codes",
     "irs": "how little a unit moves while its factor stays",
+    "udr": "how alike the units of all seeds are; on the page only",
   }.items()
 }
 

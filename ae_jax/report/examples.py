@@ -37,12 +37,10 @@ class Examples(NamedTuple):
 
 def of(dataset: Dataset) -> Examples:
   """Picks what to show of a dataset, and fits the PCA to its train set."""
-  number = min(len(dataset.test), _NUM_CODES)
-  # From all over the test set, which may be sorted by class.
-  some = np.linspace(0, len(dataset.test) - 1, number).astype(int)
-  x = to_raw(dataset, dataset.test[some])
+  indices = _indices(dataset)
+  x = some(dataset)
   labels = dataset.test_labels
-  labels = None if labels is None else labels[some]
+  labels = None if labels is None else labels[indices]
   order = [*range(len(x))]
   if labels is not None:
     firsts = np.unique(labels, return_index=True)[1].tolist()
@@ -54,10 +52,21 @@ def of(dataset: Dataset) -> Examples:
     shown=order[:_NUM_EXAMPLES],
     low=low,
     high=high if high > low else low + 1.0,
-    indices=some,
+    indices=indices,
     dataset=dataset,
     baseline=pca.fit(to_float(dataset.train).reshape(len(dataset.train), -1)),
   )
+
+
+def some(dataset: Dataset) -> np.ndarray:
+  """Test examples `[n, *features]`, in the units of the data."""
+  return to_raw(dataset, dataset.test[_indices(dataset)])
+
+
+def _indices(dataset: Dataset) -> np.ndarray:
+  """From all over the test set, which may be sorted by class."""
+  number = min(len(dataset.test), _NUM_CODES)
+  return np.linspace(0, len(dataset.test) - 1, number).astype(int)
 
 
 def as_images(x: np.ndarray, seen: Examples) -> np.ndarray:

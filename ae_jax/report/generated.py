@@ -2,8 +2,11 @@
 
 from statistics import NormalDist
 
+import jax
 import numpy as np
 
+from ae_jax.data import pairs, to_float
+from ae_jax.objectives.weak import shared_units
 from ae_jax.report import pictures
 from ae_jax.report.blocks import Picture
 from ae_jax.report.examples import Examples, as_images
@@ -13,6 +16,7 @@ _NUM_SAMPLES = 36
 _NUM_TRAVERSED = 8  # units
 _STEPS = np.linspace(-3, 3, 9)  # of a traversal, in standard deviations
 _MANIFOLD = 14  # images along each side
+_NUM_SWAPPED = 8  # examples
 
 
 def samples(best: Trained, seen: Examples) -> Picture:
@@ -39,6 +43,47 @@ def traversal(best: Trained, z: np.ndarray, seen: Examples) -> Picture:
     f" {_STEPS[-1]:g}, from the unit of largest variance down; the others stay"
     " at the code of one test example.",
     "Rows of images that change as one code unit moves",
+  )
+
+
+def swaps(best: Trained, seen: Examples) -> Picture | None:
+  """Images of one example's content in another's style.
+
+  Content are the units that more than half of the pairs of a class share.
+  """
+  labels = seen.labels
+  if labels is None:
+    return None
+  x = to_float(seen.dataset.test[seen.indices])
+  q = jax.jit(best.model.encode)(best.params, x)
+  others = pairs.of_equal(labels)
+  shared = jax.vmap(
+    lambda rows: shared_units(
+      q, jax.tree.map(lambda field: field[rows], q), best.model.latent_mask
+    ),
+    in_axes=1,
+  )(others)
+  content = np.mean(shared, axis=(0, 1)) > 0.5
+  some = seen.shown[:_NUM_SWAPPED]
+  z = np.asarray(q.mean)[some]
+  mixed = np.where(content, z[:, None], z[None])
+  decoded = best.decode(mixed.reshape(-1, z.shape[1]))
+  images = as_images(np.concatenate([seen.x[some], decoded]), seen)
+  own, made = images[: len(some)], images[len(some) :]
+  made = made.reshape(len(some), len(some), *own.shape[1:])
+  corner = np.ones_like(own[:1])
+  grid = np.concatenate(
+    [
+      np.concatenate([corner, own])[None],
+      np.concatenate([own[:, None], made], axis=1),
+    ]
+  )
+  return pictures.embed(
+    pictures.tiles(grid),
+    f"A swap: the content of the example at the left ({content.sum()} of"
+    f" {len(content)} units, those that most pairs of a class share) in the"
+    " style of the one above (all other units).",
+    "A grid of images, each of one example's content in another's style",
   )
 
 

@@ -123,6 +123,7 @@ def look(
     _values(shown, codes),
     _over_strength(shown, rows, "jacobian_norm", "norm of df/dx"),
     _over_strength(shown, rows, "mig", "mutual information gap"),
+    _over_strength(shown, rows, "udr", "unsupervised ranking"),
     _filters(best),
   ]
   if best.spec.code == "gaussian" and are_images(best.spec.features):
@@ -130,6 +131,8 @@ def look(
       generated.samples(best, seen),
       generated.traversal(best, z, seen),
     ]
+    if shown.best.get("pairs") == "class":
+      made.append(generated.swaps(best, seen))
     if plane is not None and plane.spec.code == "gaussian":
       made.append(generated.manifold(plane, seen))
   return [picture for picture in made if picture is not None]

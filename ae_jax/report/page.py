@@ -14,7 +14,15 @@ from ae_jax import ledger, runs, series
 from ae_jax.atomic import write_text
 from ae_jax.data import Dataset
 from ae_jax.evaluation.measures import CORRUPTIONS, more_is_better
-from ae_jax.report import examples, factors, models, overview, tables, trials
+from ae_jax.report import (
+  examples,
+  factors,
+  models,
+  overview,
+  ranking,
+  tables,
+  trials,
+)
 from ae_jax.report.blocks import Block, Listing, Plot, Section
 from ae_jax.report.trials import Row, Rows
 
@@ -57,7 +65,7 @@ def write(
   Raises:
     UsageError: there is no run, no finished trial or no such measure.
   """
-  run = read(workdir, by)
+  run = read(workdir, dataset, by)
   overall = [
     _answer(run),
     _by_size(run),
@@ -73,13 +81,14 @@ def write(
   return path
 
 
-def read(workdir: Path, by: str) -> Run:
+def read(workdir: Path, dataset: Dataset, by: str) -> Run:
   """Reads what is on disk of a run, and picks the best trials.
 
   Raises:
     UsageError: see `write`.
   """
   rows, config = trials.read(workdir, by)
+  rows = ranking.ranked(workdir, rows, dataset)
   best = [ledger.best(own, by) for own in trials.by_objective(rows).values()]
   found = [row for row in best if row is not None]
   return Run(

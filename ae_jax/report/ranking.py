@@ -1,0 +1,47 @@
+"""How alike the units are that the seeds of each setting found."""
+
+import collections
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from ae_jax import runs, series
+from ae_jax.data import Dataset
+from ae_jax.evaluation.ranking import unsupervised_disentanglement_ranking
+from ae_jax.report import examples, trials
+from ae_jax.report.trials import Row, Rows
+
+
+def ranked(workdir: Path, rows: Rows, dataset: Dataset) -> list[Row]:
+  """The rows, with a column `udr` where a setting has several seeds.
+
+  Of trials that ended well and whose units have a divergence (`kl` in
+  `units/`); the codes are those of the test examples that the page shows.
+  """
+  settings = [name for name in trials.settings(rows) if name != "seed"]
+  kl: dict[str, np.ndarray] = {}
+  groups = collections.defaultdict(list)
+  for row in trials.ok(rows):
+    units = series.read_units(workdir, row["id"])
+    if "kl" in units:
+      kl[row["id"]] = units["kl"]
+      groups[tuple(row.get(name) for name in settings)].append(row["id"])
+  alike = [ids for ids in groups.values() if len(ids) > 1]
+  models = runs.load_trials(workdir, [i for ids in alike for i in ids])
+  x = examples.some(dataset)
+  scores: Mapping[str, float] = {
+    trial_id: score
+    for ids in alike
+    for trial_id, score in zip(
+      ids,
+      unsupervised_disentanglement_ranking(
+        [models[i].encode(x) for i in ids], [kl[i] for i in ids]
+      ).tolist(),
+      strict=True,
+    )
+  }
+  return [
+    row | ({"udr": str(scores[row["id"]])} if row["id"] in scores else {})
+    for row in rows
+  ]
