@@ -7,6 +7,7 @@ where q = 0) costs `inf`; gradients need probabilities inside (0, 1).
 
 import math
 
+import jax
 import jax.numpy as jnp
 from jax.scipy.linalg import solve_triangular
 from jax.scipy.special import entr, rel_entr, xlog1py, xlogy
@@ -113,6 +114,24 @@ def diagonal_gaussian_log_density(x: Array, p: Gaussian) -> Array:
     `[...]`.
   """
   return jnp.sum(univariate_gaussian_log_density(x, p), axis=-1)
+
+
+def mixture_log_density(x: Array, components: Gaussian) -> Array:
+  """Log-density of a mixture of diagonal Gaussians of equal weight, in nats.
+
+  `log 1/K sum_k N(x; m_k, diag s_k^2)`
+
+  Args:
+    x: `[n, d]`.
+    components: means and log-variances, each `[K, d]`.
+
+  Returns:
+    `[n]`.
+  """
+  each = diagonal_gaussian_log_density(
+    x[:, None], jax.tree.map(lambda field: field[None], components)
+  )
+  return jax.nn.logsumexp(each, axis=-1) - jnp.log(len(components.mean))
 
 
 def univariate_gaussian_log_density(x: Array, p: Gaussian) -> Array:

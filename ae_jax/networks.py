@@ -177,6 +177,13 @@ def autoencoder(spec: Spec, latent_size: Scalar | None = None) -> Autoencoder:
     decoded = decoder.apply({"params": params["decoder"]}, flat)
     return decoded.reshape(*batch, *spec.features)
 
+  def prior(params: Params) -> Gaussian:
+    own = params.get("objective", {})
+    if "pseudo_inputs" in own:
+      of_each: Any = encode(params, own["pseudo_inputs"])
+      return of_each
+    return Gaussian(*2 * (jnp.zeros((1, spec.latent_size)),))
+
   bernoulli = spec.output == "bernoulli"
   distance = (
     reconstruction.bernoulli_cross_entropy
@@ -194,6 +201,7 @@ def autoencoder(spec: Spec, latent_size: Scalar | None = None) -> Autoencoder:
     log_normalizer=(
       0.0 if bernoulli else 0.5 * math.prod(spec.features) * LOG_2PI
     ),
+    prior=prior,
     layers=_layers(spec, mask, distance),
     latent_mask=mask,
   )

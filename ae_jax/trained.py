@@ -93,7 +93,7 @@ class Trained(NamedTuple):
     return self.decode(self.sample_codes(num_samples, seed))
 
   def sample_codes(self, num_samples: int, seed: int = 0) -> np.ndarray:
-    """Codes from the prior, z ~ N(0, I).
+    """Codes from the prior p(z), N(0, I) but for a `vamp_vae`.
 
     Args:
       num_samples: how many; of more of them these are the first.
@@ -120,10 +120,14 @@ class Trained(NamedTuple):
         f"{num_samples} codes of {self.spec.latent_size} units do not fit at"
         " once: draw fewer, with several seeds"
       )
-    shape = (num_samples, self.spec.latent_size)
-    return np.asarray(
-      jax.random.normal(jax.random.key(seed), shape, np.float32)
+    key, shape = jax.random.key(seed), (num_samples, self.spec.latent_size)
+    prior = self.model.prior(self.params)
+    component = jax.random.randint(
+      jax.random.fold_in(key, 1), shape[:1], 0, len(prior.mean)
     )
+    noise = jax.random.normal(key, shape, np.float32)
+    scale = np.exp(0.5 * prior.log_variance)
+    return np.asarray(prior.mean[component] + scale[component] * noise)
 
   def encode_batches(self, x: np.ndarray) -> Iterator[np.ndarray]:
     """What `encode` gives, `[batch, latent]` at a time."""

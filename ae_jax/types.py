@@ -76,6 +76,9 @@ class Autoencoder(NamedTuple):
     mean: decoded -> x~, in the units of x.
     log_normalizer: what `distance` leaves out of `-log p(x|z)`, in nats:
       d/2 log 2 pi of a Gaussian with d features, 0 of a Bernoulli.
+    prior: params -> p(z), a mixture of diagonal Gaussians of equal weight, each
+      field `[components, latent]`: N(0, I), or where an objective trains
+      `pseudo_inputs` the q(z|u) of each of them.
     layers: of an MLP with a point code, from the input; else ().
     latent_mask: `[latent]` of 0/1; all ones outside a masked sweep. `encode`
       gives 0 where it is 0 (and log-variance 0); `decode` ignores those units.
@@ -89,6 +92,7 @@ class Autoencoder(NamedTuple):
   distance: Callable[[Array, Array], Array]
   mean: Callable[[Array], Array]
   log_normalizer: float
+  prior: Callable[[Params], Gaussian]
   layers: tuple[Layer, ...]
   latent_mask: Array
 

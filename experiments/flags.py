@@ -82,7 +82,9 @@ def parse_values(name: str, text: str) -> tuple[Any, ...]:
   try:
     values = ast.literal_eval(text)
   except (ValueError, SyntaxError):
-    words = [word.strip() for word in text.strip("()[] ").removesuffix(",").split(",")]
+    words = [
+      word.strip() for word in text.strip("()[] ").removesuffix(",").split(",")
+    ]
     if not all(word and word[0].isalpha() for word in words):
       raise UsageError(
         f"sweep.{name} must be values like (0.1, 1.0); got {text!r}"

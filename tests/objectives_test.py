@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+import scipy.stats
 from jax.test_util import check_grads
 
 from ae_jax import corruptions
@@ -67,6 +68,7 @@ STATIC = {
   "num_codes": [64],
   "code_dim": [1],
   "discriminator_width": [128],
+  "num_pseudo_inputs": [64],
   "pairs": ["one_factor"],  # says how pairs are drawn
 }
 # Their gradients are meant to be others than the loss's.
@@ -243,6 +245,26 @@ def test_a_vae_without_its_penalty_is_the_vae(name, off):
   model, params = network(name)
   expected, _ = OBJECTIVES["vae"](model, params, KEY, X)
   loss, _ = OBJECTIVES[name](model, params, KEY, X, **off)
+  np.testing.assert_allclose(loss, expected, rtol=1e-6)
+
+
+def test_a_vamp_vae_is_the_vae_of_its_mixture():
+  model, params = network("vamp_vae")
+  pseudo = params["objective"]["pseudo_inputs"]
+  assert pseudo.shape == (64, 5)
+  own = params | {"objective": {"pseudo_inputs": pseudo[:2]}}
+  loss, terms = OBJECTIVES["vamp_vae"](model, own, KEY, X, beta=2.0)
+  q, prior = model.encode(params, X), model.encode(params, pseudo[:2])
+  z = np.asarray(reparameterise(KEY, q))[:, :3]
+
+  def density(q):
+    scale = np.exp(0.5 * np.asarray(q.log_variance)[:, :3])
+    return scipy.stats.norm(np.asarray(q.mean)[:, :3], scale)
+
+  log_q = density(q).logpdf(z).sum(axis=1)
+  p = density(prior).pdf(z[:, None]).prod(axis=2).mean(axis=1)
+  np.testing.assert_allclose(terms["kl"], np.mean(log_q - np.log(p)), rtol=1e-5)
+  expected = terms["reconstruction"] + 2 * terms["kl"]
   np.testing.assert_allclose(loss, expected, rtol=1e-6)
 
 

@@ -6,7 +6,8 @@ import jax.numpy as jnp
 from ae_jax.data import to_float
 from ae_jax.divergences import (
   diagonal_gaussian_log_density,
-  kl_from_standard_normal,
+  gaussian_kl,
+  mixture_log_density,
   univariate_gaussian_kl,
 )
 from ae_jax.evaluation.blocks import in_blocks
@@ -22,10 +23,11 @@ def nats(
 
   With z_k ~ q(z|x) and w_k = p(x|z_k) p(z_k) / q(z_k|x):
   `reconstruction = -1/K sum_k log p(x|z_k)`, `kl = KL(q(z|x) || p(z))` in
-  closed form, `negative_elbo = reconstruction + kl`, and
-  `nll = -log 1/K sum_k w_k`, at least `-log p(x)` in expectation and
-  nearer to it than the ELBO, by about `Var[w] / (2 K E[w]^2)`. Samples are
-  drawn one after the other: memory does not grow with K.
+  closed form, of a prior that is a mixture by the same samples,
+  `negative_elbo = reconstruction + kl`, and `nll = -log 1/K sum_k w_k`, at
+  least `-log p(x)` in expectation and nearer to it than the ELBO, by about
+  `Var[w] / (2 K E[w]^2)`. Samples are drawn one after the other: memory does
+  not grow with K.
 
   They are of the data as the model sees it: of standardised data where it is
   standardised; and a Bernoulli's are those of a distribution only where x is
@@ -40,22 +42,21 @@ def nats(
 
   Returns:
     The four, mean over examples, scalars; and of each unit, `[latent]`: `kl`,
-    its part of the divergence, and `variance`, that of its posterior mean over
+    its divergence from N(0, 1), and `variance`, that of its posterior mean over
     the examples.
 
   References:
     Kingma and Welling, "Auto-Encoding Variational Bayes", 2014, eq. 10; Burda
     et al., "Importance Weighted Autoencoders", 2016, eq. 8.
   """
+  prior = model.prior(params)  # p(z)
 
   def of_block(block: tuple[Array, Array]) -> dict[str, Array]:
     x, index = to_float(block[0]), block[1]
     q: Gaussian = model.encode(params, x)  # q(z|x)
-    # p(z) = N(0, I)
-    prior = jax.tree.map(jnp.zeros_like, q)
 
-    def add_sample(carry: tuple[Array, Array], k: Array):
-      log_sum, total = carry
+    def add_sample(carry: tuple[Array, Array, Array], k: Array):
+      log_sum, total, total_ratio = carry
       keys = jax.vmap(
         lambda i: jax.random.fold_in(jax.random.fold_in(key, i), k)
       )(index)
@@ -65,24 +66,28 @@ def nats(
       z = q.mean + jnp.exp(0.5 * q.log_variance) * noise
       distance = model.distance(x, model.decode(params, z))
       log_likelihood = -distance - model.log_normalizer
-      log_weight = (
-        log_likelihood
-        + diagonal_gaussian_log_density(z, prior)
-        - diagonal_gaussian_log_density(z, q)
+      log_ratio = diagonal_gaussian_log_density(z, q) - mixture_log_density(
+        z, prior
       )
-      return (jnp.logaddexp(log_sum, log_weight), total - log_likelihood), None
+      return (
+        jnp.logaddexp(log_sum, log_likelihood - log_ratio),
+        total - log_likelihood,
+        total_ratio + log_ratio,
+      ), None
 
-    start = (jnp.full(len(x), -jnp.inf), jnp.zeros(len(x)))
-    (log_sum, total), _ = jax.lax.scan(
+    start = (jnp.full(len(x), -jnp.inf), jnp.zeros(len(x)), jnp.zeros(len(x)))
+    (log_sum, total, total_ratio), _ = jax.lax.scan(
       add_sample, start, jnp.arange(num_samples)
     )
-    reconstruction, kl = total / num_samples, kl_from_standard_normal(q)
+    reconstruction = total / num_samples
+    is_mixture = len(prior.mean) > 1
+    kl = total_ratio / num_samples if is_mixture else gaussian_kl(q, prior)
     return {
       "reconstruction": reconstruction,
       "kl": kl,
       "negative_elbo": reconstruction + kl,
       "nll": jnp.log(num_samples) - log_sum,
-      "unit_kl": univariate_gaussian_kl(q, prior),
+      "unit_kl": univariate_gaussian_kl(q, jax.tree.map(jnp.zeros_like, q)),
       "mean": q.mean,
     }
 

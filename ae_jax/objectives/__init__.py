@@ -14,6 +14,7 @@ from ae_jax.objectives.regularised import rae
 from ae_jax.objectives.selection import k_sparse
 from ae_jax.objectives.sparse import sparse, sparse_kl, sparse_student_t
 from ae_jax.objectives.vae import vae
+from ae_jax.objectives.vamp import vamp_vae
 from ae_jax.objectives.wae import info_vae, wae_mmd
 from ae_jax.objectives.weak import ada_gvae
 from ae_jax.types import Objective
@@ -38,6 +39,7 @@ RANGES = {
   "commitment": (0.0, math.inf),
   "num_codes": (2, math.inf),
   "code_dim": (1, math.inf),
+  "num_pseudo_inputs": (1, math.inf),
   "code_weight": (0.0, math.inf),
   "decoder_weight": (0.0, math.inf),
 }
@@ -61,5 +63,6 @@ OBJECTIVES: dict[str, Objective] = {
   "dip_vae": dip_vae,
   "info_vae": info_vae,
   "wae_mmd": wae_mmd,
+  "vamp_vae": vamp_vae,
   "ada_gvae": ada_gvae,
 }

@@ -9,7 +9,7 @@ from experiments.config import base
 
 
 def get_config() -> ConfigDict:
-  """Eleven objectives at one latent size, two seeds."""
+  """Twelve objectives at one latent size, two seeds."""
   config = base()
   config.fixed.num_epochs = 100
   config.fixed.learning_rate = 3e-3
@@ -28,6 +28,7 @@ def get_config() -> ConfigDict:
         "dip_vae",
         "info_vae",
         "wae_mmd",
+        "vamp_vae",
         "ada_gvae",
       ),
       "latent_size": (8,),
@@ -48,6 +49,7 @@ def get_config() -> ConfigDict:
       "dip_vae": {"kind": ("I", "II")},
       "info_vae": {"strength": (1.0, 10.0)},
       "wae_mmd": {"strength": (1.0, 10.0)},
+      "vamp_vae": {"num_pseudo_inputs": (16, 64)},
       "ada_gvae": {"pairs": ("class",)},
     }
   )
