@@ -119,7 +119,6 @@ _DISENTANGLEMENT = {
     "dci_informativeness": "accuracy of the forest on codes held out",
     "explicitness": "area under the ROC of a logistic regression on the codes",
     "irs": "how little a unit moves while its factor stays",
-    "udr": "how alike the units of all seeds are; on the page only",
   }.items()
 }
 
@@ -148,6 +147,9 @@ MEASURES: dict[str, Measure] = {
   **_OWN,
   **_beside("pca", "PCA of that size", _RECONSTRUCTION, _FEATURES, _NEIGHBOURS),
   **_beside("pixels", "the data itself", _FEATURES, _NEIGHBOURS),
+  "udr": Measure(
+    "share", "higher", "how alike the units of all seeds are; on the page only"
+  ),
 }
 
 
