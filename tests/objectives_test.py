@@ -280,6 +280,28 @@ def test_twins_share_nothing_so_that_their_ada_gvae_is_the_vae():
   assert terms["shared"] == 0
 
 
+@pytest.mark.parametrize("content", [0.0, 1.0])
+def test_a_gvae_without_one_of_its_parts(content):
+  model, params = network("gvae")
+  x = batch_of("gvae")
+  loss, terms = OBJECTIVES["gvae"](model, params, KEY, x, content=content)
+  if content == 0:  # two VAEs
+    both = jnp.concatenate([x[:, 0], x[:, 1]])
+    expected, _ = OBJECTIVES["vae"](model, params, KEY, both)
+    assert terms["content_kl"] == 0
+  else:  # one code for both
+    q = [model.encode(params, x[:, i]) for i in (0, 1)]
+    mean = (q[0].mean + q[1].mean) / 2
+    variance = (np.exp(q[0].log_variance) + np.exp(q[1].log_variance)) / 2
+    noise = reparameterise(KEY, Gaussian(*2 * (jnp.zeros((12, 4)),)))[:6]
+    decoded = model.decode(params, mean + np.sqrt(variance) * noise)
+    kl = 0.5 * (mean**2 + variance - 1 - np.log(variance)).sum(axis=1)
+    d = [model.distance(x[:, i], decoded) for i in (0, 1)]
+    expected = np.mean(d[0] + d[1] + kl) / 2
+    assert terms["style_kl"] == 0
+  np.testing.assert_allclose(loss, expected, rtol=1e-6)
+
+
 def test_ada_gvae_averages_the_units_that_are_nearer_than_the_middle():
   mask = np.array([1, 1, 1, 0])
   mean = np.array([[0.0, 0.1, 3.0, 0.0], [1.0, 0.2, 0.5, 0.0]])

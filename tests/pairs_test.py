@@ -48,6 +48,14 @@ def test_partners_of_a_class_are_of_that_class_and_others(dataset):
   assert np.all(partners == pairs.partners(dataset, "class"))
 
 
+def test_partners_share_the_factors_that_are_named(dataset):
+  own = dataset.train_factors
+  others = own[pairs.partners(dataset, "a+d")]
+  equal = others == own[:, None]
+  assert np.all(equal[..., [0, 1, 3]])
+  assert not np.all(equal[..., 2])
+
+
 def test_an_example_without_another_is_its_own_partner():
   dataset = data.from_arrays(
     np.arange(5.0, dtype=np.float32)[:, None],
@@ -100,6 +108,7 @@ def test_the_solo_run_has_the_same_pairs(dataset):
     ("one_factor", "pairs='one_factor' needs data of known factors"),
     ("class", "pairs='class' needs labels"),
     ("speaker", "pairs is 'speaker'; allowed: one_factor, class"),
+    ("class+x", r"pairs is 'class\+x'; allowed: one_factor, class"),
   ],
 )
 def test_what_cannot_be_paired_is_one_line(kind, message):

@@ -387,9 +387,10 @@ def test_what_units_tell_of_factors_is_on_the_page(tmp_path):
       "sweep.py",
       f"--workdir={run}",
       "--config.data.name=shapes/2x2x1x5x5",
-      "--config.sweep.objective=vae,ada_gvae",
+      "--config.sweep.objective=vae,gvae",
       "--config.sweep.beta=0.1,1.0",
       "--config.sweep.pairs=class,",
+      "--config.sweep.content=0.4,",
       "--config.sweep.latent_size=3,",
       "--config.sweep.seed=0,1",
       "--config.fixed.num_epochs=1",
@@ -401,5 +402,5 @@ def test_what_units_tell_of_factors_is_on_the_page(tmp_path):
   assert "mig: mutual information gap" in page
   assert "orientation" in page
   assert "udr: how alike the units of all seeds are" in page
-  assert "A swap: the content of the example at the left" in page
+  assert "(the first 1 of 3 units) in the style" in page
   assert "udr" not in (run / "results.csv").read_text()

@@ -29,7 +29,8 @@ def partners(dataset: Dataset, kind: str) -> np.ndarray:
   Args:
     dataset: held in memory.
     kind: "one_factor": all factors of the two but one are equal, each factor
-      being the other one as often; "class": their labels are equal.
+      being the other one as often; "class": their labels are equal; or names
+      of factors that are equal, such as "x+y".
 
   Returns:
     `[n, NUM_PARTNERS]`, the same at each call. An example is its own partner
@@ -39,14 +40,16 @@ def partners(dataset: Dataset, kind: str) -> np.ndarray:
     UsageError: there is no such kind; the dataset does not know its factors or
       classes; or it is streamed.
   """
-  if kind not in KINDS:
-    raise UsageError(f"pairs is {kind!r}; allowed: {', '.join(KINDS)}")
+  names = dataset.factor_names
+  if kind not in KINDS and not {*kind.split("+")} <= {*names}:
+    allowed = ", ".join((*KINDS, *names))
+    raise UsageError(f"pairs is {kind!r}; allowed: {allowed}")
   if dataset.stream is not None:
     raise UsageError("pairs need data in memory, and these are streamed")
   if kind == "class":
     if dataset.train_labels is None:
       raise UsageError("pairs='class' needs labels, and this data has none")
-    return of_equal(dataset.train_labels)
+    return _columns([_Others(dataset.train_labels)])
   factors = dataset.train_factors
   if factors is None or not np.ptp(factors, axis=0).any():
     raise UsageError(
@@ -54,16 +57,15 @@ def partners(dataset: Dataset, kind: str) -> np.ndarray:
     )
   sizes = factors.max(axis=0) + 1
   at = np.arange(len(sizes))
-  others = [
-    _Others(np.ravel_multi_index((factors * (at != k)).T, sizes))
-    for k in at[sizes > 1]
-  ]
+  if kind != "one_factor":
+    equal = np.isin(names, kind.split("+"))
+    return _columns([_of_factors(factors * equal, sizes)])
+  others = [_of_factors(factors * (at != k), sizes) for k in at[sizes > 1]]
   return _columns(others)
 
 
-def of_equal(values: np.ndarray) -> np.ndarray:
-  """Rows of equal values, drawn: `[n]` -> `[n, NUM_PARTNERS]`."""
-  return _columns([_Others(values)])
+def _of_factors(factors: np.ndarray, sizes: np.ndarray) -> "_Others":
+  return _Others(np.ravel_multi_index(tuple(factors.T), tuple(sizes)))
 
 
 class _Others:

@@ -16,7 +16,7 @@ from ae_jax.objectives.sparse import sparse, sparse_kl, sparse_student_t
 from ae_jax.objectives.vae import vae
 from ae_jax.objectives.vamp import vamp_vae
 from ae_jax.objectives.wae import info_vae, wae_mmd
-from ae_jax.objectives.weak import ada_gvae
+from ae_jax.objectives.weak import ada_gvae, gvae
 from ae_jax.types import Objective
 
 # Closed ranges of their hyper-parameters, by name.
@@ -34,6 +34,7 @@ RANGES = {
   "alpha": (-math.inf, 1.0),
   "k": (1.0, math.inf),
   "capacity": (0.0, math.inf),
+  "content": (0.0, 1.0),
   "gamma": (0.0, math.inf),
   "discriminator_width": (1, math.inf),
   "commitment": (0.0, math.inf),
@@ -65,4 +66,5 @@ OBJECTIVES: dict[str, Objective] = {
   "wae_mmd": wae_mmd,
   "vamp_vae": vamp_vae,
   "ada_gvae": ada_gvae,
+  "gvae": gvae,
 }

@@ -1,4 +1,4 @@
-"""A VAE on pairs of examples that share most of what made them."""
+"""VAEs of pairs of examples that share some of what made them."""
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +11,7 @@ from ae_jax.types import (
   Gaussian,
   Key,
   Params,
+  Scalar,
   Terms,
   needs_code,
   needs_pairs,
@@ -48,25 +49,14 @@ def ada_gvae(
 
   References:
     Locatello et al., "Weakly-Supervised Disentanglement Without Compromises",
-    2020, eq. 4 to 6, with the averages of GVAE (Hosoya, 2019).
+    2020, eq. 4 to 6.
   """
   del pairs
   x = jnp.concatenate([batch[:, 0], batch[:, 1]])
   q = model.encode(params, x)
-  one = jax.tree.map(lambda field: field[: len(batch)], q)
-  other = jax.tree.map(lambda field: field[len(batch) :], q)
+  one, other = _halves(q)
   shared = shared_units(one, other, model.latent_mask)
-  average = Gaussian(
-    (one.mean + other.mean) / 2,
-    jnp.logaddexp(one.log_variance, other.log_variance) - jnp.log(2.0),
-  )
-  averaged = jax.tree.map(
-    lambda own, a: jnp.where(
-      jnp.concatenate([shared, shared]), jnp.concatenate([a, a]), own
-    ),
-    q,
-    average,
-  )
+  averaged = _averaged(one, other, shared)
   z = reparameterise(key, averaged)
   reconstruction = jnp.mean(model.distance(x, model.decode(params, z)))
   kl = jnp.mean(kl_from_standard_normal(averaged))
@@ -75,6 +65,93 @@ def ada_gvae(
     "kl": kl,
     "shared": jnp.mean(shared @ model.latent_mask) / jnp.sum(model.latent_mask),
   }
+
+
+@needs_pairs
+@needs_code("gaussian")
+def gvae(
+  model: Autoencoder,
+  params: Params,
+  key: Key,
+  batch: Array,
+  *,
+  beta: float = 1.0,
+  content: float = 0.5,
+  pairs: str = "class",
+) -> tuple[Array, Terms]:
+  """`vae` of pairs whose codes have a part in common: their content.
+
+  `E_q[d(x, g(c, s)) + d(x', g(c, s'))] + beta (KL_c + KL_s + KL_s')`, halved:
+  the content c, the first units, is drawn once for both, from the average of
+  the two posteriors in mean and in variance; each style s is its own.
+
+  Args:
+    model: q(z|x) as its encoder, p(x|z) as its decoder and distance.
+    params: of the model.
+    key: of the samples z.
+    batch: x and x', `[batch, 2, *features]`.
+    beta: weight of the divergences, at least 0.
+    content: share of the units that are content, see `content_units`.
+    pairs: what the two of a pair share, see `data.pairs.partners`.
+
+  Returns:
+    The loss in nats, mean over all examples, and the terms `reconstruction`,
+    `content_kl` (of a pair) and `style_kl` (of an example), unweighted.
+
+  References:
+    Hosoya, "Group-based Learning of Disentangled Representations with
+    Generalizability for Novel Contents", 2019, eq. 3 and 4.
+  """
+  del pairs
+  x = jnp.concatenate([batch[:, 0], batch[:, 1]])
+  one, other = _halves(model.encode(params, x))
+  is_content = content_units(content, model.latent_mask)[None]
+  averaged = _averaged(one, other, jnp.broadcast_to(is_content, one.mean.shape))
+  z = reparameterise(key, averaged)
+  z = jnp.where(is_content, jnp.concatenate([z[: len(batch)]] * 2), z)
+  reconstruction = jnp.mean(model.distance(x, model.decode(params, z)))
+  kl = univariate_gaussian_kl(averaged, jax.tree.map(jnp.zeros_like, averaged))
+  content_kl = jnp.mean(jnp.sum(kl, axis=1, where=is_content))
+  style_kl = jnp.mean(jnp.sum(kl, axis=1, where=~is_content))
+  return reconstruction + beta * (content_kl / 2 + style_kl), {
+    "reconstruction": reconstruction,
+    "content_kl": content_kl,
+    "style_kl": style_kl,
+  }
+
+
+def _halves(q: Gaussian) -> tuple[Gaussian, Gaussian]:
+  size = len(q.mean) // 2
+  return (
+    jax.tree.map(lambda field: field[:size], q),
+    jax.tree.map(lambda field: field[size:], q),
+  )
+
+
+def _averaged(one: Gaussian, other: Gaussian, shared: Array) -> Gaussian:
+  """Both, averaged in mean and variance in the shared units."""
+  average = Gaussian(
+    (one.mean + other.mean) / 2,
+    jnp.logaddexp(one.log_variance, other.log_variance) - jnp.log(2.0),
+  )
+  return jax.tree.map(
+    lambda a, b, mean: jnp.concatenate(
+      [jnp.where(shared, mean, a), jnp.where(shared, mean, b)]
+    ),
+    one,
+    other,
+    average,
+  )
+
+
+def content_units(content: Scalar, mask: Array) -> Array:
+  """The first units, that share of those that are there: `[latent]` of bools.
+
+  Args:
+    content: in [0, 1].
+    mask: `[latent]` of 0/1.
+  """
+  return jnp.arange(len(mask)) < jnp.round(content * jnp.sum(mask))
 
 
 def shared_units(one: Gaussian, other: Gaussian, mask: Array) -> Array:

@@ -2,11 +2,9 @@
 
 from statistics import NormalDist
 
-import jax
 import numpy as np
 
-from ae_jax.data import pairs, to_float
-from ae_jax.objectives.weak import shared_units
+from ae_jax.objectives.weak import content_units
 from ae_jax.report import pictures
 from ae_jax.report.blocks import Picture
 from ae_jax.report.examples import Examples, as_images
@@ -46,26 +44,13 @@ def traversal(best: Trained, z: np.ndarray, seen: Examples) -> Picture:
   )
 
 
-def swaps(best: Trained, seen: Examples) -> Picture | None:
-  """Images of one example's content in another's style.
-
-  Content are the units that more than half of the pairs of a class share.
-  """
-  labels = seen.labels
-  if labels is None:
-    return None
-  x = to_float(seen.dataset.test[seen.indices])
-  q = jax.jit(best.model.encode)(best.params, x)
-  others = pairs.of_equal(labels)
-  shared = jax.vmap(
-    lambda rows: shared_units(
-      q, jax.tree.map(lambda field: field[rows], q), best.model.latent_mask
-    ),
-    in_axes=1,
-  )(others)
-  content = np.mean(shared, axis=(0, 1)) > 0.5
+def swaps(best: Trained, seen: Examples) -> Picture:
+  """Images of one example's content in another's style."""
+  content = np.asarray(
+    content_units(best.row["content"], best.model.latent_mask)
+  )
   some = seen.shown[:_NUM_SWAPPED]
-  z = np.asarray(q.mean)[some]
+  z = best.encode(seen.x[some])
   mixed = np.where(content, z[:, None], z[None])
   decoded = best.decode(mixed.reshape(-1, z.shape[1]))
   images = as_images(np.concatenate([seen.x[some], decoded]), seen)
@@ -80,9 +65,9 @@ def swaps(best: Trained, seen: Examples) -> Picture | None:
   )
   return pictures.embed(
     pictures.tiles(grid),
-    f"A swap: the content of the example at the left ({content.sum()} of"
-    f" {len(content)} units, those that most pairs of a class share) in the"
-    " style of the one above (all other units).",
+    f"A swap by trial {best.row['id']}: the content of the"
+    f" example at the left (the first {content.sum()} of {len(content)} units)"
+    " in the style of the one above (the others).",
     "A grid of images, each of one example's content in another's style",
   )
 

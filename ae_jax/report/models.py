@@ -35,6 +35,7 @@ class Shown(NamedTuple):
     best: by the chosen measure.
     plane: the best of those with two code units, or None.
     noisy: one that was trained on noisy inputs, the best if it was, or None.
+    content: the best whose code has a part for content, or None.
     strength: the name of the hyper-parameter that is swept, or None.
     alike: trials like the best one at other strengths, in rising order.
   """
@@ -42,13 +43,14 @@ class Shown(NamedTuple):
   best: Row
   plane: Row | None
   noisy: Row | None
+  content: Row | None
   strength: str | None
   alike: list[Row]
 
   @property
   def ids(self) -> set[str]:
     """Of the trials to load."""
-    rows = (self.best, self.plane, self.noisy, *self.alike)
+    rows = (self.best, self.plane, self.noisy, self.content, *self.alike)
     return {row["id"] for row in rows if row is not None}
 
 
@@ -74,6 +76,7 @@ def choose(rows: Rows, by: str) -> Shown | None:
     best,
     ledger.best(plane, by),
     _trained_on_noise(best, rows, by),
+    ledger.best([r for r in rows if ledger.number(r, "content")], by),
     strength,
     alike,
   )
@@ -131,8 +134,8 @@ def look(
       generated.samples(best, seen),
       generated.traversal(best, z, seen),
     ]
-    if shown.best.get("pairs") == "class":
-      made.append(generated.swaps(best, seen))
+    if shown.content is not None:
+      made.append(generated.swaps(models[shown.content["id"]], seen))
     if plane is not None and plane.spec.code == "gaussian":
       made.append(generated.manifold(plane, seen))
   return [picture for picture in made if picture is not None]

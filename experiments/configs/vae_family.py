@@ -9,7 +9,7 @@ from experiments.config import base
 
 
 def get_config() -> ConfigDict:
-  """Twelve objectives at one latent size, two seeds."""
+  """Thirteen objectives at one latent size, two seeds."""
   config = base()
   config.fixed.num_epochs = 100
   config.fixed.learning_rate = 3e-3
@@ -30,6 +30,7 @@ def get_config() -> ConfigDict:
         "wae_mmd",
         "vamp_vae",
         "ada_gvae",
+        "gvae",
       ),
       "latent_size": (8,),
       "seed": (0, 1),
@@ -51,6 +52,7 @@ def get_config() -> ConfigDict:
       "wae_mmd": {"strength": (1.0, 10.0)},
       "vamp_vae": {"num_pseudo_inputs": (16, 64)},
       "ada_gvae": {"pairs": ("class",)},
+      "gvae": {"content": (0.5, 0.75)},
     }
   )
   return config
