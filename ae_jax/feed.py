@@ -13,13 +13,13 @@ from typing import Any, Protocol
 import jax
 import numpy as np
 
+from ae_jax.data.beside import beside
 from ae_jax.data.dataset import Dataset, Rows
-from ae_jax.data.pairs import Pairs, partners
 from ae_jax.devices import ALIGNMENT, everywhere
-from ae_jax.training import Data, batching, order_bits
+from ae_jax.training import Data, batching, examples_of, order_bits
 from ae_jax.types import Array, UsageError
 
-# (number of steps) -> (rows `[rows, *features]`, or pairs, orders `[seeds,
+# (number of steps) -> (rows as `training.Data`, orders `[seeds,
 # steps, batch]` of indices into them): the next steps of some seeds.
 Reader = Callable[[int], tuple[Data | np.ndarray, np.ndarray]]
 
@@ -42,8 +42,8 @@ class Feed(Protocol):
   features: tuple[int, ...]
   binarize: bool
 
-  def paired(self, kind: str) -> "Feed":
-    """The same examples in pairs, see `data.pairs.partners`."""
+  def with_beside(self, kind: str) -> "Feed":
+    """The same examples with labels or partners, see `data.beside.beside`."""
 
   def rows(self, num_seeds: int, batch_size: int) -> Any:
     """Shapes and types of the rows that a reader gives at a time."""
@@ -65,21 +65,22 @@ class InMemory:
   """A train set that programs hold whole.
 
   Attributes:
-    train: `[n, *features]`, float32 or uint8, or `Pairs` of such.
+    train: `[n, *features]`, float32 or uint8; or `Labelled` or `Pairs`.
     num_examples: n.
     features: shape of one example.
     binarize: whether a step draws `x ~ Bernoulli(x)`.
+    dataset: where labels and partners come from; None: there are none.
   """
 
   def __init__(
     self,
     train: Data | np.ndarray,
     binarize: bool = False,
-    partners_of: Callable[[str], np.ndarray] | None = None,
+    dataset: Dataset | None = None,
   ):
     self.binarize = binarize
     self.train = train
-    x = train.x if isinstance(train, Pairs) else train
+    x = examples_of(train)
     self.num_examples = len(x)
     self.features = x.shape[1:]
 
@@ -88,15 +89,13 @@ class InMemory:
       return jax.tree.map(lambda rows: everywhere(rows, num_devices), train)
 
     @functools.cache
-    def paired(kind: str) -> InMemory:
-      if partners_of is None:
-        raise UsageError(
-          "pairs need a dataset that knows its factors or labels"
-        )
-      return InMemory(Pairs(x, partners_of(kind)), binarize)
+    def with_beside(kind: str) -> InMemory:
+      if dataset is None:
+        raise UsageError("labels and pairs need a dataset")
+      return InMemory(beside(dataset, x, kind), binarize)
 
     self._on_devices = on_devices
-    self.paired = paired
+    self.with_beside = with_beside
 
   def rows(self, num_seeds: int, batch_size: int) -> Any:
     """The whole train set."""
@@ -145,10 +144,10 @@ class Streamed:
     self.num_examples = len(source)
     self.features = source.shape[1:]
 
-  def paired(self, kind: str) -> Feed:
+  def with_beside(self, kind: str) -> Feed:
     """Refused."""
     del kind
-    raise UsageError("pairs need data in memory, and these are streamed")
+    raise UsageError("labels and pairs need data in memory: drop data.stream")
 
   def rows(self, num_seeds: int, batch_size: int) -> jax.ShapeDtypeStruct:
     """Those of a few steps."""
@@ -286,4 +285,4 @@ def feed(dataset: Dataset, train: Array) -> Feed:
     return Streamed(dataset.stream, dataset.binarize)
   if dataset.binarize:  # `train` is one draw; each step wants its own
     train = jax.device_put(dataset.train)
-  return InMemory(train, dataset.binarize, functools.partial(partners, dataset))
+  return InMemory(train, dataset.binarize, dataset)

@@ -88,9 +88,11 @@ class Trial:
     return json.dumps(static, sort_keys=True)
 
   @property
-  def pairs(self) -> str | None:
-    """What the examples of a pair share; None where batches have no pairs."""
+  def beside(self) -> str | None:
+    """What its batches have beside the examples, see `data.beside.beside`."""
     function = getattr(self.objective, "func", self.objective)
+    if hasattr(function, "labels"):
+      return "label"
     return self.settings["pairs"] if hasattr(function, "pairs") else None
 
   def spec(self, features: tuple[int, ...], latent_size: int) -> Spec:

@@ -24,7 +24,8 @@ import jax
 import numpy as np
 
 from ae_jax.chunk import Chunk, OnAdvance, OnEpoch, Snapshot, run_program
-from ae_jax.data import Dataset, from_arrays, pairs, to_float, value_range
+from ae_jax.data import Dataset, from_arrays, to_float, value_range
+from ae_jax.data.beside import Pairs, beside
 from ae_jax.evaluation.baselines import Baselines, baselines
 from ae_jax.evaluation.evaluate import Measured, OnMeasured, evaluate
 from ae_jax.evaluation.examples import Examples, examples
@@ -47,7 +48,7 @@ from ae_jax.program import (
   stack,
 )
 from ae_jax.trained import Trained
-from ae_jax.types import UsageError
+from ae_jax.types import Labelled, UsageError
 
 Row = dict[str, Any]
 OnChoice = Callable[[list[Trial], Choice], None]
@@ -90,12 +91,12 @@ def run(
   data = examples(dataset)
   wanted = families(measures)
   sizes = {trial.settings["latent_size"] for trial in trials}
-  beside = baselines(data, sizes, wanted)
+  of_baselines = baselines(data, sizes, wanted)
   trained = {}
   for chunk in train_chunks(
     trials, feed(dataset, data.train), memory_bytes=memory, on_epoch=on_epoch
   ):
-    chunk_rows = rows(chunk, measure(chunk, data, wanted), beside)
+    chunk_rows = rows(chunk, measure(chunk, data, wanted), of_baselines)
     for i, trial in enumerate(chunk.trials):
       size = trial.settings["latent_size"]
       own = trial.spec(dataset.train.shape[1:], size)
@@ -174,8 +175,8 @@ def train_chunks(
     missing = [trial for trial in group if trial.id not in done]
     if not missing:
       continue
-    kind = group[0].pairs
-    rows = feed if kind is None else feed.paired(kind)
+    kind = group[0].beside
+    rows = feed if kind is None else feed.with_beside(kind)
     choice = None
     while missing:
       try:
@@ -252,10 +253,7 @@ def check(trials: list[Trial], dataset: Dataset, memory_bytes: int) -> None:
       _check_unit_interval(dataset.train)
     one = build(group, dataset.train.shape[1:], dataset.num_train)
     key, hyper = jax.tree.map(lambda x: x[0], stack(group[:1]))
-    batch = dataset.train[:2]
-    if group[0].pairs is not None:
-      batch = np.stack([batch, batch], axis=1)
-      pairs.partners(dataset, group[0].pairs)
+    batch = _minibatch(group[0], dataset)
     try:
       state = jax.eval_shape(one.init, key, hyper)
       result = jax.eval_shape(
@@ -298,6 +296,27 @@ def check(trials: list[Trial], dataset: Dataset, memory_bytes: int) -> None:
         f"objective {name} names a term {taken[0]!r}; that is another column"
         " of the table"
       )
+
+
+def _minibatch(trial: Trial, dataset: Dataset) -> Any:
+  """Two examples as the trial's objective takes them.
+
+  Raises:
+    UsageError: the dataset has not what it needs.
+  """
+  x = dataset.train[:2]
+  if trial.beside is None:
+    return x
+  rows = beside(dataset, dataset.train, trial.beside)
+  if isinstance(rows, Pairs):
+    return np.stack([x, x], axis=1)
+  num_classes = int(rows.label.max()) + 1
+  if num_classes > trial.settings["num_classes"]:
+    raise UsageError(
+      f"num_classes is {trial.settings['num_classes']}; this data has"
+      f" {num_classes} classes"
+    )
+  return Labelled(x, rows.label[:2])
 
 
 def _check_unit_interval(x: np.ndarray) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from ae_jax.data import Standardization, to_float
 from ae_jax.evaluation.reconstruction import codes
 from ae_jax.networks import Spec, autoencoder
+from ae_jax.objectives.conditional import given
 from ae_jax.types import Array, Autoencoder, Params, UsageError
 
 _BATCH_SIZE = 1024
@@ -49,6 +50,27 @@ class Trained(NamedTuple):
   def __repr__(self) -> str:
     names = "id", "status", "objective", "latent_size", "test_squared_error"
     return f"Trained({', '.join(f'{n}={self.row.get(n)!r}' for n in names)})"
+
+  def given(self, label: int) -> "Trained":
+    """The model of a class, of a `conditional_vae`: p(x|z, y) and q(z|x, y).
+
+    Args:
+      label: y, the number of the class in the order of the train set's labels.
+
+    Raises:
+      UsageError: the model knows no classes, or not that one.
+    """
+    own = self.params.get("objective", {})
+    if "decoder_bias" not in own:
+      raise UsageError(
+        f"objective {self.row['objective']} knows no labels; conditional_vae"
+        " does"
+      )
+    num_classes = len(own["decoder_bias"])
+    if not 0 <= label < num_classes:
+      raise UsageError(f"label must be in [0, {num_classes}); got {label}")
+    told = np.arange(num_classes) == label
+    return self._replace(params=given(self.params, told.astype(np.float32)))
 
   def encode(self, x: np.ndarray) -> np.ndarray:
     """Codes z = f(x); of a Gaussian code the mean.

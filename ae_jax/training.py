@@ -10,23 +10,25 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from ae_jax.data import to_float
-from ae_jax.data.pairs import Pairs
+from ae_jax.data.beside import Pairs
 from ae_jax.networks import Spec, autoencoder
 from ae_jax.schedules import AtStep, Hyper
 from ae_jax.types import (
   Array,
   Autoencoder,
   Key,
+  Labelled,
   Objective,
   Params,
   Scalar,
   Terms,
 )
 
-Data = Array | Pairs
+Data = Array | Labelled | Pairs
 
 _NOT_THE_OBJECTIVES = ("learning_rate", "latent_size")
 _INIT, _NOISE, _ORDER, _PAIR = range(4)  # what the trial's key is folded with
@@ -59,7 +61,7 @@ class Trainer(NamedTuple):
   it leaves out stays at its default. A `latent_size` in it, which may be
   traced, masks the code of the spec.
   `data` is `[n, *features]`, float32 or uint8 (read as [0, 255] -> [0, 1]), or
-  `Pairs` of such for an objective that needs them.
+  with what an objective needs beside it.
 
   Attributes:
     model: (hyper) -> the autoencoder that the parameters belong to.
@@ -130,13 +132,15 @@ def trainer(
     return {k: v for k, v in hyper.items() if k not in _NOT_THE_OBJECTIVES}
 
   def loss(
-    params: Params, key: Key, batch: Array, hyper: Hyper
+    params: Params, key: Key, batch: Array | Labelled, hyper: Hyper
   ) -> tuple[Array, Terms]:
-    own, x = objectives(hyper), to_float(batch)
+    x: Any = to_float(examples_of(batch))
     if binarize:
       key, draw_key = jax.random.split(key)
       x = jax.random.bernoulli(draw_key, x).astype(x.dtype)
-    return objective(model(hyper), params, key, x, **own)
+    if isinstance(batch, Labelled):
+      x = batch._replace(x=x)
+    return objective(model(hyper), params, key, x, **objectives(hyper))
 
   def init(key: Key, hyper: Hyper) -> TrainState:
     # At the end of training: what is scheduled has then its value.
@@ -153,7 +157,7 @@ def trainer(
     )
 
   def step(
-    state: TrainState, batch: Array, hyper: Hyper
+    state: TrainState, batch: Array | Labelled, hyper: Hyper
   ) -> tuple[TrainState, Terms]:
     noise_key = jax.random.fold_in(
       jax.random.fold_in(state.key, _NOISE), state.step
@@ -210,7 +214,7 @@ def trainer(
   def epoch(
     state: TrainState, hyper: Hyper, data: Data
   ) -> tuple[TrainState, Terms]:
-    num_examples = len(data.x if isinstance(data, Pairs) else data)
+    num_examples = len(examples_of(data))
     _, num_steps = batching(num_examples, batch_size)
     order = epoch_order(
       state.key, state.step // num_steps, num_examples, batch_size
@@ -254,8 +258,13 @@ def init_params(
   return params | {"objective": made}
 
 
-def minibatch(data: Data, rows: Array, state: TrainState) -> Array:
-  """Examples `[batch, *features]`, or pairs `[batch, 2, *features]`.
+def examples_of(data: Data | np.ndarray) -> Any:
+  """The examples alone."""
+  return data.x if isinstance(data, Labelled | Pairs) else data
+
+
+def minibatch(data: Data, rows: Array, state: TrainState) -> Array | Labelled:
+  """Examples `[batch, *features]`, labelled, or pairs `[batch, 2, *features]`.
 
   Args:
     data: to take them from.
@@ -263,7 +272,7 @@ def minibatch(data: Data, rows: Array, state: TrainState) -> Array:
     state: whose key and step draw the partners.
   """
   if not isinstance(data, Pairs):
-    return data[rows]
+    return jax.tree.map(lambda field: field[rows], data)
   key = jax.random.fold_in(jax.random.fold_in(state.key, _PAIR), state.step)
   column = jax.random.randint(key, rows.shape, 0, data.partners.shape[1])
   others = data.partners[rows, column]

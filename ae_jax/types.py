@@ -122,9 +122,30 @@ def needs_code(kind: str) -> Callable[[Callable], Callable]:
 def needs_pairs(objective: Objective) -> Objective:
   """Marks an objective whose batch is pairs, `[batch, 2, *features]`.
 
-  Its hyper-parameter `pairs` says what two examples share, see `data.pairs`.
+  Its hyper-parameter `pairs` says what two examples share, see `data.beside`.
   """
   objective.pairs = True  # type: ignore[attr-defined]
+  return objective
+
+
+class Labelled(NamedTuple):
+  """Examples with their classes.
+
+  Attributes:
+    x: `[n, *features]`.
+    label: `[n]`, integers from 0.
+  """
+
+  x: Any
+  label: Any
+
+
+def needs_labels(objective: Objective) -> Objective:
+  """Marks an objective whose batch is `Labelled`.
+
+  Its hyper-parameter `num_classes` says how many classes there are.
+  """
+  objective.labels = True  # type: ignore[attr-defined]
   return objective
 
 

@@ -68,6 +68,8 @@ def sample(arguments: argparse.Namespace) -> None:
   inputs = [] if arguments.like is None else [arguments.like]
   array_files.check_output(arguments.output, (".npy", ".png"), inputs)
   trained = _load(arguments)
+  if arguments.label is not None:
+    trained = trained.given(arguments.label)
   if arguments.like is None:
     z = trained.sample_codes(arguments.num, arguments.seed)
   else:

@@ -135,6 +135,7 @@ _COMMANDS: dict[str, tuple[str, dict[str, Any], str]] = {
       "--num": {"type": _positive, "default": 64, "help": "how many (64)"},
       "--like": _file("DATA", "fit a mixture of ten Gaussians to its codes"),
       "--seed": {"type": int, "default": 0, "help": "of the codes (0)"},
+      "--label": {"type": int, "help": "of a conditional_vae: only that class"},
     },
     "samples.png --where=objective=vae",
   ),

@@ -16,7 +16,7 @@ from ae_jax.networks import CODES, OUTPUTS, Spec, autoencoder
 from ae_jax.objectives import OBJECTIVES, RANGES
 from ae_jax.objectives.vae import reparameterise
 from ae_jax.training import init_params, trainer
-from ae_jax.types import Gaussian, UsageError
+from ae_jax.types import Gaussian, Labelled, UsageError
 
 X = np.random.default_rng(0).uniform(size=(6, 5)).astype(np.float32)
 KEY = jax.random.key(1)
@@ -30,7 +30,9 @@ def network(name, latent_size=3, **fields):
 
 
 def batch_of(name, x=X):
-  """x, or where it takes pairs each example beside the next."""
+  """x, or what it takes: labels, or each example beside the next."""
+  if hasattr(OBJECTIVES[name], "labels"):
+    return Labelled(x, jnp.arange(len(x)) % 3)
   if hasattr(OBJECTIVES[name], "pairs"):
     return jnp.stack([x, jnp.roll(x, 1, axis=0)], axis=1)
   return x
@@ -69,6 +71,7 @@ STATIC = {
   "code_dim": [1],
   "discriminator_width": [128],
   "num_pseudo_inputs": [64],
+  "num_classes": [10],
   "pairs": ["one_factor"],  # says how pairs are drawn
 }
 # Their gradients are meant to be others than the loss's.
@@ -103,7 +106,9 @@ def test_gradients_match_finite_differences(name, seed):
   model, params = network(
     name,
     output=OUTPUTS[seed % 3],
-    widths=[(), (4,), (6, 4)][rng.integers(3)],
+    widths=[(5,) if name == "conditional_vae" else (), (4,), (6, 4)][
+      rng.integers(3)
+    ],
     activation=["tanh", "sigmoid", "silu"][rng.integers(3)],
   )
   hyper = random_hyper(name, rng)
@@ -266,6 +271,70 @@ def test_a_vamp_vae_is_the_vae_of_its_mixture():
   np.testing.assert_allclose(terms["kl"], np.mean(log_q - np.log(p)), rtol=1e-5)
   expected = terms["reconstruction"] + 2 * terms["kl"]
   np.testing.assert_allclose(loss, expected, rtol=1e-6)
+
+
+def test_a_conditional_vae_without_labels_is_the_vae():
+  model, params = network("conditional_vae")
+  batch = batch_of("conditional_vae")
+  loss = OBJECTIVES["conditional_vae"]
+  expected, _ = OBJECTIVES["vae"](model, params, KEY, X)
+  for labelled in (0.0, 1.0):  # the biases of the classes begin at 0
+    own, _ = loss(model, params, KEY, batch, labelled=labelled)
+    np.testing.assert_allclose(own, expected, rtol=1e-6)
+
+
+def test_a_class_is_an_input_beside_the_others():
+  """Against networks that read a one-hot class beside x and beside z."""
+  model, params = network("conditional_vae", output="bernoulli")
+  rng = np.random.default_rng(0)
+  own = {
+    name: rng.normal(size=bias.shape).astype(np.float32)
+    for name, bias in params["objective"].items()
+  }
+  params = jax.tree.map(np.asarray, params | {"objective": own})
+  batch = batch_of("conditional_vae")
+  loss, terms = OBJECTIVES["conditional_vae"](
+    model, params, KEY, batch, labelled=1.0
+  )
+  onehot = np.eye(10)[batch.label]
+
+  def layer(part, name, h, *, beside=None):
+    p = params[part][name]
+    kernel = (
+      np.concatenate([p["kernel"], beside])
+      if beside is not None
+      else p["kernel"]
+    )
+    return h @ kernel + p["bias"]
+
+  h = np.tanh(
+    layer(
+      "encoder",
+      "hidden_0",
+      np.concatenate([X, onehot], axis=1),
+      beside=own["encoder_bias"],
+    )
+  )
+  mask = np.array([1, 1, 1, 0])
+  q = Gaussian(
+    jnp.asarray(layer("encoder", "mean", h) * mask, jnp.float32),
+    jnp.asarray(layer("encoder", "log_variance", h) * mask, jnp.float32),
+  )
+  z = np.asarray(reparameterise(KEY, q)) * mask
+  h = np.tanh(
+    layer(
+      "decoder",
+      "latent",
+      np.concatenate([z, onehot], axis=1),
+      beside=own["decoder_bias"],
+    )
+  )
+  logits = layer("decoder", "hidden_0", h)
+  entropy = np.logaddexp(0, logits) - X * logits
+  np.testing.assert_allclose(
+    terms["reconstruction"], entropy.sum(axis=1).mean(), rtol=1e-5
+  )
+  np.testing.assert_allclose(loss, terms["reconstruction"] + terms["kl"])
 
 
 def test_twins_share_nothing_so_that_their_ada_gvae_is_the_vae():

@@ -10,7 +10,7 @@ from sklearn.datasets import load_digits
 from ae_jax import grid, program, sweep
 from ae_jax.chunk import run_program
 from ae_jax.data import from_arrays
-from ae_jax.data.pairs import Pairs, partners
+from ae_jax.data.beside import beside
 from ae_jax.feed import InMemory
 from ae_jax.layout import OutOfMemory
 from ae_jax.networks import Spec, autoencoder
@@ -40,7 +40,8 @@ def points_of(name):
   axes = {"latent_size": (3, 70), "seed": (0, 1)}
   for key, default in hyper.items():
     if isinstance(default, float):
-      axes[key] = (default, 0.4 if key == "stage" else 2 * default or 0.5)
+      is_share = key in ("stage", "content", "labelled")
+      axes[key] = (default, 0.4 if is_share else 2 * default or 0.5)
   if "pairs" in hyper:
     axes["pairs"] = ("class",)
   points = grid.product(objective=(name,), **axes)
@@ -72,9 +73,9 @@ def solo_run(trial):
 
 
 def rows_of(trial):
-  if trial.pairs is None:
+  if trial.beside is None:
     return DIGITS
-  return Pairs(DIGITS, partners(LABELLED, trial.pairs))
+  return beside(LABELLED, DIGITS, trial.beside)
 
 
 def assert_equals_solo(trained, point, **tolerance):
@@ -323,9 +324,9 @@ def test_wild_values_beside_sane_ones(name):
   assert len(alone) == 1
   expected = first_bad_steps(trials)
   assert {*expected.values()} == {None, 0, 1}
-  for beside in run(points):
-    bad_step = expected[beside.row["id"]]
-    assert beside.row["diverged_step"] == bad_step
+  for trained in run(points):
+    bad_step = expected[trained.row["id"]]
+    assert trained.row["diverged_step"] == bad_step
     assert beside.row["status"] == ("ok" if bad_step is None else "diverged")
     if beside.row["id"] in alone:
       assert bad_step is None

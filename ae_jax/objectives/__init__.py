@@ -3,6 +3,7 @@
 import math
 
 from ae_jax.objectives.autoencoder import autoencoder
+from ae_jax.objectives.conditional import conditional_vae
 from ae_jax.objectives.contractive import contractive
 from ae_jax.objectives.denoising import denoising
 from ae_jax.objectives.disentangled import beta_tcvae, capacity_vae, dip_vae
@@ -40,6 +41,8 @@ RANGES = {
   "commitment": (0.0, math.inf),
   "num_codes": (2, math.inf),
   "code_dim": (1, math.inf),
+  "labelled": (0.0, 1.0),
+  "num_classes": (2, math.inf),
   "num_pseudo_inputs": (1, math.inf),
   "code_weight": (0.0, math.inf),
   "decoder_weight": (0.0, math.inf),
@@ -65,6 +68,7 @@ OBJECTIVES: dict[str, Objective] = {
   "info_vae": info_vae,
   "wae_mmd": wae_mmd,
   "vamp_vae": vamp_vae,
+  "conditional_vae": conditional_vae,
   "ada_gvae": ada_gvae,
   "gvae": gvae,
 }

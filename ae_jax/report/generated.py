@@ -15,6 +15,7 @@ _NUM_TRAVERSED = 8  # units
 _STEPS = np.linspace(-3, 3, 9)  # of a traversal, in standard deviations
 _MANIFOLD = 14  # images along each side
 _NUM_SWAPPED = 8  # examples
+_MOST_CLASSES = 12
 
 
 def samples(best: Trained, seen: Examples) -> Picture:
@@ -24,6 +25,20 @@ def samples(best: Trained, seen: Examples) -> Picture:
     pictures.tiles(pictures.rectangle(images, 6)),
     "Samples: means of p(x|z) at codes from the prior, z ~ N(0, I).",
     "A grid of images sampled from the prior",
+  )
+
+
+def by_class(best: Trained, seen: Examples) -> Picture:
+  """Images decoded from the same draws of the prior for each class."""
+  z = best.sample_codes(_NUM_SWAPPED)
+  num_classes = len(best.params["objective"]["decoder_bias"])
+  rows = range(min(num_classes, _MOST_CLASSES))
+  decoded = [as_images(best.given(i).decode(z), seen) for i in rows]
+  return pictures.embed(
+    pictures.tiles(np.stack(decoded)),
+    "Samples of each class: a row is a class in the order of the labels, a"
+    " column one code from the prior.",
+    "Rows of images, each sampled from one class",
   )
 
 

@@ -134,6 +134,8 @@ def look(
       generated.samples(best, seen),
       generated.traversal(best, z, seen),
     ]
+    if "decoder_bias" in best.params.get("objective", {}):
+      made.append(generated.by_class(best, seen))
     if shown.content is not None:
       made.append(generated.swaps(models[shown.content["id"]], seen))
     if plane is not None and plane.spec.code == "gaussian":

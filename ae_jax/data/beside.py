@@ -1,11 +1,11 @@
-"""Pairs of examples that have something in common."""
+"""What some objectives take beside an example: its label, or a partner."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ae_jax.data.dataset import Dataset
-from ae_jax.types import Array, UsageError
+from ae_jax.types import Array, Labelled, UsageError
 
 KINDS = ("one_factor", "class")
 NUM_PARTNERS = 16  # of each example, from which a step draws one
@@ -23,6 +23,30 @@ class Pairs(NamedTuple):
   partners: Array | np.ndarray
 
 
+def beside(dataset: Dataset, x: Array | np.ndarray, kind: str) -> Any:
+  """The train set with what a kind of objective needs beside it.
+
+  Args:
+    dataset: held in memory.
+    x: its train set, perhaps on a device.
+    kind: "label", or what the two of a pair share, see `partners`.
+
+  Returns:
+    `Labelled`, classes numbered in the order of their labels; or `Pairs`.
+
+  Raises:
+    UsageError: the dataset has not what is needed, or is streamed.
+  """
+  if dataset.stream is not None:
+    raise UsageError("labels and pairs need data in memory: drop data.stream")
+  if kind != "label":
+    return Pairs(x, partners(dataset, kind))
+  if dataset.train_labels is None:
+    raise UsageError("this objective needs labels, and this data has none")
+  _, label = np.unique(dataset.train_labels, return_inverse=True)
+  return Labelled(x, label.astype(np.int32))
+
+
 def partners(dataset: Dataset, kind: str) -> np.ndarray:
   """Draws train examples that each train example may be paired with.
 
@@ -37,15 +61,13 @@ def partners(dataset: Dataset, kind: str) -> np.ndarray:
     where it has no other.
 
   Raises:
-    UsageError: there is no such kind; the dataset does not know its factors or
-      classes; or it is streamed.
+    UsageError: there is no such kind, or the dataset does not know its factors
+      or classes.
   """
   names = dataset.factor_names
   if kind not in KINDS and not {*kind.split("+")} <= {*names}:
     allowed = ", ".join((*KINDS, *names))
     raise UsageError(f"pairs is {kind!r}; allowed: {allowed}")
-  if dataset.stream is not None:
-    raise UsageError("pairs need data in memory, and these are streamed")
   if kind == "class":
     if dataset.train_labels is None:
       raise UsageError("pairs='class' needs labels, and this data has none")

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from ae_jax import data, sweep
-from ae_jax.data import pairs
+from ae_jax.data import beside as pairs
 from ae_jax.networks import Spec
 from ae_jax.training import trainer
-from ae_jax.types import UsageError, needs_pairs
+from ae_jax.types import UsageError, needs_labels, needs_pairs
 
 SIZES = (3, 1, 4, 5)
 FACTORS = np.indices(SIZES).reshape(4, -1).T
@@ -54,6 +54,43 @@ def test_partners_share_the_factors_that_are_named(dataset):
   equal = others == own[:, None]
   assert np.all(equal[..., [0, 1, 3]])
   assert not np.all(equal[..., 2])
+
+
+def test_labels_come_with_their_examples():
+  @needs_labels
+  def told(model, params, key, batch, *, num_classes=3):
+    loss = 0 * params["decoder"]["latent"]["bias"].sum()
+    same = batch.x[:, 0] == batch.label
+    return loss, {"same": same.mean(), "largest": batch.label.max()}
+
+  x = np.arange(60, dtype=np.float32)[:, None] % 3
+  names = np.array(["a", "b", "c"])[x[:, 0].astype(int)]
+  dataset = data.from_arrays(x, train_labels=names)
+  (trained,) = sweep.run(
+    [{"objective": told, "num_epochs": 2}], dataset, measures=()
+  )
+  np.testing.assert_array_equal(trained.history["same"], 1)
+  with pytest.raises(UsageError, match="num_classes is 2; this data has 3"):
+    sweep.run([{"objective": told, "num_classes": 2}], dataset)
+  with pytest.raises(UsageError, match="needs labels, and this data has none"):
+    sweep.run([{"objective": told}], x)
+
+
+def test_a_model_of_classes_draws_of_a_class():
+  rng = np.random.default_rng(0)
+  y = np.arange(400) % 2
+  x = (rng.normal(size=(400, 3)) * 0.1 + 3 * y[:, None]).astype(np.float32)
+  dataset = data.from_arrays(x, train_labels=y)
+  point = {"objective": "conditional_vae", "latent_size": 2, "num_epochs": 150}
+  plain = {"objective": "vae", "num_epochs": 1}
+  trained, vae = sweep.run([point, plain], dataset, measures=())
+  for label in (0, 1):
+    drawn = trained.given(label).sample(200)
+    assert abs(drawn.mean() - 3 * label) < 1.0  # 1.5 is between the two
+  with pytest.raises(UsageError, match=r"label must be in \[0, 10\); got 10"):
+    trained.given(10)
+  with pytest.raises(UsageError, match="objective vae knows no labels"):
+    vae.given(0)
 
 
 def test_an_example_without_another_is_its_own_partner():

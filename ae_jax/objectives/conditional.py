@@ -1,0 +1,112 @@
+"""The VAE that is told the class of an example."""
+
+import jax
+import jax.numpy as jnp
+
+from ae_jax.divergences import kl_from_standard_normal
+from ae_jax.objectives.vae import reparameterise
+from ae_jax.types import (
+  Array,
+  Autoencoder,
+  Key,
+  Labelled,
+  Params,
+  Scalar,
+  Terms,
+  UsageError,
+  needs_code,
+  needs_labels,
+  needs_params,
+)
+
+_FIRST = {"encoder": "hidden_0", "decoder": "latent"}
+
+
+def _biases(
+  model: Autoencoder,
+  params: Params,
+  key: Key,
+  *,
+  num_classes: int,
+  **_: Scalar,
+) -> Params:
+  """A bias of the first layer of both sides for each class."""
+  del model, key
+  if "hidden_0" not in params["encoder"]:
+    raise UsageError("conditional_vae needs a hidden layer: give widths")
+  return {
+    f"{part}_bias": jnp.zeros((num_classes, len(params[part][layer]["bias"])))
+    for part, layer in _FIRST.items()
+  }
+
+
+@needs_params(_biases)
+@needs_labels
+@needs_code("gaussian")
+def conditional_vae(
+  model: Autoencoder,
+  params: Params,
+  key: Key,
+  batch: Labelled,
+  *,
+  beta: float = 1.0,
+  labelled: float = 0.8,
+  num_classes: int = 10,
+) -> tuple[Array, Terms]:
+  """`E_q(z|x,y)[-log p(x|z,y)] + beta * KL(q(z|x,y) || p(z))`, over the batch.
+
+  Encoder and decoder are given the class y, one-hot, beside what they read:
+  which is a bias of their first layer for each class. Some examples come
+  without it, so that the model can be used, and is measured, without a class
+  too. At labelled = 0 it is `vae`.
+
+  Args:
+    model: q(z|x) as its encoder, p(x|z) as its decoder and distance.
+    params: of the model, and `encoder_bias` and `decoder_bias`, each
+      `[num_classes, units]`.
+    key: of the samples z, and of which examples come with their class.
+    batch: x `[batch, *features]` and y `[batch]`.
+    beta: weight of the divergence, at least 0.
+    labelled: probability that an example comes with its class.
+    num_classes: how many there are; labels are integers below it.
+
+  Returns:
+    The loss in nats, and the terms `reconstruction` and `kl` (unweighted).
+
+  Raises:
+    UsageError: the network has no hidden layer.
+
+  References:
+    Kingma et al., "Semi-supervised Learning with Deep Generative Models", 2014,
+    eq. 6; Sohn et al., "Learning Structured Output Representation using Deep
+    Conditional Generative Models", 2015.
+  """
+  x, label = batch
+  told = jax.random.bernoulli(jax.random.fold_in(key, 1), labelled, label.shape)
+  classes = jax.nn.one_hot(label, num_classes) * told[:, None]
+  q = jax.vmap(lambda y, x: model.encode(given(params, y), x))(classes, x)
+  z = reparameterise(key, q)
+  decoded = jax.vmap(lambda y, z: model.decode(given(params, y), z))(classes, z)
+  reconstruction = model.distance(x, decoded)  # [batch]
+  kl = kl_from_standard_normal(q)  # [batch]
+  return jnp.mean(reconstruction + beta * kl), {
+    "reconstruction": jnp.mean(reconstruction),
+    "kl": jnp.mean(kl),
+  }
+
+
+def given(params: Params, classes: Array) -> Params:
+  """The parameters of q(z|x, y) and p(x|z, y) for one class y.
+
+  Args:
+    params: with `encoder_bias` and `decoder_bias` of the objective's own.
+    classes: `[num_classes]`, one-hot; all 0 where the class is not known.
+  """
+  told = dict(params)
+  for part, layer in _FIRST.items():
+    bias = (
+      params[part][layer]["bias"]
+      + classes @ params["objective"][f"{part}_bias"]
+    )
+    told[part] = params[part] | {layer: params[part][layer] | {"bias": bias}}
+  return told
