@@ -153,3 +153,28 @@ def test_what_cannot_be_paired_is_one_line(kind, message):
   x = np.random.default_rng(0).uniform(size=(20, 3)).astype(np.float32)
   with pytest.raises(UsageError, match=message):
     sweep.run([{"objective": "ada_gvae", "pairs": kind}], x)
+
+
+def test_factors_of_ones_own_file(tmp_path):
+  x = FACTORS.astype(np.float32)
+  values = np.array([-1.5, 0, 2, 7, 9])[FACTORS]
+  np.savez(tmp_path / "x.npz", x=x, factors=values)
+  dataset = data.load(path=tmp_path / "x.npz")
+  assert dataset.factor_names == (
+    "factor_1",
+    "factor_2",
+    "factor_3",
+    "factor_4",
+  )
+  np.testing.assert_array_equal(dataset.train_factors, dataset.train)
+  np.testing.assert_array_equal(dataset.test_factors, dataset.test)
+  for factors, message in (
+    (values[1:], "factors of 59 examples, and 60 examples"),
+    (values[:, 0], "the factors must be numbers or words"),
+  ):
+    np.savez(tmp_path / "bad.npz", x=x, factors=factors)
+    with pytest.raises(UsageError, match=message):
+      data.load(path=tmp_path / "bad.npz")
+  np.save(tmp_path / "train.npy", x)
+  with pytest.raises(UsageError, match="holds factors: only data.path may"):
+    data.load(path=tmp_path / "train.npy", test_path=tmp_path / "x.npz")

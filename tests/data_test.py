@@ -617,7 +617,7 @@ def npz(**arrays):
     ("cannot read .*damaged", npz(x=X).replace(b"NUMPY", b"NUMPX")[:200]),
     ("cannot read .*objects", npy(np.array([None, 1]), allow_pickle=True)),
     ("cannot read .*objects", npz(x=np.array([None, 1]))),
-    (r"\['a', 'b'\]: give x and optional y; or", npz(a=X, b=X)),
+    (r"\['a', 'b'\]: give x and optional y and factors; or", npz(a=X, b=X)),
     (r"\['x_train', 'y_train'\]: give", npz(x_train=X, y_train=Y)),
     (r"\[\]: give", npz()),
   ],

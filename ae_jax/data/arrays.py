@@ -36,7 +36,7 @@ def from_arrays(
     train_factors: `[n, factors]`, integers from 0, see `Dataset`.
     test_factors: `[m, factors]`; of all examples that are held out if there is
       no `test`.
-    factor_names: of each.
+    factor_names: of each; "factor_1", ... by default.
     name: the dataset's name.
     test_fraction: strictly between 0 and 1.
     seed: which examples are held out.
@@ -54,6 +54,15 @@ def from_arrays(
   check_split(test_fraction, seed)
   x = _examples(train, "the data")
   y = _labels(train_labels, len(x), "the labels")
+  if train_factors is not None:
+    if len(train_factors) != len(x):
+      raise UsageError(
+        f"there are factors of {len(train_factors)} examples, and {len(x)}"
+        " examples"
+      )
+    factor_names = factor_names or tuple(
+      f"factor_{k + 1}" for k in range(train_factors.shape[1])
+    )
   if test is not None:
     x_test = _examples(test, "the test data")
     y_test = _labels(test_labels, len(x_test), "the test labels")

@@ -10,11 +10,13 @@ from ae_jax.types import UsageError
 _ROLES = {
   "x": "train",
   "y": "train_labels",
+  "factors": "train_factors",
   "x_train": "train",
   "y_train": "train_labels",
   "x_test": "test",
   "y_test": "test_labels",
 }
+_PLAIN = {"x", "y", "factors"}
 _KERAS = {"x_train", "y_train", "x_test", "y_test"}
 
 
@@ -28,8 +30,8 @@ def read(
 ) -> dict[str, np.ndarray]:
   """Reads the arrays that `from_arrays` takes, as far as the files hold them.
 
-  A `.npz` file holds `x` and perhaps `y`; or `x_train`, `x_test` and perhaps
-  `y_train`, `y_test`; or one array of any name.
+  A `.npz` file holds `x` and perhaps `y` and `factors` `[n, factors]`; or
+  `x_train`, `x_test` and perhaps `y_train`, `y_test`; or one array of any name.
 
   Args:
     path: `.npy` or `.npz`.
@@ -39,18 +41,25 @@ def read(
     in_memory: False leaves out what `path` holds.
 
   Returns:
-    `train`, and what there is of `test`, `train_labels`, `test_labels`.
+    `train`, and what there is of `test`, `train_labels`, `test_labels`,
+    `train_factors`.
 
   Raises:
     UsageError: at a file that cannot be read, at other keys, and at an array
       that is given twice.
   """
   arrays = _read_data("data.path", path) if in_memory else {}
+  if "train_factors" in arrays:
+    arrays["train_factors"] = _numbered(arrays["train_factors"])
   if labels_path is not None:
     labels = _read_one("data.labels_path", labels_path)
     _add(arrays, "train_labels", labels, "data.labels_path")
   if test_path is not None:
     test = _read_data("data.test_path", test_path)
+    if "train_factors" in test:
+      raise UsageError(
+        f"data.test_path={test_path} holds factors: only data.path may"
+      )
     if "test" in test:
       raise UsageError(
         f"data.test_path={test_path} holds a train and a test set: give one "
@@ -62,6 +71,17 @@ def read(
     labels = _read_one("data.test_labels_path", test_labels_path)
     _add(arrays, "test_labels", labels, "data.test_labels_path")
   return arrays
+
+
+def _numbered(factors: np.ndarray) -> np.ndarray:
+  """Which value of each factor it is, from 0 in the order of the values."""
+  if factors.ndim != 2 or factors.dtype.kind not in "biufSU":
+    raise UsageError(
+      "the factors must be numbers or words [n, factors]; got"
+      f" {factors.dtype} {factors.shape}"
+    )
+  columns = [np.unique(v, return_inverse=True)[1] for v in factors.T]
+  return np.stack(columns, axis=1).astype(np.int32)
 
 
 def _add(
@@ -83,11 +103,12 @@ def _read_data(
   keys = arrays.keys()
   if len(keys) == 1:
     return {"train": next(iter(arrays.values()))}
-  if keys == {"x", "y"} or {"x_train", "x_test"} <= keys <= _KERAS:
+  if keys <= _PLAIN and "x" in keys or {"x_train", "x_test"} <= keys <= _KERAS:
     return {_ROLES[key]: values for key, values in arrays.items()}
   raise UsageError(
-    f"{option}={path} holds the arrays {sorted(keys)}: give x and optional y; "
-    "or x_train, x_test and optional y_train, y_test; or one of any name"
+    f"{option}={path} holds the arrays {sorted(keys)}: give x and optional y "
+    "and factors; or x_train, x_test and optional y_train, y_test; or one of "
+    "any name"
   )
 
 
