@@ -412,7 +412,7 @@ def test_every_config_runs(run, tmp_path, name):
     for name_of_own, few in own.items():
       axis = f"{key}.{name_of_own}".rstrip(".")
       if axis not in (*axes, "objective"):
-        axes[axis] = (few[-1],)
+        axes[axis] = ("class",) if name_of_own == "pairs" else (few[-1],)
   workdir, code, out, err = run(
     f"--config={name}",
     "--config.fixed.num_epochs=1",

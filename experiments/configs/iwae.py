@@ -2,8 +2,10 @@
 
     ./launch.sh sweep --config=iwae.py
 
-Burda et al. (2016) report 86.76, 85.54 and 84.78 nats for k = 1, 5 and 50 after
-3,280 epochs.
+After ten epochs, 15 minutes on 2 CPU cores, -log p(x) is at most 103.3, 100.3
+and 99.7 nats for the VAE and k = 5 and 50 (64 samples), with 31, 46 and 50
+active units. Burda et al. (2016) report 86.76, 85.54 and 84.78 nats after 3,280
+epochs.
 """
 
 from ml_collections import ConfigDict
