@@ -116,22 +116,26 @@ def diagonal_gaussian_log_density(x: Array, p: Gaussian) -> Array:
   return jnp.sum(univariate_gaussian_log_density(x, p), axis=-1)
 
 
-def mixture_log_density(x: Array, components: Gaussian) -> Array:
-  """Log-density of a mixture of diagonal Gaussians of equal weight, in nats.
+def log_ratio_to_mixture(z: Array, q: Gaussian, p: Gaussian) -> Array:
+  """How much likelier q finds z than a mixture of equal weights, in nats.
 
-  `log 1/K sum_k N(x; m_k, diag s_k^2)`
+  `log q(z) - log 1/K sum_k p_k(z)`; summed over units before anything else, so
+  that units in which all are alike give exactly 0.
 
   Args:
-    x: `[n, d]`.
-    components: means and log-variances, each `[K, d]`.
+    z: `[n, d]`.
+    q: mean and log-variance, each `[n, d]`.
+    p: means and log-variances of the components, each `[K, d]`.
 
   Returns:
-    `[n]`.
+    `[n]`; its mean over z ~ q is `KL(q || p)`.
   """
-  each = diagonal_gaussian_log_density(
-    x[:, None], jax.tree.map(lambda field: field[None], components)
+  under_p = univariate_gaussian_log_density(
+    z[:, None], jax.tree.map(lambda field: field[None], p)
   )
-  return jax.nn.logsumexp(each, axis=-1) - jnp.log(len(components.mean))
+  under_q = univariate_gaussian_log_density(z, q)[:, None]
+  each = jnp.sum(under_p - under_q, axis=-1)  # [n, K]
+  return jnp.log(each.shape[1]) - jax.nn.logsumexp(each, axis=1)
 
 
 def univariate_gaussian_log_density(x: Array, p: Gaussian) -> Array:

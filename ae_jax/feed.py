@@ -13,11 +13,11 @@ from typing import Any, Protocol
 import jax
 import numpy as np
 
-from ae_jax.data.beside import beside
+from ae_jax.data.beside import Pairs, beside
 from ae_jax.data.dataset import Dataset, Rows
 from ae_jax.devices import ALIGNMENT, everywhere
 from ae_jax.training import Data, batching, examples_of, order_bits
-from ae_jax.types import Array, UsageError
+from ae_jax.types import Array, Labelled, UsageError
 
 # (number of steps) -> (rows as `training.Data`, orders `[seeds,
 # steps, batch]` of indices into them): the next steps of some seeds.
@@ -85,15 +85,27 @@ class InMemory:
     self.features = x.shape[1:]
 
     @functools.cache
+    def examples_on(num_devices: int) -> Array:
+      return everywhere(x, num_devices)
+
+    @functools.cache
     def on_devices(num_devices: int) -> Data:
-      return jax.tree.map(lambda rows: everywhere(rows, num_devices), train)
+      placed = self._examples_on(num_devices)
+      if isinstance(train, Labelled):
+        return Labelled(placed, everywhere(train.label, num_devices))
+      if isinstance(train, Pairs):
+        return Pairs(placed, everywhere(train.partners, num_devices))
+      return placed
 
     @functools.cache
     def with_beside(kind: str) -> InMemory:
       if dataset is None:
         raise UsageError("labels and pairs need a dataset")
-      return InMemory(beside(dataset, x, kind), binarize)
+      of_kind = InMemory(beside(dataset, x, kind), binarize)
+      of_kind._examples_on = self._examples_on
+      return of_kind
 
+    self._examples_on = examples_on
     self._on_devices = on_devices
     self.with_beside = with_beside
 

@@ -250,10 +250,24 @@ def hyper_parameters(objective: Objective) -> dict[str, Any]:
   return {p.name: p.default for p in keywords}
 
 
+_BESIDE = {"pairs": ("pairs", str), "labels": ("num_classes", int)}
+
+
+def _check_marks(objective: Objective, name: str, own: Point) -> None:
+  """Raises UsageError where a mark lacks its hyper-parameter."""
+  for mark, (hyper, kind) in _BESIDE.items():
+    if hasattr(objective, mark) and type(own.get(hyper)) is not kind:
+      raise UsageError(
+        f"objective {name} needs {mark}: give it a hyper-parameter"
+        f" {hyper}: {kind.__name__}"
+      )
+
+
 def _resolve(
   objective: Objective, name: str, point: Mapping[str, Any]
 ) -> Trial:
   own = hyper_parameters(objective)
+  _check_marks(objective, name, own)
   ramps = {k: v for k, v in _ramps(own).items() if f"{k}_schedule" in point}
   hyper = own.copy()
   for ramp in ramps.values():

@@ -6,6 +6,7 @@ at a time. Neither changes a result, up to float rounding. This file knows no
 disk.
 """
 
+import functools
 import os
 import textwrap
 import traceback
@@ -176,12 +177,12 @@ def train_chunks(
     if not missing:
       continue
     kind = group[0].beside
-    rows = feed if kind is None else feed.with_beside(kind)
+    own = feed if kind is None else feed.with_beside(kind)
     choice = None
     while missing:
       try:
         if choice is None:
-          choice = choose(group, rows, memory_bytes, known)
+          choice = choose(group, own, memory_bytes, known)
           if on_choice is not None:
             on_choice(missing, choice)
         program = choice.program
@@ -189,9 +190,7 @@ def train_chunks(
         chunk = None if resume is None else resume(program, part)
         if not isinstance(chunk, Chunk):
           with memory_for(group, choice.key, smaller(program.layout), known):
-            chunk = run_program(
-              program, part, rows, on_epoch, on_advance, chunk
-            )
+            chunk = run_program(program, part, own, on_epoch, on_advance, chunk)
       except OutOfMemory:
         if jax.default_backend() == "cpu":
           raise
@@ -246,6 +245,7 @@ def check(trials: list[Trial], dataset: Dataset, memory_bytes: int) -> None:
       single trial does not fit the memory; or an objective does not give a
       scalar loss and a dict of scalar terms with names of their own.
   """
+  rows_of = functools.cache(lambda kind: beside(dataset, dataset.train, kind))
   columns = {*RESERVED}.union(*(trial.settings for trial in trials))
   for group in groups(trials):
     name = group[0].settings["objective"]
@@ -253,7 +253,7 @@ def check(trials: list[Trial], dataset: Dataset, memory_bytes: int) -> None:
       _check_unit_interval(dataset.train)
     one = build(group, dataset.train.shape[1:], dataset.num_train)
     key, hyper = jax.tree.map(lambda x: x[0], stack(group[:1]))
-    batch = _minibatch(group[0], dataset)
+    batch = _minibatch(group[0], dataset, rows_of)
     try:
       state = jax.eval_shape(one.init, key, hyper)
       result = jax.eval_shape(
@@ -298,8 +298,15 @@ def check(trials: list[Trial], dataset: Dataset, memory_bytes: int) -> None:
       )
 
 
-def _minibatch(trial: Trial, dataset: Dataset) -> Any:
+def _minibatch(
+  trial: Trial, dataset: Dataset, rows_of: Callable[[str], Any]
+) -> Any:
   """Two examples as the trial's objective takes them.
+
+  Args:
+    trial: whose objective it is.
+    dataset: to take them from.
+    rows_of: what is beside them -> `data.beside.beside`.
 
   Raises:
     UsageError: the dataset has not what it needs.
@@ -307,7 +314,7 @@ def _minibatch(trial: Trial, dataset: Dataset) -> Any:
   x = dataset.train[:2]
   if trial.beside is None:
     return x
-  rows = beside(dataset, dataset.train, trial.beside)
+  rows = rows_of(trial.beside)
   if isinstance(rows, Pairs):
     return np.stack([x, x], axis=1)
   num_classes = int(rows.label.max()) + 1

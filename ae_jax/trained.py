@@ -10,7 +10,7 @@ import numpy as np
 from ae_jax.data import Standardization, to_float
 from ae_jax.evaluation.reconstruction import codes
 from ae_jax.networks import Spec, autoencoder
-from ae_jax.objectives.conditional import given
+from ae_jax.objectives.conditional import classes, given
 from ae_jax.types import Array, Autoencoder, Params, UsageError
 
 _BATCH_SIZE = 1024
@@ -55,20 +55,23 @@ class Trained(NamedTuple):
     """The model of a class, of a `conditional_vae`: p(x|z, y) and q(z|x, y).
 
     Args:
-      label: y, the number of the class in the order of the train set's labels.
+      label: y, the number of the class, from 0, in the order of the train
+        set's labels.
 
     Raises:
-      UsageError: the model knows no classes, or not that one.
+      UsageError: the model knows no classes, or not that one; or was given one.
     """
     own = self.params.get("objective", {})
     if "decoder_bias" not in own:
       raise UsageError(
-        f"objective {self.row['objective']} knows no labels; conditional_vae"
-        " does"
+        f"this model of {self.row['objective']} is of no class, or of one"
+        " already: only a conditional_vae is given a label, once"
       )
     num_classes = len(own["decoder_bias"])
     if not 0 <= label < num_classes:
       raise UsageError(f"label must be in [0, {num_classes}); got {label}")
+    if label not in classes(self.params):
+      raise UsageError(f"no example of class {label} was trained on")
     told = np.arange(num_classes) == label
     return self._replace(params=given(self.params, told.astype(np.float32)))
 
@@ -143,7 +146,8 @@ class Trained(NamedTuple):
         " once: draw fewer, with several seeds"
       )
     key, shape = jax.random.key(seed), (num_samples, self.spec.latent_size)
-    prior = self.model.prior(self.params)
+    with jax.default_matmul_precision("highest"):
+      prior = self.model.prior(self.params)
     component = jax.random.randint(
       jax.random.fold_in(key, 1), shape[:1], 0, len(prior.mean)
     )

@@ -255,6 +255,8 @@ def init_params(
   defaults = function.__kwdefaults__ or {}
   own = {**defaults, **getattr(objective, "keywords", {}), **hyper}
   made = function.init(model, params, jax.random.fold_in(key, 0), **own)
+  if not isinstance(made, dict):
+    raise TypeError(f"needs_params wants a dict, got {type(made).__name__}")
   return params | {"objective": made}
 
 

@@ -129,13 +129,16 @@ _COMMANDS: dict[str, tuple[str, dict[str, Any], str]] = {
     "x.npy reconstructed.png",
   ),
   "sample": (
-    "new data: codes from N(0, I) (a VAE) or like those of data, decoded",
+    "new data: codes from the prior (a VAE) or like those of data, decoded",
     {
       "output": _DATA,
       "--num": {"type": _positive, "default": 64, "help": "how many (64)"},
       "--like": _file("DATA", "fit a mixture of ten Gaussians to its codes"),
       "--seed": {"type": int, "default": 0, "help": "of the codes (0)"},
-      "--label": {"type": int, "help": "of a conditional_vae: only that class"},
+      "--label": {
+        "type": int,
+        "help": "of a conditional_vae: only that class (from 0)",
+      },
     },
     "samples.png --where=objective=vae",
   ),

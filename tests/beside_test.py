@@ -1,5 +1,7 @@
 """Pairs of examples that share all factors but one, or their class."""
 
+import inspect
+
 import jax
 import numpy as np
 import pytest
@@ -90,8 +92,32 @@ def test_a_model_of_classes_draws_of_a_class():
     assert abs(drawn.mean() - 3 * label) < 1.0  # 1.5 is between the two
   with pytest.raises(UsageError, match=r"label must be in \[0, 10\); got 10"):
     trained.given(10)
-  with pytest.raises(UsageError, match="objective vae knows no labels"):
-    vae.given(0)
+  with pytest.raises(UsageError, match="no example of class 2 was trained on"):
+    trained.given(2)
+  for model in (vae, trained.given(0)):
+    with pytest.raises(UsageError, match="is of no class, or of one already"):
+      model.given(0)
+
+
+def test_a_mark_without_its_hyper_parameter_is_one_line():
+  def loss(model, params, key, batch, *, pairs=1):
+    return 0.0, {}
+
+  for mark, message in (
+    (needs_pairs, "needs pairs: give it a hyper-parameter pairs: str"),
+    (needs_labels, "needs labels: give it a hyper-parameter num_classes: int"),
+  ):
+    marked = mark(lambda *args, pairs=1, f=loss: f(*args, pairs=pairs))
+    marked.__signature__ = inspect.signature(loss)
+    with pytest.raises(UsageError, match=message):
+      sweep.run([{"objective": marked}], FACTORS.astype(np.float32))
+
+
+def test_data_without_any_pair_is_one_line():
+  x = np.arange(20.0, dtype=np.float32)[:, None]
+  dataset = data.from_arrays(x, train_labels=x[:, 0])
+  with pytest.raises(UsageError, match="no two examples of this data make"):
+    sweep.run([{"objective": "gvae"}], dataset)
 
 
 def test_an_example_without_another_is_its_own_partner():

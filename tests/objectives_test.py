@@ -276,11 +276,21 @@ def test_a_vamp_vae_is_the_vae_of_its_mixture():
 def test_a_conditional_vae_without_labels_is_the_vae():
   model, params = network("conditional_vae")
   batch = batch_of("conditional_vae")
-  loss = OBJECTIVES["conditional_vae"]
   expected, _ = OBJECTIVES["vae"](model, params, KEY, X)
-  for labelled in (0.0, 1.0):  # the biases of the classes begin at 0
-    own, _ = loss(model, params, KEY, batch, labelled=labelled)
-    np.testing.assert_allclose(own, expected, rtol=1e-6)
+
+  def loss(params, **hyper):
+    return OBJECTIVES["conditional_vae"](model, params, KEY, batch, **hyper)[0]
+
+  # The biases of the classes begin at 0.
+  np.testing.assert_allclose(loss(params, labelled=1.0), expected, rtol=1e-6)
+  other = params | {
+    "objective": jax.tree.map(lambda b: b + 1.0, params["objective"])
+  }
+  np.testing.assert_allclose(loss(other, labelled=0.0), expected, rtol=1e-6)
+  told = loss(other, labelled=1.0)
+  some = loss(other, labelled=0.5)
+  assert abs(told - expected) > 0.01
+  assert min(told, expected) < some < max(told, expected)
 
 
 def test_a_class_is_an_input_beside_the_others():

@@ -37,14 +37,22 @@ def test_it_is_the_formula_with_scipys_correlation():
     for j in range(3):
       if i == j:
         continue
-      a, b = z[i].shape[1], z[j].shape[1]
+      a = z[i].shape[1]
       both = scipy.stats.spearmanr(z[i], z[j]).statistic[:a, a:]
-      r = np.abs(both)
-      on_i, on_j = kl[i] > 0.01, kl[j] > 0.01
-      terms = [r[k].max() ** 2 / r[k].sum() for k in range(a) if on_i[k]]
-      terms += [r[:, k].max() ** 2 / r[:, k].sum() for k in range(b) if on_j[k]]
-      scores[i, j] = sum(terms) / (on_i.sum() + on_j.sum())
+      r = np.abs(both)[kl[i] > 0.01][:, kl[j] > 0.01]
+      terms = [row.max() ** 2 / row.sum() for row in r]
+      terms += [column.max() ** 2 / column.sum() for column in r.T]
+      scores[i, j] = np.mean(terms)
   np.testing.assert_allclose(udr(z, kl), np.nanmedian(scores, axis=1))
+
+
+def test_units_without_information_change_nothing():
+  noise = RNG.normal(size=(400, 5))
+  with_noise = [np.concatenate([z, noise], axis=1) for z in (Z, -Z)]
+  kl = np.concatenate([KL, np.zeros(5)])
+  np.testing.assert_allclose(
+    udr(with_noise, [kl, kl]), udr([Z, -Z], [KL, KL]), rtol=1e-12
+  )
 
 
 def test_one_model_and_models_without_information():

@@ -52,17 +52,17 @@ def partners(dataset: Dataset, kind: str) -> np.ndarray:
 
   Args:
     dataset: held in memory.
-    kind: "one_factor": all factors of the two but one are equal, each factor
-      being the other one as often; "class": their labels are equal; or names
-      of factors that are equal, such as "x+y".
+    kind: "one_factor": all factors of the two but one are equal, any of those
+      in which there is a partner; "class": their labels are equal; or names of
+      factors that are equal, such as "x+y".
 
   Returns:
     `[n, NUM_PARTNERS]`, the same at each call. An example is its own partner
     where it has no other.
 
   Raises:
-    UsageError: there is no such kind, or the dataset does not know its factors
-      or classes.
+    UsageError: there is no such kind, the dataset does not know its factors
+      or classes, or no two examples are alike.
   """
   names = dataset.factor_names
   if kind not in KINDS and not {*kind.split("+")} <= {*names}:
@@ -75,7 +75,7 @@ def partners(dataset: Dataset, kind: str) -> np.ndarray:
   factors = dataset.train_factors
   if factors is None or not np.ptp(factors, axis=0).any():
     raise UsageError(
-      "pairs='one_factor' needs data of known factors, such as shapes"
+      f"pairs={kind!r} needs data of known factors, such as shapes"
     )
   sizes = factors.max(axis=0) + 1
   at = np.arange(len(sizes))
@@ -110,6 +110,8 @@ class _Others:
 
 
 def _columns(others: list[_Others]) -> np.ndarray:
+  if not any(other.counts.any() for other in others):
+    raise UsageError("no two examples of this data make such a pair")
   rng = np.random.default_rng(0)
   return np.stack([_column(others, rng) for _ in range(NUM_PARTNERS)], axis=1)
 

@@ -5,9 +5,8 @@ import jax.numpy as jnp
 
 from ae_jax.data import to_float
 from ae_jax.divergences import (
-  diagonal_gaussian_log_density,
   gaussian_kl,
-  mixture_log_density,
+  log_ratio_to_mixture,
   univariate_gaussian_kl,
 )
 from ae_jax.evaluation.blocks import in_blocks
@@ -66,9 +65,7 @@ def nats(
       z = q.mean + jnp.exp(0.5 * q.log_variance) * noise
       distance = model.distance(x, model.decode(params, z))
       log_likelihood = -distance - model.log_normalizer
-      log_ratio = diagonal_gaussian_log_density(z, q) - mixture_log_density(
-        z, prior
-      )
+      log_ratio = log_ratio_to_mixture(z, q, prior)
       return (
         jnp.logaddexp(log_sum, log_likelihood - log_ratio),
         total - log_likelihood,

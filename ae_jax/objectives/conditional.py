@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ae_jax.divergences import kl_from_standard_normal
 from ae_jax.objectives.vae import reparameterise
@@ -83,10 +84,10 @@ def conditional_vae(
   """
   x, label = batch
   told = jax.random.bernoulli(jax.random.fold_in(key, 1), labelled, label.shape)
-  classes = jax.nn.one_hot(label, num_classes) * told[:, None]
-  q = jax.vmap(lambda y, x: model.encode(given(params, y), x))(classes, x)
+  y = jax.nn.one_hot(label, num_classes) * told[:, None]
+  q = jax.vmap(lambda y, x: model.encode(given(params, y), x))(y, x)
   z = reparameterise(key, q)
-  decoded = jax.vmap(lambda y, z: model.decode(given(params, y), z))(classes, z)
+  decoded = jax.vmap(lambda y, z: model.decode(given(params, y), z))(y, z)
   reconstruction = model.distance(x, decoded)  # [batch]
   kl = kl_from_standard_normal(q)  # [batch]
   return jnp.mean(reconstruction + beta * kl), {
@@ -95,18 +96,23 @@ def conditional_vae(
   }
 
 
-def given(params: Params, classes: Array) -> Params:
+def given(params: Params, label: Array) -> Params:
   """The parameters of q(z|x, y) and p(x|z, y) for one class y.
 
   Args:
-    params: with `encoder_bias` and `decoder_bias` of the objective's own.
-    classes: `[num_classes]`, one-hot; all 0 where the class is not known.
+    params: with `encoder_bias` and `decoder_bias` of the objective's own, which
+      the result has no more.
+    label: `[num_classes]`, one-hot; all 0 where the class is not known.
   """
-  told = dict(params)
+  told = {k: v for k, v in params.items() if k != "objective"}
   for part, layer in _FIRST.items():
-    bias = (
-      params[part][layer]["bias"]
-      + classes @ params["objective"][f"{part}_bias"]
-    )
-    told[part] = params[part] | {layer: params[part][layer] | {"bias": bias}}
+    first = params[part][layer]
+    bias = first["bias"] + label @ params["objective"][f"{part}_bias"]
+    told[part] = params[part] | {layer: first | {"bias": bias}}
   return told
+
+
+def classes(params: Params) -> list[int]:
+  """The classes that were trained on: the biases of others are still 0."""
+  is_trained = np.any(np.asarray(params["objective"]["decoder_bias"]), axis=1)
+  return np.flatnonzero(is_trained).tolist()

@@ -3,10 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from ae_jax.divergences import (
-  diagonal_gaussian_log_density,
-  mixture_log_density,
-)
+from ae_jax.divergences import log_ratio_to_mixture
 from ae_jax.objectives.vae import reparameterise
 from ae_jax.types import (
   Array,
@@ -30,7 +27,7 @@ def _pseudo_inputs(
 ) -> Params:
   """What the decoder makes of draws of N(0, I) before it is trained."""
   shape = (len(model.latent_mask), num_pseudo_inputs)
-  z = jax.random.normal(key, shape).T * model.latent_mask[None]
+  z = jax.random.normal(key, shape).T
   return {"pseudo_inputs": model.mean(model.decode(params, z))}
 
 
@@ -47,7 +44,8 @@ def vamp_vae(
 ) -> tuple[Array, Terms]:
   """`E_q(z|x)[-log p(x|z) + beta (log q(z|x) - log 1/K sum_k q(z|u_k))]`.
 
-  The prior is the posterior of K inputs u_k that are trained with the rest. The
+  The prior is the posterior of K inputs u_k that are trained with the rest, in
+  the units of the data and not bound to their range. The
   expectation is estimated with one sample; at beta = 1 the loss is the negative
   evidence lower bound.
 
@@ -69,10 +67,7 @@ def vamp_vae(
   q = model.encode(params, batch)
   z = reparameterise(key, q)
   reconstruction = jnp.mean(model.distance(batch, model.decode(params, z)))
-  kl = jnp.mean(
-    diagonal_gaussian_log_density(z, q)
-    - mixture_log_density(z, model.prior(params))
-  )
+  kl = jnp.mean(log_ratio_to_mixture(z, q, model.prior(params)))
   return reconstruction + beta * kl, {
     "reconstruction": reconstruction,
     "kl": kl,

@@ -4,6 +4,7 @@ from statistics import NormalDist
 
 import numpy as np
 
+from ae_jax.objectives.conditional import classes
 from ae_jax.objectives.weak import content_units
 from ae_jax.report import pictures
 from ae_jax.report.blocks import Picture
@@ -23,7 +24,7 @@ def samples(best: Trained, seen: Examples) -> Picture:
   images = as_images(best.sample(_NUM_SAMPLES), seen)
   return pictures.embed(
     pictures.tiles(pictures.rectangle(images, 6)),
-    "Samples: means of p(x|z) at codes from the prior, z ~ N(0, I).",
+    "Samples: means of p(x|z) at codes from the prior p(z).",
     "A grid of images sampled from the prior",
   )
 
@@ -31,8 +32,7 @@ def samples(best: Trained, seen: Examples) -> Picture:
 def by_class(best: Trained, seen: Examples) -> Picture:
   """Images decoded from the same draws of the prior for each class."""
   z = best.sample_codes(_NUM_SWAPPED)
-  num_classes = len(best.params["objective"]["decoder_bias"])
-  rows = range(min(num_classes, _MOST_CLASSES))
+  rows = classes(best.params)[:_MOST_CLASSES]
   decoded = [as_images(best.given(i).decode(z), seen) for i in rows]
   return pictures.embed(
     pictures.tiles(np.stack(decoded)),

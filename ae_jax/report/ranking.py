@@ -12,6 +12,8 @@ from ae_jax.evaluation.ranking import unsupervised_disentanglement_ranking
 from ae_jax.report import examples, trials
 from ae_jax.report.trials import Row, Rows
 
+_MODELS = 32  # held in memory at once
+
 
 def ranked(workdir: Path, rows: Rows, dataset: Dataset) -> list[Row]:
   """The rows, with a column `udr` where a setting has several seeds.
@@ -28,15 +30,19 @@ def ranked(workdir: Path, rows: Rows, dataset: Dataset) -> list[Row]:
       kl[row["id"]] = units["kl"]
       groups[tuple(row.get(name) for name in settings)].append(row["id"])
   alike = [ids for ids in groups.values() if len(ids) > 1]
-  models = runs.load_trials(workdir, [i for ids in alike for i in ids])
+  ids = [trial_id for same in alike for trial_id in same]
   x = examples.some(dataset)
+  codes: dict[str, np.ndarray] = {}
+  for start in range(0, len(ids), _MODELS):
+    models = runs.load_trials(workdir, ids[start : start + _MODELS])
+    codes |= {trial_id: model.encode(x) for trial_id, model in models.items()}
   scores: Mapping[str, float] = {
     trial_id: score
-    for ids in alike
+    for same in alike
     for trial_id, score in zip(
-      ids,
+      same,
       unsupervised_disentanglement_ranking(
-        [models[i].encode(x) for i in ids], [kl[i] for i in ids]
+        [codes[i] for i in same], [kl[i] for i in same]
       ).tolist(),
       strict=True,
     )
