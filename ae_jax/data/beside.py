@@ -67,7 +67,8 @@ def partners(dataset: Dataset, kind: str) -> np.ndarray:
   names = dataset.factor_names
   if kind not in KINDS and not {*kind.split("+")} <= {*names}:
     allowed = ", ".join((*KINDS, *names))
-    raise UsageError(f"pairs is {kind!r}; allowed: {allowed}")
+    several = " or several, joined by +" if names else ""
+    raise UsageError(f"pairs is {kind!r}; allowed: {allowed}{several}")
   if kind == "class":
     if dataset.train_labels is None:
       raise UsageError("pairs='class' needs labels, and this data has none")
@@ -75,7 +76,8 @@ def partners(dataset: Dataset, kind: str) -> np.ndarray:
   factors = dataset.train_factors
   if factors is None or not np.ptp(factors, axis=0).any():
     raise UsageError(
-      f"pairs={kind!r} needs data of known factors, such as shapes"
+      f"pairs={kind!r} needs data of known factors, such as shapes; pairs=class"
+      " needs labels"
     )
   sizes = factors.max(axis=0) + 1
   at = np.arange(len(sizes))

@@ -76,7 +76,9 @@ _ACTIVITY = {
   "active_share": Measure("share", "", "activations above 1e-3 in magnitude"),
   "dead_units": Measure("units", "lower", "units whose code never varies"),
   "jacobian_norm": Measure(
-    "code / data", "", f"||df/dx||_F, mean over {NUM_JACOBIANS} test examples"
+    "code / data",
+    "",
+    f"||df/dx||_F, mean over {NUM_JACOBIANS} test examples at most",
   ),
 }
 _NOISE = {
