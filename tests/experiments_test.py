@@ -542,6 +542,7 @@ def test_a_workdir_in_use_is_refused(run, tmp_path):
   assert f"is in use by process {os.getpid()} on" in err
 
 
+@pytest.mark.slow
 def test_kill_9_in_the_middle_keeps_what_was_finished(images, tmp_path):
   def start(workdir):
     return subprocess.Popen(
