@@ -4,7 +4,7 @@
 #   ./launch.sh                         the default sweep
 #   ./launch.sh sweep [--workdir=DIR] [--config=FILE] [--config.FIELD=VALUE ...]
 #                                       see also ./launch.sh sweep --help
-#   ./launch.sh encode|decode|reconstruct|sample|search|export --help
+#   ./launch.sh encode|decode|reconstruct|sample|search|export|compress|decompress --help
 #                                       uses a trained model of a run
 #   ./launch.sh report RUN_DIR [--by=COLUMN] [--picture=FILE.png]
 #   ./launch.sh benchmark [--peers] [--quick] [--sections=trials,pca,...]
@@ -87,7 +87,7 @@ if [[ $# -gt 0 && $1 != -* ]]; then
 fi
 case $command in
   sweep | report | benchmark) experiment "$command.py" "$@" ;;
-  encode | decode | reconstruct | sample | search | export)
+  encode | decode | reconstruct | sample | search | export | compress | decompress)
     experiment use.py "$command" "$@"
     ;;
   test)
@@ -97,7 +97,7 @@ case $command in
     ;;
   *)
     echo "error: unknown command '$command'; available: sweep, report, benchmark," \
-      "encode, decode, reconstruct, sample, search, export, test" >&2
+      "encode, decode, reconstruct, sample, search, export, compress, decompress, test" >&2
     exit 2
     ;;
 esac

@@ -6,6 +6,7 @@ shows an example of each. Inputs are never unpickled and never written to.
 """
 
 import argparse
+import contextlib
 import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,6 +19,7 @@ from sklearn.neighbors import NearestNeighbors
 from tqdm import tqdm
 
 from ae_jax import density, export, runs
+from ae_jax.compression import file as aej
 from ae_jax.data import are_images
 from ae_jax.trained import Trained
 from ae_jax.types import UsageError
@@ -229,9 +231,16 @@ def _naming(
 def _progress(
   batches: Iterable[np.ndarray], num_rows: int, what: str
 ) -> Iterator[np.ndarray]:
-  """A bar with the time left over what takes more than a few seconds."""
+  with _bar(num_rows, what) as bar:
+    for batch in batches:
+      yield batch
+      bar.update(len(batch))
+
+
+def _bar(num_rows: int, what: str) -> tqdm:
+  """Shows the time left over what takes more than a few seconds."""
   terminal = sys.stderr.isatty()
-  with tqdm(
+  return tqdm(
     total=num_rows,
     desc=what,
     unit=" rows",
@@ -240,10 +249,7 @@ def _progress(
     mininterval=0.2 if terminal else 5.0,
     bar_format="{desc}  {percentage:3.0f}%|{bar:20}| {rate_fmt}, {remaining}"
     + (" left" if terminal else " left\n"),
-  ) as bar:
-    for batch in batches:
-      yield batch
-      bar.update(len(batch))
+  )
 
 
 def _write(
@@ -267,6 +273,39 @@ def _draw(
   print(f"wrote {target}: {what}; {pictures.say_range(low, high)}")
 
 
+def compress(arguments: argparse.Namespace) -> None:
+  """INPUT [n, *features] of two values -> a smaller file."""
+  source, target = arguments.input, arguments.output
+  array_files.check_output(target, (".aej",), [source])
+  trained = _load(arguments)
+  x = array_files.read(source, trained.spec.features)
+  with _bar(len(x), "compress") as bar, _written(target):
+    size = aej.compress(trained, x, target, bar.update)
+  print(f"wrote {target}: {size:,} bytes, {8 * size / x.size:.4f} bits/dim")
+
+
+def decompress(arguments: argparse.Namespace) -> None:
+  """A file of `compress` -> the array that it was made of."""
+  source, target = arguments.input, arguments.output
+  array_files.check_output(target, (".npy",), [source])
+  trained = _load(arguments)
+  with _written(source):
+    num_examples = aej.read_header(source)["shape"][0]
+  with _bar(num_examples, "decompress") as bar, _written(target):
+    aej.decompress(trained, source, target, bar.update)
+  x = np.load(target, mmap_mode="r")
+  print(f"wrote {target}: {x.dtype} {list(x.shape)}")
+
+
+@contextlib.contextmanager
+def _written(target: Path) -> Iterator[None]:
+  try:
+    yield
+  except OSError as error:
+    path = error.filename or target
+    raise UsageError(f"cannot use {path}: {error.strerror}") from error
+
+
 _COMMANDS = {
   "encode": encode,
   "decode": decode,
@@ -274,6 +313,8 @@ _COMMANDS = {
   "sample": sample,
   "search": search,
   "export": export_model,
+  "compress": compress,
+  "decompress": decompress,
 }
 
 

@@ -154,6 +154,19 @@ _COMMANDS: dict[str, tuple[str, dict[str, Any], str]] = {
     },
     "query.png x.npy found --num=5",
   ),
+  "compress": (
+    "data of two values to a smaller file, without loss (a VAE)",
+    {"input": _INPUT, "output": _file("OUTPUT", "a new .aej")},
+    "x.npy x.aej --where=objective=vae,output=bernoulli",
+  ),
+  "decompress": (
+    "a file of compress to the array that it was made of, bit for bit",
+    {
+      "input": _file("INPUT", "the .aej"),
+      "output": _file("OUTPUT", "data: .npy"),
+    },
+    "x.aej again.npy --where=objective=vae,output=bernoulli",
+  ),
   "export": (
     "StableHLO functions and safetensors that need nothing of this package",
     {"folder": _file("FOLDER", "a new folder, or an earlier export")},

@@ -1,0 +1,1 @@
+"""Files of examples that a trained model makes smaller and gives back."""

@@ -1,0 +1,281 @@
+"""Arrays of binary examples <-> `.aej` files.
+
+A file is `AEJAX1`, the length of a JSON header and the header; for each block
+of examples the number of words of each chain and these words; and the SHA-256
+of all of that. Numbers are little-endian uint32.
+"""
+
+import hashlib
+import json
+import math
+import os
+import struct
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import jax
+import numpy as np
+
+from ae_jax.atomic import replacing
+from ae_jax.compression import bits_back
+from ae_jax.trained import Trained
+from ae_jax.types import UsageError
+
+_MAGIC = b"AEJAX1"
+_DIGEST = hashlib.sha256().digest_size
+_BLOCK = 1 << 16  # examples
+_MOST_CHAINS = 64
+_AN_EXAMPLE_OF = 64  # examples a chain at least, which pay for its first bits
+_MOST_HEADER = 1 << 16  # bytes
+_READ = 1 << 20  # bytes at a time
+_LEAST_BYTES = 8  # of a chain, its length included
+
+OnExamples = Callable[[int], None]
+
+
+def compress(
+  trained: Trained,
+  x: np.ndarray,
+  target: Path,
+  on_examples: OnExamples = lambda number: None,
+) -> int:
+  """Writes an array as a file that `decompress` gives back bit for bit.
+
+  Args:
+    trained: a VAE with a Bernoulli output.
+    x: `[n, *features]` of any type, perhaps memory-mapped; only 0 and one other
+      value that stands for 1.
+    target: the file.
+    on_examples: called with the number of examples that have been coded.
+
+  Returns:
+    The size of the file in bytes.
+
+  Raises:
+    UsageError: the model or the array cannot be coded.
+    OSError: the file cannot be written.
+
+  References:
+    Townsend et al., "Practical Lossless Compression with Latent Variables using
+    Bits Back Coding", 2019.
+  """
+  check(trained)
+  if x.shape[1:] != trained.spec.features:
+    raise UsageError(
+      f"examples have shape {x.shape[1:]}; the model was trained on"
+      f" {trained.spec.features}"
+    )
+  if x.dtype.kind not in "biuf":
+    raise UsageError(f"data of type {x.dtype} cannot be compressed")
+  num_chains = max(1, min(_MOST_CHAINS, len(x) // _AN_EXAMPLE_OF))
+  one, digest = _values(x)
+  header = {
+    "shape": x.shape,
+    "dtype": x.dtype.str,
+    "one": one,
+    "chains": num_chains,
+    "data": digest,
+    "model": model_digest(trained),
+    "made_by": _software(),
+  }
+  text = json.dumps(header).encode()
+  coder = bits_back.coder(trained.spec, trained.params, num_chains)
+  with replacing(target) as file:
+    sha256 = hashlib.sha256()
+
+    def write(content: bytes) -> None:
+      sha256.update(content)
+      file.write(content)
+
+    write(_MAGIC + struct.pack("<I", len(text)) + text)
+    for block in _blocks(x):
+      bits = (block != 0).astype(np.float32)
+      words = bits_back.encode(coder, bits, num_chains)
+      write(struct.pack(f"<{num_chains}I", *map(len, words)))
+      write(b"".join(w.astype("<u4").tobytes() for w in words))
+      on_examples(len(block))
+    file.write(sha256.digest())
+    return file.tell()
+
+
+def decompress(
+  trained: Trained,
+  source: Path,
+  target: Path,
+  on_examples: OnExamples = lambda number: None,
+) -> None:
+  """Writes the array of a file as `.npy`.
+
+  Args:
+    trained: the model that it was made with.
+    source: the file.
+    target: the `.npy`.
+    on_examples: called with the number of examples that have been decoded.
+
+  Raises:
+    UsageError: the file is damaged, of another model, or comes out otherwise
+      here than where it was made; nothing is written then.
+    OSError: a file cannot be read or written.
+  """
+  check(trained)
+  with source.open("rb") as file:
+    header, end = _header(file, source)
+    if header["model"] != model_digest(trained):
+      raise UsageError(
+        f"{source} was made with another model than trial {trained.row['id']}"
+      )
+    shape, num_chains = tuple(header["shape"]), header["chains"]
+    num_blocks = -(-shape[0] // _BLOCK)
+    least = num_blocks * num_chains * _LEAST_BYTES
+    if shape[1:] != trained.spec.features or least > end - file.tell():
+      raise UsageError(f"{source} is no file of this program: shape {shape}")
+    coder = bits_back.coder(trained.spec, trained.params, num_chains)
+    sha256 = hashlib.sha256()
+    with replacing(target) as output:
+      np.lib.format.write_array_header_1_0(
+        output,
+        {"descr": header["dtype"], "fortran_order": False, "shape": shape},
+      )
+      for start in range(0, shape[0], _BLOCK):
+        part = (min(_BLOCK, shape[0] - start), *shape[1:])
+        words = _words(file, num_chains, end, source)
+        try:
+          bits = bits_back.decode(coder, words, part)
+        except ValueError as error:
+          raise UsageError(
+            f"{source} is no file of this program: {error}"
+          ) from error
+        block = np.where(bits != 0, header["one"], 0).astype(header["dtype"])
+        content = block.tobytes()
+        sha256.update(content)
+        output.write(content)
+        on_examples(part[0])
+      if sha256.hexdigest() != header["data"]:
+        raise UsageError(
+          f"{source} does not come out as it went in: it was made by"
+          f" {header['made_by']}, and this is {_software()}"
+        )
+
+
+def read_header(source: Path) -> dict[str, Any]:
+  """What a file says of itself: `shape`, `dtype`, `model`, `made_by`, ...
+
+  Raises:
+    UsageError: the file is damaged.
+    OSError: it cannot be read.
+  """
+  with source.open("rb") as file:
+    return _header(file, source)[0]
+
+
+def check(trained: Trained) -> None:
+  """Raises UsageError unless a model can code binary data."""
+  spec = trained.spec
+  if spec.code != "gaussian" or spec.output != "bernoulli":
+    raise UsageError(
+      "compression needs a VAE with output=bernoulli; trial"
+      f" {trained.row['id']} has code {spec.code} and output {spec.output}"
+    )
+  if len(trained.model.prior(trained.params).mean) > 1:
+    raise UsageError("compression needs the prior N(0, I)")
+
+
+def model_digest(trained: Trained) -> str:
+  """SHA-256 of a network and its parameters, in hex."""
+  sha256 = hashlib.sha256(repr(trained.spec).encode())
+  for path, leaf in jax.tree_util.tree_leaves_with_path(trained.params):
+    sha256.update(f"{path} {leaf.shape} {leaf.dtype}".encode())
+    sha256.update(np.asarray(leaf).tobytes())
+  return sha256.hexdigest()
+
+
+def _software() -> str:
+  device = jax.devices()[0].device_kind
+  return f"jax {jax.__version__} on {device}"
+
+
+def _blocks(x: np.ndarray) -> Iterator[np.ndarray]:
+  return (x[start : start + _BLOCK] for start in range(0, len(x), _BLOCK))
+
+
+def _values(x: np.ndarray) -> tuple[float, str]:
+  """The value that stands for 1, and the SHA-256 of the array."""
+  if x.size == 0:
+    raise UsageError(f"there is nothing to compress: shape {x.shape}")
+  largest = max((block.max() for block in _blocks(x)), default=0)
+  one = float(largest) or 1.0
+  sha256 = hashlib.sha256()
+  for block in _blocks(x):
+    content = np.ascontiguousarray(block).tobytes()
+    if np.where(block != 0, one, 0).astype(x.dtype).tobytes() != content:
+      raise UsageError(
+        "only data of two values, 0 and another one, can be compressed;"
+        " binarise them first"
+      )
+    sha256.update(content)
+  return one, sha256.hexdigest()
+
+
+def _header(file: BinaryIO, source: Path) -> tuple[dict[str, Any], int]:
+  """The header, and where the blocks end; the whole file is checked."""
+  size = os.fstat(file.fileno()).st_size
+  start = file.read(len(_MAGIC) + 4)
+  if not start.startswith(_MAGIC) or len(start) < len(_MAGIC) + 4:
+    raise UsageError(f"{source} is no .aej file of this version")
+  end = size - _DIGEST
+  sha256, left = hashlib.sha256(start), end - len(start)
+  while left > 0 and (content := file.read(min(left, _READ))):
+    sha256.update(content)
+    left -= len(content)
+  if left or file.read() != sha256.digest():
+    raise UsageError(f"{source} is damaged: it was cut or altered")
+  file.seek(len(start))
+  (length,) = struct.unpack("<I", start[len(_MAGIC) :])
+  try:
+    if length > min(_MOST_HEADER, end - len(start)):
+      raise ValueError("its header is too long")
+    header = _valid(json.loads(file.read(length)))
+  except (ValueError, TypeError, KeyError) as error:
+    raise UsageError(f"{source} is no file of this program: {error}") from error
+  return header, end
+
+
+def _valid(header: dict[str, Any]) -> dict[str, Any]:
+  """The header; raises ValueError, TypeError or KeyError if it is none."""
+  shape, chains = header["shape"], header["chains"]
+  numbers = [*shape, chains]
+  if not all(type(n) is int and n > 0 for n in numbers) or not shape:
+    raise ValueError(f"shape {shape}, {chains} chains")
+  if chains > _MOST_CHAINS or math.prod(shape) >= 1 << 48:
+    raise ValueError(f"shape {shape}, {chains} chains")
+  if np.dtype(header["dtype"]).kind not in "biuf":
+    raise ValueError(f"type {header['dtype']}")
+  if not np.isfinite(header["one"]) or not header["one"]:
+    raise ValueError(f"value {header['one']}")
+  for name in ("data", "model", "made_by"):
+    if not isinstance(header[name], str):
+      raise TypeError(name)
+  return header
+
+
+def _words(
+  file: BinaryIO, num_chains: int, end: int, source: Path
+) -> list[np.ndarray]:
+  """The words of the next block."""
+  lengths = struct.unpack(
+    f"<{num_chains}I", _read(file, 4 * num_chains, source)
+  )
+  if 4 * sum(lengths) > end - file.tell():
+    raise UsageError(f"{source} is no file of this program: it ends too early")
+  return [
+    np.frombuffer(_read(file, 4 * n, source), "<u4").astype(np.uint32)
+    for n in lengths
+  ]
+
+
+def _read(file: BinaryIO, number: int, source: Path) -> bytes:
+  content = file.read(number)
+  if len(content) < number:
+    raise UsageError(f"{source} is no file of this program: it ends too early")
+  return content

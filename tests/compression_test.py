@@ -1,0 +1,206 @@
+"""Files that come back bit for bit, and what is no such file."""
+
+import hashlib
+import json
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+from ae_jax import sweep
+from ae_jax.compression import file as aej
+from ae_jax.types import UsageError
+from experiments import sweep as program
+from experiments import use
+
+BITS = (load_digits().images > 7).astype(np.float32)
+POINT = {"objective": "vae", "output": "bernoulli", "num_epochs": 60}
+POINT |= {"latent_size": 8, "learning_rate": 3e-3}
+
+
+@pytest.fixture(scope="module")
+def trained():
+  (trained,) = sweep.run(
+    [POINT], BITS[:1500], BITS[1500:], measures=["likelihood"]
+  )
+  return trained
+
+
+def again(trained, x, folder):
+  source, target = folder / "x.aej", folder / "again.npy"
+  size = aej.compress(trained, x, source)
+  assert size == source.stat().st_size
+  aej.decompress(trained, source, target)
+  assert sorted(p.name for p in folder.iterdir()) == ["again.npy", "x.aej"]
+  return np.load(target), size
+
+
+@pytest.mark.parametrize("n", [1, 2, 63, 64, 65, 200, 297])
+def test_any_number_of_examples_comes_back(trained, tmp_path, n):
+  x = BITS[1500 : 1500 + n]
+  y, _ = again(trained, x, tmp_path)
+  assert y.tobytes() == x.tobytes()
+
+
+@pytest.mark.parametrize("dtype", ["?", "u1", ">f8", "i4", "f2", ">i2"])
+@pytest.mark.parametrize("one", [1, 77])
+def test_any_type_comes_back(trained, tmp_path, dtype, one):
+  x = (BITS[1500:1600] * one).astype(dtype)
+  y, _ = again(trained, x, tmp_path)
+  assert y.dtype == x.dtype
+  assert y.tobytes() == x.tobytes()
+
+
+def test_blank_and_full_and_strange_images_come_back(trained, tmp_path):
+  rng = np.random.default_rng(0)
+  for x in (
+    np.zeros((9, 8, 8)),
+    np.ones((9, 8, 8)),
+    rng.random((99, 8, 8)) < 0.5,
+  ):
+    y, _ = again(trained, x, tmp_path)
+    assert y.tobytes() == x.tobytes()
+
+
+def test_several_blocks_come_back(trained, tmp_path, monkeypatch):
+  monkeypatch.setattr(aej, "_BLOCK", 100)
+  y, _ = again(trained, BITS, tmp_path)
+  assert y.tobytes() == BITS.tobytes()
+
+
+def test_a_file_is_as_large_as_the_bound_says(trained, tmp_path):
+  x = np.tile(BITS[1500:], (300, 1, 1))
+  _, size = again(trained, x, tmp_path)
+  bound = trained.row["test_negative_elbo_nats"] / np.log(2) * len(x)
+  # The lattice, probabilities in 65,536 parts, the first bits of 64 chains.
+  assert 0.99 < 8 * size / bound < 1.02
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory):
+  folder = tmp_path_factory.mktemp("run")
+  np.save(folder / "x.npy", BITS)
+  argv = ["--config.data.path=" + str(folder / "x.npy")]
+  argv += ["--config.objective=vae", "--config.fixed.output=bernoulli"]
+  argv += ["--config.sweep.latent_size=8", "--config.sweep.seed=0,1"]
+  argv += ["--config.fixed.num_epochs=2", "--config.measures=()"]
+  program.main(["sweep.py", f"--workdir={folder / 'run'}", *argv])
+  return folder
+
+
+def test_another_process_gives_the_same(run_dir, capsys):
+  run, source = str(run_dir / "run"), str(run_dir / "x.npy")
+  packed, target = str(run_dir / "x.aej"), str(run_dir / "again.npy")
+  use.main(["use.py", "compress", run, source, packed])
+  assert "bits/dim" in capsys.readouterr().out
+  code = (
+    "import jax, sys; jax.config.update('jax_num_cpu_devices', 2);"
+    "from experiments import use; use.main(['use.py', *sys.argv[1:]])"
+  )
+  subprocess.run(
+    [sys.executable, "-c", code, "decompress", run, packed, target], check=True
+  )
+  assert (run_dir / "again.npy").read_bytes()[128:] == BITS.tobytes()
+  np.testing.assert_array_equal(np.load(target), BITS)
+
+
+def test_another_model_is_one_line(run_dir, capsys):
+  run, packed = str(run_dir / "run"), str(run_dir / "other.aej")
+  use.main(
+    [
+      "use.py",
+      "compress",
+      run,
+      str(run_dir / "x.npy"),
+      packed,
+      "--where=seed=0",
+    ]
+  )
+  target = run_dir / "never.npy"
+  with pytest.raises(SystemExit):
+    use.main(
+      ["use.py", "decompress", run, packed, str(target), "--where=seed=1"]
+    )
+  (line,) = capsys.readouterr().err.splitlines()[-1:]
+  assert line.startswith("error:")
+  assert "was made with another model" in line
+  assert not target.exists()
+
+
+def test_what_cannot_be_compressed_is_one_line(trained, tmp_path):
+  target = tmp_path / "x.aej"
+  for x, message in (
+    (BITS * 0.5 + 0.1, "only data of two values"),
+    (np.where(BITS > 0, 1.0, -0.0), "only data of two values"),
+    (BITS[:, :4], "examples have shape"),
+    (BITS[:0], "there is nothing to compress"),
+    (BITS.astype(complex), "cannot be compressed"),
+  ):
+    with pytest.raises(UsageError, match=message):
+      aej.compress(trained, x, target)
+  (plain,) = sweep.run([{"num_epochs": 1}], BITS, measures=())
+  with pytest.raises(UsageError, match="needs a VAE with output=bernoulli"):
+    aej.compress(plain, BITS, target)
+  assert not list(tmp_path.iterdir())
+
+
+def sealed(content):
+  return content + hashlib.sha256(content).digest()
+
+
+def alterations(whole, rng):
+  """Endless files that are not what `compress` wrote."""
+  inside, length = whole[:-32], int.from_bytes(whole[6:10], "little")
+  header = json.loads(inside[10 : 10 + length])
+  while True:
+    kind = rng.integers(6)
+    at = int(rng.integers(len(whole)))
+    if kind == 0:
+      yield whole[:at]
+    elif kind == 1:
+      flipped = bytearray(whole)
+      flipped[at] ^= 1 << rng.integers(8)
+      yield bytes(flipped)
+    elif kind == 2:
+      yield rng.bytes(at)
+    elif kind == 3:  # sealed anew, cut or with random words
+      yield sealed(inside[: min(at, len(inside) - 1)])
+    elif kind == 4:
+      at = min(max(at, 10 + length), len(inside) - 8)
+      yield sealed(inside[:at] + rng.bytes(8) + inside[at + 8 :])
+    else:
+      name = list(header)[rng.integers(len(header))]
+      value = [None, -1, 0, "x", [], [1 << 60, 8, 8], {}, 1e400, "|O", 1 << 70]
+      text = json.dumps(header | {name: value[rng.integers(len(value))]})
+      size = len(text).to_bytes(4, "little")
+      yield sealed(inside[:6] + size + text.encode() + inside[10 + length :])
+
+
+@pytest.mark.parametrize(
+  "number", [150, pytest.param(10_000, marks=pytest.mark.slow)]
+)
+def test_an_altered_file_is_one_line(trained, tmp_path, number):
+  source, target = tmp_path / "x.aej", tmp_path / "again.npy"
+  x = BITS[1500:1600]
+  aej.compress(trained, x, source)
+  altered = alterations(source.read_bytes(), np.random.default_rng(0))
+  for _ in range(number):
+    source.write_bytes(next(altered))
+    with pytest.raises(UsageError) as error:
+      aej.decompress(trained, source, target)
+    assert str(error.value)
+    assert [p.name for p in tmp_path.iterdir()] == ["x.aej"]
+
+
+def test_what_comes_out_otherwise_is_told(trained, tmp_path, monkeypatch):
+  source, target = tmp_path / "x.aej", tmp_path / "again.npy"
+  aej.compress(trained, BITS[:100], source)
+  nudged = jax.tree.map(lambda p: p + np.float32(1e-2), trained.params)
+  monkeypatch.setattr(aej, "model_digest", lambda _: digest)
+  digest = aej.read_header(source)["model"]
+  with pytest.raises(UsageError, match="does not come out as it went in"):
+    aej.decompress(trained._replace(params=nudged), source, target)
+  assert not target.exists()
