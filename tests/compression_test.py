@@ -180,7 +180,7 @@ def alterations(whole, rng):
 
 
 @pytest.mark.parametrize(
-  "number", [150, pytest.param(10_000, marks=pytest.mark.slow)]
+  "number", [60, pytest.param(10_000, marks=pytest.mark.slow)]
 )
 def test_an_altered_file_is_one_line(trained, tmp_path, number):
   source, target = tmp_path / "x.aej", tmp_path / "again.npy"
