@@ -26,7 +26,7 @@ _MAGIC = b"AEJAX1"
 _DIGEST = hashlib.sha256().digest_size
 _BLOCK = 1 << 16  # examples
 _MOST_CHAINS = 64
-_AN_EXAMPLE_OF = 64  # examples a chain at least, which pay for its first bits
+_FEWEST = 512  # examples of a chain, which pay for its first bits
 _MOST_HEADER = 1 << 16  # bytes
 _READ = 1 << 20  # bytes at a time
 _LEAST_BYTES = 8  # of a chain, its length included
@@ -68,7 +68,7 @@ def compress(
     )
   if x.dtype.kind not in "biuf":
     raise UsageError(f"data of type {x.dtype} cannot be compressed")
-  num_chains = max(1, min(_MOST_CHAINS, len(x) // _AN_EXAMPLE_OF))
+  num_chains = max(1, min(_MOST_CHAINS, len(x) // _FEWEST))
   one, digest = _values(x)
   header = {
     "shape": x.shape,
