@@ -7,6 +7,7 @@
 #   ./launch.sh encode|decode|reconstruct|sample|search|export|compress|decompress --help
 #                                       uses a trained model of a run
 #   ./launch.sh report RUN_DIR [--by=COLUMN] [--picture=FILE.png]
+#   ./launch.sh coders                  bits/dim of MNIST, beside gzip, ..., PNG
 #   ./launch.sh benchmark [--peers] [--quick] [--sections=trials,pca,...]
 #                                       how fast this machine trains
 #   ./launch.sh test [pytest arguments]
@@ -86,7 +87,7 @@ if [[ $# -gt 0 && $1 != -* ]]; then
   shift
 fi
 case $command in
-  sweep | report | benchmark) experiment "$command.py" "$@" ;;
+  sweep | report | coders | benchmark) experiment "$command.py" "$@" ;;
   encode | decode | reconstruct | sample | search | export | compress | decompress)
     experiment use.py "$command" "$@"
     ;;
@@ -96,7 +97,7 @@ case $command in
     exec "$venv/bin/python" -m pytest "$@"
     ;;
   *)
-    echo "error: unknown command '$command'; available: sweep, report, benchmark," \
+    echo "error: unknown command '$command'; available: sweep, report, coders, benchmark," \
       "encode, decode, reconstruct, sample, search, export, compress, decompress, test" >&2
     exit 2
     ;;

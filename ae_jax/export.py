@@ -10,7 +10,6 @@ import dataclasses
 import importlib.metadata
 import itertools
 import json
-import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +23,7 @@ from jax import export
 import ae_jax
 from ae_jax.evaluation.reconstruction import codes
 from ae_jax.networks import ACTIVATIONS, Spec
+from ae_jax.reconstruction import NUM_LOGISTICS
 from ae_jax.trained import Trained
 from ae_jax.types import Array, Params, UsageError
 
@@ -207,7 +207,6 @@ def _readme(trained: Trained) -> str:
   code = "mean" if spec.code == "gaussian" else "code"
   data = ", ".join(map(str, ("b", *spec.features)))
   forward = _MLP if spec.network == "mlp" else _CONV
-  squash = "identity" if spec.output == "linear" else "sigmoid"
   scale = "" if trained.standardization is None else _SCALE
   return _TEXT.format(
     objective=row.get("objective"),
@@ -223,9 +222,8 @@ def _readme(trained: Trained) -> str:
         if spec.code in ACTIVATIONS and spec.code != "linear"
         else "identity"
       ),
-      squash=squash,
+      mean=_MEANS[spec.output].format(number=NUM_LOGISTICS),
       features=spec.features,
-      num_features=math.prod(spec.features),
     ),
     scale=scale,
     kind=_KINDS.get(spec.code, ""),
@@ -265,7 +263,7 @@ _MLP = """\
   encoder.{code}.kernel + encoder.{code}.bias).
 - decode: h = z @ decoder.latent.kernel + decoder.latent.bias; for each i, h =
   {activation}(h) @ decoder.hidden_i.kernel + decoder.hidden_i.bias; x~ =
-  {squash}(h), in the shape {features}.
+  {mean}, in the shape {features}.
 """
 _CONV = """\
 - encode: h = x as `[b, height, width, channels]`; for each i, h = {activation}
@@ -277,9 +275,17 @@ _CONV = """\
   the encoder's last images; for each i, h = transposed convolution of
   {activation}(h) with decoder.hidden_i (kernel `[3, 3, inputs, outputs]`, not
   flipped: `jax.lax.conv_transpose` with stride 2 and padding SAME), cut to the
-  size of the encoder's images at that depth; x~ = {squash}(h), in the shape
+  size of the encoder's images at that depth; x~ = {mean}, in the shape
   {features}.
 """
+_MEANS = {
+  "linear": "h",
+  "sigmoid": "sigmoid(h)",
+  "bernoulli": "sigmoid(h)",
+  "logistic_mixture": "sum_k w_k s_k (softplus(m_k / s_k) - softplus((m_k -"
+  " 1) / s_k)), where h holds for each feature {number} logits of the weights"
+  " w, {number} means m and {number} log-scales (clipped to -7 ... 7)",
+}
 _KINDS = {
   "gaussian": """\
 - encoder.log_variance gives the log-variance of q(z|x) as encoder.mean gives

@@ -13,7 +13,7 @@ and zeroed beyond it. Gradients and Adam moments of the padding stay exactly 0.
 import dataclasses
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -45,7 +45,46 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 }
 NETWORKS = ("mlp", "conv")
 CODES = (*ACTIVATIONS, "gaussian", "k_sparse", "quantised")
-OUTPUTS = ("linear", "sigmoid", "bernoulli")
+
+
+class Output(NamedTuple):
+  """What the decoder gives, as p(x|z).
+
+  Attributes:
+    distance: (x `[batch, *features]`, decoded) -> d(x, x~) `[batch]`.
+    mean: decoded -> x~, in the units of x.
+    log_normalizer: what `distance` leaves out of `-log p(x|z)`, a feature.
+    activation: of the decoder's last layer.
+    size: numbers for one feature.
+  """
+
+  distance: Callable[[Array, Array], Array]
+  mean: Callable[[Array], Array]
+  log_normalizer: float
+  activation: str = "linear"
+  size: int = 1
+
+  def shape(self, features: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of one example, decoded."""
+    return features if self.size == 1 else (*features, self.size)
+
+
+_GAUSSIAN = Output(
+  reconstruction.half_squared_error, ACTIVATIONS["linear"], 0.5 * LOG_2PI
+)
+OUTPUTS = {
+  "linear": _GAUSSIAN,
+  "sigmoid": _GAUSSIAN._replace(activation="sigmoid"),
+  "bernoulli": Output(
+    reconstruction.bernoulli_cross_entropy, jax.nn.sigmoid, 0.0
+  ),
+  "logistic_mixture": Output(
+    reconstruction.logistic_mixture,
+    reconstruction.logistic_mixture_mean,
+    0.0,
+    size=3 * reconstruction.NUM_LOGISTICS,
+  ),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,9 +103,10 @@ class Spec:
       encoder that gives the mean and log-variance of q(z|x); or a linear code
       of which `codes.largest` ("k_sparse") or `codes.quantise` ("quantised")
       remains, with the objective's parameter `k` or `codebook`.
-    output: what the decoder gives. "linear": means of N(x~, I); "sigmoid": the
-      same, squeezed into (0, 1); "bernoulli": logits, with the cross-entropy
-      as distance.
+    output: what the decoder gives, a name in `OUTPUTS`. "linear": means of
+      N(x~, I); "sigmoid": the same, squeezed into (0, 1); "bernoulli": logits,
+      with the cross-entropy as distance; "logistic_mixture": the parameters of
+      `reconstruction.logistic_mixture`, for bytes.
 
   Raises:
     UsageError: a field has a value that is not allowed.
@@ -85,7 +125,7 @@ class Spec:
       "network": NETWORKS,
       "activation": tuple(ACTIVATIONS),
       "code": CODES,
-      "output": OUTPUTS,
+      "output": tuple(OUTPUTS),
     }.items():
       value = getattr(self, field)
       if value not in allowed:
@@ -127,6 +167,7 @@ def autoencoder(spec: Spec, latent_size: Scalar | None = None) -> Autoencoder:
   mask = (jnp.arange(spec.latent_size) < size).astype(jnp.float32)
   encoder = _Encoder(spec, _latent_columns(mask))
   decoder = _Decoder(spec, _latent_rows(mask, size))
+  output = OUTPUTS[spec.output]
 
   def init(key: Key) -> Params:
     encoder_key, decoder_key = jax.random.split(key)
@@ -175,7 +216,7 @@ def autoencoder(spec: Spec, latent_size: Scalar | None = None) -> Autoencoder:
     batch = _leading(z, (spec.latent_size,))
     flat = z.reshape(-1, spec.latent_size) * mask[None]
     decoded = decoder.apply({"params": params["decoder"]}, flat)
-    return decoded.reshape(*batch, *spec.features)
+    return decoded.reshape(*batch, *output.shape(spec.features))
 
   def prior(params: Params) -> Gaussian:
     own = params.get("objective", {})
@@ -184,25 +225,17 @@ def autoencoder(spec: Spec, latent_size: Scalar | None = None) -> Autoencoder:
       return of_each
     return Gaussian(*2 * (jnp.zeros((1, spec.latent_size)),))
 
-  bernoulli = spec.output == "bernoulli"
-  distance = (
-    reconstruction.bernoulli_cross_entropy
-    if bernoulli
-    else reconstruction.half_squared_error
-  )
   return Autoencoder(
     init=init,
     encode=encode,
     pre_code=pre_code,
     encode_and_jacobian_norm=encode_and_jacobian_norm,
     decode=decode,
-    distance=distance,
-    mean=jax.nn.sigmoid if bernoulli else ACTIVATIONS["linear"],
-    log_normalizer=(
-      0.0 if bernoulli else 0.5 * math.prod(spec.features) * LOG_2PI
-    ),
+    distance=output.distance,
+    mean=output.mean,
+    log_normalizer=math.prod(spec.features) * output.log_normalizer,
     prior=prior,
-    layers=_layers(spec, mask, distance),
+    layers=_layers(spec, mask),
     latent_mask=mask,
   )
 
@@ -259,15 +292,13 @@ def _dense_code_and_norm(
   )
 
 
-def _layers(
-  spec: Spec, mask: Array, distance: Callable[[Array, Array], Array]
-) -> tuple[Layer, ...]:
+def _layers(spec: Spec, mask: Array) -> tuple[Layer, ...]:
   """The layers of an MLP, each with its mirror in the decoder."""
   if spec.network != "mlp" or spec.code not in ACTIVATIONS:
     return ()
   hidden = [f"hidden_{i}" for i in range(len(spec.widths))]
   down, up = [*hidden, "code"], [*reversed(hidden), "latent"]
-  activation = ACTIVATIONS[spec.activation]
+  activation, output = ACTIVATIONS[spec.activation], OUTPUTS[spec.output]
 
   def dense(part: str, name: str, params: Params, h: Array) -> Array:
     layer = params[part][name]
@@ -284,14 +315,16 @@ def _layers(
 
     def decode(params: Params, h: Array) -> Array:
       h = dense("decoder", up[k], params, h)
-      if is_first:
-        return jax.nn.sigmoid(h) if spec.output == "sigmoid" else h
-      return activation(h)
+      if not is_first:
+        return activation(h)
+      x = ACTIVATIONS[output.activation](h)
+      features = (math.prod(spec.features),)
+      return x.reshape(len(x), *output.shape(features))
 
     return Layer(
       encode,
       decode,
-      distance if is_first else reconstruction.half_squared_error,
+      output.distance if is_first else reconstruction.half_squared_error,
     )
 
   return tuple(map(layer, range(len(down))))
@@ -358,7 +391,7 @@ class _Encoder(nn.Module):
 
 
 class _Decoder(nn.Module):
-  """Code `[n, latent]` -> `[n, *features]` (mlp: flattened)."""
+  """Code `[n, latent]` -> the outputs for x (mlp: flattened)."""
 
   spec: Spec
   latent_init: Callable[..., Array]
@@ -369,10 +402,11 @@ class _Decoder(nn.Module):
     activation = ACTIVATIONS[spec.activation]
     decode = self._mlp if spec.network == "mlp" else self._conv
     x = decode(z, activation)
-    return jax.nn.sigmoid(x) if spec.output == "sigmoid" else x
+    return ACTIVATIONS[OUTPUTS[spec.output].activation](x)
 
   def _mlp(self, z: Array, activation: Callable[[Array], Array]) -> Array:
-    sizes = (*reversed(self.spec.widths), math.prod(self.spec.features))
+    num_outputs = math.prod(self.spec.features) * OUTPUTS[self.spec.output].size
+    sizes = (*reversed(self.spec.widths), num_outputs)
     x = nn.Dense(sizes[0], kernel_init=self.latent_init, name="latent")(z)
     for i, size in enumerate(sizes[1:]):
       x = nn.Dense(size, name=f"hidden_{i}")(activation(x))
@@ -387,6 +421,7 @@ class _Decoder(nn.Module):
     top = (*sizes.pop(), self.spec.widths[-1])
     x = nn.Dense(math.prod(top), kernel_init=self.latent_init, name="latent")(z)
     x = x.reshape(x.shape[0], *top)
+    channels *= OUTPUTS[self.spec.output].size
     outputs = (*reversed(self.spec.widths[:-1]), channels)
     for i, output in enumerate(outputs):
       x = nn.ConvTranspose(output, (3, 3), strides=(2, 2), name=f"hidden_{i}")(

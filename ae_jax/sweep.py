@@ -249,8 +249,7 @@ def check(trials: list[Trial], dataset: Dataset, memory_bytes: int) -> None:
   columns = {*RESERVED}.union(*(trial.settings for trial in trials))
   for group in groups(trials):
     name = group[0].settings["objective"]
-    if group[0].settings["output"] == "bernoulli":
-      _check_unit_interval(dataset.train)
+    _check_range(group[0].settings["output"], dataset.train)
     one = build(group, dataset.train.shape[1:], dataset.num_train)
     key, hyper = jax.tree.map(lambda x: x[0], stack(group[:1]))
     batch = _minibatch(group[0], dataset, rows_of)
@@ -326,11 +325,13 @@ def _minibatch(
   return Labelled(x, rows.label[:2])
 
 
-def _check_unit_interval(x: np.ndarray) -> None:
+def _check_range(output: str, x: np.ndarray) -> None:
+  if output not in ("bernoulli", "logistic_mixture"):
+    return
   low, high = to_float(x.min()), to_float(x.max())
   if not 0 <= low <= high <= 1:
     raise UsageError(
-      "output 'bernoulli' needs data in [0, 1]; these are in"
+      f"output {output!r} needs data in [0, 1]; these are in"
       f" [{low:.4g}, {high:.4g}]: take output 'linear' or 'sigmoid'"
     )
 

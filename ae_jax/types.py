@@ -70,8 +70,8 @@ class Autoencoder(NamedTuple):
       of "k_sparse", unquantised ones of "quantised"; else what `encode` gives.
     encode_and_jacobian_norm: (params, x) -> z and `||dz/dx||_F^2` `[...]`, in
       the cheapest exact form that the network has; of a Gaussian, its mean.
-    decode: (params, z) -> `[..., *features]`: means or logits, which
-      `distance` and `mean` understand.
+    decode: (params, z) -> means or logits `[..., *features]`, or parameters of
+      p(x|z) `[..., *features, size]`, which `distance` and `mean` understand.
     distance: (x `[batch, *features]`, decoded) -> d(x, x~) `[batch]`.
     mean: decoded -> x~, in the units of x.
     log_normalizer: what `distance` leaves out of `-log p(x|z)`, in nats:

@@ -42,7 +42,7 @@ def rebuild(argv: Sequence[str]) -> Path:
   if len(folders) != 1:
     raise UsageError(f"name one run directory; got {len(folders)}")
   workdir = start.absolute(folders[0])
-  dataset = _dataset(workdir)
+  dataset = dataset_of(workdir)
   try:
     if values.picture is None:
       return report.write(workdir, dataset, by=values.by)
@@ -56,8 +56,12 @@ def rebuild(argv: Sequence[str]) -> Path:
     raise UsageError(f"cannot write {what}: {error.strerror}") from error
 
 
-def _dataset(workdir: Path) -> data.Dataset:
-  """The dataset that a run was trained on."""
+def dataset_of(workdir: Path) -> data.Dataset:
+  """The dataset that a run was trained on.
+
+  Raises:
+    UsageError: there is no run, or the dataset is no longer that one.
+  """
   run = record.read_config(workdir)
   fields, expected = run["config"]["data"], run["identity"]["data.sha256"]
   dataset = data.load(**fields)

@@ -17,16 +17,26 @@ from experiments import sweep as program
 from experiments import use
 
 BITS = (load_digits().images > 7).astype(np.float32)
+BYTES = np.rint(load_digits().images * (255 / 16)).astype(np.uint8)
 POINT = {"objective": "vae", "output": "bernoulli", "num_epochs": 60}
 POINT |= {"latent_size": 8, "learning_rate": 3e-3}
 
 
-@pytest.fixture(scope="module")
-def trained():
+def train(x, **settings):
   (trained,) = sweep.run(
-    [POINT], BITS[:1500], BITS[1500:], measures=["likelihood"]
+    [POINT | settings], x[:1500], x[1500:], measures=["likelihood"]
   )
   return trained
+
+
+@pytest.fixture(scope="module")
+def trained():
+  return train(BITS)
+
+
+@pytest.fixture(scope="module")
+def of_bytes():
+  return train(BYTES, output="logistic_mixture")
 
 
 def again(trained, x, folder):
@@ -55,6 +65,27 @@ def test_any_type_comes_back(trained, tmp_path, dtype, one):
   assert y.tobytes() == x.tobytes()
 
 
+@pytest.mark.parametrize("dtype", ["u1", ">i4", "f4", ">f8"])
+def test_any_type_of_bytes_comes_back(of_bytes, tmp_path, dtype):
+  x = BYTES[1500:1600].astype(dtype)
+  if x.dtype.kind == "f":
+    x /= 255
+  y, _ = again(of_bytes, x, tmp_path)
+  assert y.dtype == x.dtype
+  assert y.tobytes() == x.tobytes()
+
+
+def test_strange_bytes_come_back(of_bytes, tmp_path):
+  rng = np.random.default_rng(0)
+  for x in (
+    np.zeros((9, 8, 8), np.uint8),
+    np.full((9, 8, 8), 255, np.uint8),
+    rng.integers(0, 256, (99, 8, 8), np.uint8),
+  ):
+    y, _ = again(of_bytes, x, tmp_path)
+    assert y.tobytes() == x.tobytes()
+
+
 def test_blank_and_full_and_strange_images_come_back(trained, tmp_path):
   rng = np.random.default_rng(0)
   for x in (
@@ -76,7 +107,15 @@ def test_a_file_is_as_large_as_the_bound_says(trained, tmp_path):
   x = np.tile(BITS[1500:], (300, 1, 1))
   _, size = again(trained, x, tmp_path)
   bound = trained.row["test_negative_elbo_nats"] / np.log(2) * len(x)
-  # The lattice, probabilities in 65,536 parts, the first bits of 64 chains.
+  # The lattice, and the first bits of 64 chains.
+  assert 0.99 < 8 * size / bound < 1.02
+
+
+def test_a_file_of_bytes_is_as_large_as_the_bound_says(of_bytes, tmp_path):
+  x = np.tile(BYTES[1500:], (100, 1, 1))
+  y, size = again(of_bytes, x, tmp_path)
+  assert y.tobytes() == x.tobytes()
+  bound = of_bytes.row["test_negative_elbo_nats"] / np.log(2) * len(x)
   assert 0.99 < 8 * size / bound < 1.02
 
 
@@ -131,6 +170,15 @@ def test_another_model_is_one_line(run_dir, capsys):
   assert not target.exists()
 
 
+@pytest.mark.parametrize(
+  "x", [BITS * 0.5, BYTES - 1.0, BYTES.astype(int) + 1, BYTES * np.nan]
+)
+def test_what_are_no_bytes_is_one_line(of_bytes, tmp_path, x):
+  with pytest.raises(UsageError, match="only bytes can be compressed"):
+    aej.compress(of_bytes, x, tmp_path / "x.aej")
+  assert not [*tmp_path.iterdir()]
+
+
 def test_what_cannot_be_compressed_is_one_line(trained, tmp_path):
   target = tmp_path / "x.aej"
   for x, message in (
@@ -143,7 +191,7 @@ def test_what_cannot_be_compressed_is_one_line(trained, tmp_path):
     with pytest.raises(UsageError, match=message):
       aej.compress(trained, x, target)
   (plain,) = sweep.run([{"num_epochs": 1}], BITS, measures=())
-  with pytest.raises(UsageError, match="needs a VAE with output=bernoulli"):
+  with pytest.raises(UsageError, match="needs a VAE with output bernoulli or"):
     aej.compress(plain, BITS, target)
   assert not list(tmp_path.iterdir())
 

@@ -10,6 +10,10 @@ import pytest  # noqa: E402
 
 # [batch] + [latent] must not become a matrix by accident.
 jax.config.update("jax_numpy_rank_promotion", "raise")
+# Most of a test is compiling; JAX_DISABLE_MOST_OPTIMIZATIONS=0 tests programs
+# as they are for users.
+if "JAX_DISABLE_MOST_OPTIMIZATIONS" not in os.environ:
+  jax.config.update("jax_disable_most_optimizations", True)
 # Trials are spread over devices, as the programs do with the cores of a CPU.
 jax.config.update("jax_num_cpu_devices", 2)
 

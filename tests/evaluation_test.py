@@ -31,7 +31,7 @@ from ae_jax.evaluation.measures import (
   families,
   more_is_better,
 )
-from ae_jax.networks import Spec, autoencoder, unpad
+from ae_jax.networks import OUTPUTS, Spec, autoencoder, unpad
 from ae_jax.types import UsageError
 
 X, LABELS = load_digits(return_X_y=True)
@@ -59,7 +59,7 @@ def test_in_blocks_is_the_function_on_all():
     np.testing.assert_array_equal(doubled, data["b"] * 2)
 
 
-@pytest.mark.parametrize("output", ["linear", "sigmoid", "bernoulli"])
+@pytest.mark.parametrize("output", OUTPUTS)
 def test_reconstruction_errors(output):
   _, model, params = random_model(output=output)
   x = X[:100].astype(np.float64)

@@ -22,6 +22,8 @@ SPECS = {
   "mlp": Spec((6,), 3, widths=(8, 5), activation="tanh"),
   "linear": Spec((2, 3), 2, widths=(), code="sigmoid", output="sigmoid"),
   "vae": Spec((6, 5, 1), 3, code="gaussian", output="bernoulli"),
+  "bytes": Spec((6, 5), 3, code="gaussian", output="logistic_mixture"),
+  "grey bytes": Spec((6, 5), 3, "conv", (4,), output="logistic_mixture"),
   "conv": Spec((7, 5, 3), 4, "conv", (4, 6), output="bernoulli"),
   "grey conv": Spec((6, 5), 4, "conv", (4,), code="gaussian"),
   "k_sparse": Spec((6,), 5, code="k_sparse"),

@@ -13,6 +13,7 @@ from hypothesis.extra import numpy as hnp
 import ae_jax
 from ae_jax import data, grid, ledger, report
 from ae_jax.evaluation.measures import FAMILIES
+from ae_jax.networks import OUTPUTS
 from ae_jax.objectives import OBJECTIVES
 from ae_jax.types import UsageError
 from experiments import sweep
@@ -142,7 +143,7 @@ FIELDS = {
   "fixed.widths": st.sampled_from(["()", "5", "(8, 4)", "0"]),
   "fixed.network": st.sampled_from(["mlp", "mlp", "conv"]),
   "fixed.activation": st.sampled_from(["relu", "tanh", "silu"]),
-  "fixed.output": st.sampled_from(["linear", "sigmoid", "bernoulli"]),
+  "fixed.output": st.sampled_from([*OUTPUTS]),
   "fixed.code": st.sampled_from(["", "", "sigmoid", "gaussian"]),
   "fixed.schedule": st.sampled_from(["constant", "linear", "cosine"]),
   "fixed.learning_rate": st.sampled_from([1e-3, 1.0, 1e6]),

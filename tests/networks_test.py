@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import special
 
-from ae_jax import networks
+from ae_jax import networks, reconstruction
 from ae_jax.networks import Spec, autoencoder
 from ae_jax.types import Gaussian, UsageError
 
@@ -144,7 +144,8 @@ def test_mlp_decoder_matches_numpy(widths, output):
     x = special.expit(x)
 
   actual = quick_jit(model.decode)(params, z)
-  np.testing.assert_allclose(actual, x.reshape(7, 3, 4), **TOLERANCE)
+  shape = (7, *networks.OUTPUTS[output].shape((3, 4)))
+  np.testing.assert_allclose(actual, x.reshape(shape), **TOLERANCE)
 
 
 def correlate(layer, x, pads, stride):
@@ -227,6 +228,14 @@ def test_distance_and_mean_follow_the_output(output):
   spec = Spec((3, 4), 5, output=output)
   model = autoencoder(spec)
   x, decoded = images(spec, 7), normal(7, 3, 4)
+  if output == "logistic_mixture":
+    decoded = normal(7, 3, 4, 3 * reconstruction.NUM_LOGISTICS)
+    mean = quick_jit(reconstruction.logistic_mixture_mean)(decoded)
+    np.testing.assert_allclose(quick_jit(model.mean)(decoded), mean)
+    distance = quick_jit(reconstruction.logistic_mixture)(x, decoded)
+    np.testing.assert_allclose(quick_jit(model.distance)(x, decoded), distance)
+    assert model.log_normalizer == 0
+    return
   if output == "bernoulli":
     mean = special.expit(decoded.astype(float))
     distance = -special.xlogy(x, mean) - special.xlog1py(1 - x, -mean)

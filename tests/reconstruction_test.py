@@ -76,6 +76,95 @@ def test_bernoulli_cross_entropy_of_extreme_logits(logit, x, value, gradient):
   np.testing.assert_array_equal(x_gradient, -logits)
 
 
+NUM_LOGISTICS = reconstruction.NUM_LOGISTICS
+
+
+def mixtures(*shape: int, least: float = -7) -> np.ndarray:
+  """Parameters of mixtures whose log-scales go from `least` to 1."""
+  rng = np.random.default_rng(0)
+  size = (*shape, NUM_LOGISTICS)
+  parts = rng.normal(size=size), rng.uniform(-0.2, 1.2, size)
+  log_scale = rng.uniform(least, 1, size)
+  return np.concatenate([*parts, log_scale], axis=-1, dtype=np.float32)
+
+
+def scipy_masses(parameters: np.ndarray) -> np.ndarray:
+  """Masses of the 256 levels, in float64: differences of SciPy's CDFs."""
+  logits, mean, log_scale = np.split(parameters.astype(float), 3, axis=-1)
+  edges = np.concatenate([[-np.inf], (np.arange(255) + 0.5) / 255, [np.inf]])
+  cdf = stats.logistic.cdf(
+    edges[:, None], mean[..., None, :], np.exp(log_scale)[..., None, :]
+  )
+  weights = special.softmax(logits, axis=-1)[..., None, :]
+  return np.diff(np.sum(weights * cdf, axis=-1), axis=-1)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_logistic_mixture_is_a_log_mass(shape):
+  rng = np.random.default_rng(1)
+  level = rng.integers(0, 256, shape)
+  level[0] = 0
+  level[1] = 255
+  parameters = mixtures(*shape, least=-2)  # wider, and no mass is below 1e-7
+  masses = scipy_masses(parameters)
+  taken = np.take_along_axis(masses, level[..., None], axis=-1)[..., 0]
+  x = level.astype(np.float32) / 255
+  actual = jax.jit(reconstruction.logistic_mixture)(x, parameters)
+  # A mass of 1e-3 is that of float32 arguments near 1, times e^2: 1e-5 of it.
+  np.testing.assert_allclose(
+    actual, sum_features(-np.log(taken)), rtol=2e-5, atol=2e-5
+  )
+
+
+def test_masses_and_mean_of_logistic_mixtures():
+  parameters = mixtures(40, 9)
+  expected = scipy_masses(parameters)
+  masses = jax.jit(reconstruction.logistic_mixture_masses)(parameters)
+  # Differences of float32 numbers up to 1, of arguments that are off by 1e-4.
+  np.testing.assert_allclose(masses, expected, atol=5e-5)
+  np.testing.assert_allclose(np.sum(masses, -1), 1, rtol=1e-5)
+  each = jax.jit(reconstruction.logistic_mixture)(
+    np.tile(np.arange(256, dtype=np.float32)[:, None] / 255, (1, 9)),
+    np.tile(parameters[:1], (256, 1, 1)),
+  )
+  in_order = -np.sum(np.log(np.maximum(expected[0], 1e-300)), axis=0)
+  shown = in_order < 200  # nats, of all nine features
+  assert shown.any()
+  np.testing.assert_allclose(each[shown], in_order[shown], rtol=1e-3)
+
+  mean = jax.jit(reconstruction.logistic_mixture_mean)(parameters)
+  # Discretising moves a narrow logistic by half a level at most.
+  np.testing.assert_allclose(
+    mean, expected @ (np.arange(256) / 255), atol=0.5 / 255 + 1e-4
+  )
+
+
+@pytest.mark.parametrize("value", [-1e30, -1e3, 0.0, 1e3, 1e30])
+@pytest.mark.parametrize("part", range(3))
+def test_logistic_mixture_of_extreme_parameters(part, value):
+  parameters = mixtures(3, 5)
+  parts = np.split(parameters, 3, axis=-1)
+  parts[part][...] = value
+  parameters = np.concatenate(parts, axis=-1)
+  x = np.float32([[0], [0.5], [1]]) * np.ones((3, 5), np.float32)
+  losses, pullback = jax.vjp(
+    jax.jit(reconstruction.logistic_mixture), x, parameters
+  )
+  gradients = pullback(np.ones(3, np.float32))
+  mean = jax.jit(reconstruction.logistic_mixture_mean)(parameters)
+  for array in (losses, *gradients, mean):
+    assert np.isfinite(array).all()
+  if part == 1 and value:
+    np.testing.assert_allclose(mean, value > 0, atol=1e-5)
+
+
+def test_parameters_of_another_number_of_logistics_are_an_error():
+  with pytest.raises(ValueError, match="do not belong together"):
+    jax.jit(reconstruction.logistic_mixture)(
+      np.zeros((4, 3)), np.zeros((4, 3, 5))
+    )
+
+
 @pytest.mark.parametrize(
   "distance",
   [reconstruction.half_squared_error, reconstruction.bernoulli_cross_entropy],
@@ -109,3 +198,14 @@ def test_gradients(distance):
   with jax.enable_x64(True):
     x, decoded = rng.uniform(size=(2, 3, 4, 4, 2))
     check_grads(jax.jit(distance), (x, decoded), order=1)
+
+
+def test_gradients_of_a_logistic_mixture():
+  x = np.random.default_rng(2).integers(0, 256, (3, 4)) / 255
+  with jax.enable_x64(True):
+    parameters = np.clip(mixtures(3, 4).astype(float), -3, 3)
+
+    def loss(parameters):
+      return jax.jit(reconstruction.logistic_mixture)(x, parameters)
+
+    check_grads(loss, (parameters,), order=1, rtol=1e-5)

@@ -115,6 +115,7 @@ def test_every_trial_equals_its_solo_run(name):
     {"widths": (16, 8), "activation": "tanh"},
     {"output": "sigmoid", "schedule": "cosine"},
     {"output": "bernoulli", "code": "relu"},
+    {"output": "logistic_mixture", "objective": "vae"},
     {"objective": "denoising", "corruption": "salt_and_pepper"},
     {"objective": "contractive", "estimator": "hutchinson"},
     {"objective": "contractive", "estimator": "subset", "num_samples": 5}

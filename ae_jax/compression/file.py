@@ -1,4 +1,4 @@
-"""Arrays of binary examples <-> `.aej` files.
+"""Arrays of bits or bytes <-> `.aej` files.
 
 A file is `AEJAX1`, the length of a JSON header and the header; for each block
 of examples the number of words of each chain and these words; and the SHA-256
@@ -43,9 +43,10 @@ def compress(
   """Writes an array as a file that `decompress` gives back bit for bit.
 
   Args:
-    trained: a VAE with a Bernoulli output.
-    x: `[n, *features]` of any type, perhaps memory-mapped; only 0 and one other
-      value that stands for 1.
+    trained: a VAE with the output "bernoulli" or "logistic_mixture".
+    x: `[n, *features]`, perhaps memory-mapped. Of a Bernoulli: of any type,
+      only 0 and one other value that stands for 1. Of logistics: bytes, or
+      integers of 0 ... 255, or floats that are such integers / 255.
     target: the file.
     on_examples: called with the number of examples that have been coded.
 
@@ -69,11 +70,12 @@ def compress(
   if x.dtype.kind not in "biuf":
     raise UsageError(f"data of type {x.dtype} cannot be compressed")
   num_chains = max(1, min(_MOST_CHAINS, len(x) // _FEWEST))
-  one, digest = _values(x)
+  num_symbols, _ = bits_back.SYMBOLS[trained.spec.output]
+  most, digest = _values(x, num_symbols)
   header = {
     "shape": x.shape,
     "dtype": x.dtype.str,
-    "one": one,
+    "most": most,
     "chains": num_chains,
     "data": digest,
     "model": model_digest(trained),
@@ -90,8 +92,8 @@ def compress(
 
     write(_MAGIC + struct.pack("<I", len(text)) + text)
     for block in _blocks(x):
-      bits = (block != 0).astype(np.float32)
-      words = bits_back.encode(coder, bits, num_chains)
+      symbols = _symbols(block, most, num_symbols)
+      words = bits_back.encode(coder, symbols, num_chains)
       write(struct.pack(f"<{num_chains}I", *map(len, words)))
       write(b"".join(w.astype("<u4").tobytes() for w in words))
       on_examples(len(block))
@@ -141,13 +143,14 @@ def decompress(
         part = (min(_BLOCK, shape[0] - start), *shape[1:])
         words = _words(file, num_chains, end, source)
         try:
-          bits = bits_back.decode(coder, words, part)
+          symbols = bits_back.decode(coder, words, part)
         except ValueError as error:
           raise UsageError(
             f"{source} is no file of this program: {error}"
           ) from error
-        block = np.where(bits != 0, header["one"], 0).astype(header["dtype"])
-        content = block.tobytes()
+        content = _from_symbols(
+          symbols, header["most"], coder.num_symbols, np.dtype(header["dtype"])
+        ).tobytes()
         sha256.update(content)
         output.write(content)
         on_examples(part[0])
@@ -170,11 +173,12 @@ def read_header(source: Path) -> dict[str, Any]:
 
 
 def check(trained: Trained) -> None:
-  """Raises UsageError unless a model can code binary data."""
+  """Raises UsageError unless a model can code data without loss."""
   spec = trained.spec
-  if spec.code != "gaussian" or spec.output != "bernoulli":
+  if spec.code != "gaussian" or spec.output not in bits_back.SYMBOLS:
     raise UsageError(
-      "compression needs a VAE with output=bernoulli; trial"
+      f"compression needs a VAE with output {' or '.join(bits_back.SYMBOLS)};"
+      " trial"
       f" {trained.row['id']} has code {spec.code} and output {spec.output}"
     )
   if len(trained.model.prior(trained.params).mean) > 1:
@@ -199,22 +203,44 @@ def _blocks(x: np.ndarray) -> Iterator[np.ndarray]:
   return (x[start : start + _BLOCK] for start in range(0, len(x), _BLOCK))
 
 
-def _values(x: np.ndarray) -> tuple[float, str]:
-  """The value that stands for 1, and the SHA-256 of the array."""
+def _values(x: np.ndarray, num_symbols: int) -> tuple[float, str]:
+  """The value of the last symbol, and the SHA-256 of the array."""
   if x.size == 0:
     raise UsageError(f"there is nothing to compress: shape {x.shape}")
-  largest = max((block.max() for block in _blocks(x)), default=0)
-  one = float(largest) or 1.0
+  if num_symbols == 2:
+    most = float(max(block.max() for block in _blocks(x))) or 1.0
+    most = most if np.isfinite(most) else 1.0
+  else:
+    most = 1.0 if x.dtype.kind == "f" else num_symbols - 1.0
   sha256 = hashlib.sha256()
   for block in _blocks(x):
     content = np.ascontiguousarray(block).tobytes()
-    if np.where(block != 0, one, 0).astype(x.dtype).tobytes() != content:
+    symbols = _symbols(block, most, num_symbols)
+    again = _from_symbols(symbols, most, num_symbols, x.dtype)
+    if again.tobytes() != content:
       raise UsageError(
-        "only data of two values, 0 and another one, can be compressed;"
-        " binarise them first"
+        "only data of two values, 0 and another one, can be compressed by a"
+        " Bernoulli; binarise them, or take output=logistic_mixture for bytes"
+        if num_symbols == 2
+        else "only bytes can be compressed: integers of 0 ... 255, or floats"
+        " that are such integers / 255"
       )
     sha256.update(content)
-  return one, sha256.hexdigest()
+  return most, sha256.hexdigest()
+
+
+def _symbols(x: np.ndarray, most: float, num_symbols: int) -> np.ndarray:
+  """The nearest symbols, uint8, of values from 0 to `most`."""
+  if num_symbols == 2:
+    return (x != 0).astype(np.uint8)
+  unit = np.nan_to_num(x.astype(np.float64) / most)
+  return np.rint(np.clip(unit, 0, 1) * (num_symbols - 1)).astype(np.uint8)
+
+
+def _from_symbols(
+  symbols: np.ndarray, most: float, num_symbols: int, dtype: np.dtype
+) -> np.ndarray:
+  return (symbols * most / (num_symbols - 1)).astype(dtype)
 
 
 def _header(file: BinaryIO, source: Path) -> tuple[dict[str, Any], int]:
@@ -251,8 +277,8 @@ def _valid(header: dict[str, Any]) -> dict[str, Any]:
     raise ValueError(f"shape {shape}, {chains} chains")
   if np.dtype(header["dtype"]).kind not in "biuf":
     raise ValueError(f"type {header['dtype']}")
-  if not np.isfinite(header["one"]) or not header["one"]:
-    raise ValueError(f"value {header['one']}")
+  if not np.isfinite(header["most"]) or not header["most"]:
+    raise ValueError(f"value {header['most']}")
   for name in ("data", "model", "made_by"):
     if not isinstance(header[name], str):
       raise TypeError(name)

@@ -20,6 +20,7 @@ from ae_jax.evaluation import (
   likelihood,
   neighbours,
   noise,
+  rate,
   reconstruction,
 )
 from ae_jax.evaluation.blocks import in_blocks
@@ -32,6 +33,7 @@ from ae_jax.evaluation.measures import (
   NUM_JACOBIANS,
   NUM_NEIGHBOURS,
   NUM_SAMPLES,
+  STEPS,
 )
 from ae_jax.networks import Spec, autoencoder
 from ae_jax.types import Array, Autoencoder, Params
@@ -312,6 +314,33 @@ def _likelihood(
 
 
 @_vmapped
+def _of_read(
+  model: Autoencoder, params: tuple[Params, Array], data: Examples
+) -> Array:
+  return rate.squared_errors(model, *params, data.test)
+
+
+def _rate(
+  spec: Spec, params: Params, latent_sizes: Array, data: Examples
+) -> tuple[Columns, Units]:
+  train, test = map(np.asarray, _codes(spec, params, latent_sizes, data))
+  read = np.zeros((*test.shape[:2], len(STEPS), test.shape[2]), np.float32)
+  bits = np.zeros((len(test), len(STEPS)))
+  for i, size in enumerate(latent_sizes.tolist()):
+    for k, step in enumerate(STEPS):
+      read[i, :, k, :size], bits[i, k] = rate.written(
+        train[i, :, :size], test[i, :, :size], step
+      )
+  errors = np.asarray(_of_read(spec, (params, read), latent_sizes, data))
+  bits = np.where(np.isfinite(errors), bits, np.nan)
+  columns = {}
+  for k, step in enumerate(STEPS):
+    columns[f"rate_at_step_{step}"] = bits[:, k] / data.test.size
+    columns[f"squared_error_at_step_{step}"] = errors[:, k]
+  return columns, {}
+
+
+@_vmapped
 def _of_factors(
   model: Autoencoder, params: Params, data: Examples
 ) -> tuple[Columns, Units, Array]:
@@ -388,5 +417,6 @@ _OF_FAMILY = {
   "activity": _activity,
   "noise": _noise,
   "likelihood": _likelihood,
+  "rate": _rate,
   "disentanglement": _disentanglement,
 }

@@ -30,6 +30,7 @@ NUM_JACOBIANS = 128  # test examples whose Jacobian is taken
 NUM_NEIGHBOURS = 5  # of the k-nearest-neighbour classifier
 DEPTHS = (1, 10, 100)  # of the lists that image search returns
 NOISES = (0.1, 0.3, 0.5)
+STEPS = (0.1, 0.2, 0.5, 1, 2)  # that codes are rounded to
 CORRUPTIONS = ("gaussian", "masking", "salt_and_pepper")
 
 _SQUARED = "squared error"
@@ -107,7 +108,18 @@ _LIKELIHOOD = {
     "units", "", "units whose posterior mean has a variance above 0.01"
   ),
 }
-
+_RATE = {
+  f"{name}_at_step_{step}": Measure(
+    unit,
+    "lower",
+    f"{meaning} codes rounded to {step} of their standard deviation",
+  )
+  for step in STEPS
+  for name, unit, meaning in (
+    ("rate", "bits/dim", "what an entropy coder makes of"),
+    ("squared_error", _SQUARED, "||x - x~||^2, decoded from"),
+  )
+}
 _DISENTANGLEMENT = {
   name: Measure("share", "higher", meaning)
   for name, meaning in {
@@ -131,9 +143,10 @@ FAMILIES: dict[str, dict[str, Measure]] = {
   "activity": _ACTIVITY,
   "noise": _NOISE,
   "likelihood": _LIKELIHOOD,
+  "rate": _RATE,
   "disentanglement": _DISENTANGLEMENT,
 }
-PCA_FAMILIES = ("reconstruction", "features", "neighbours")
+PCA_FAMILIES = ("reconstruction", "features", "neighbours", "rate")
 _OWN = {k: v for family in FAMILIES.values() for k, v in family.items()}
 
 
@@ -147,7 +160,9 @@ def _beside(prefix: str, of: str, *families: dict[str, Measure]) -> dict:
 
 MEASURES: dict[str, Measure] = {
   **_OWN,
-  **_beside("pca", "PCA of that size", _RECONSTRUCTION, _FEATURES, _NEIGHBOURS),
+  **_beside(
+    "pca", "PCA of that size", *(FAMILIES[name] for name in PCA_FAMILIES)
+  ),
   **_beside("pixels", "the data itself", _FEATURES, _NEIGHBOURS),
   "udr": Measure(
     "share", "higher", "how alike the units of all seeds are; on the page only"

@@ -7,7 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from ae_jax import ledger
-from ae_jax.evaluation.measures import NOISES, more_is_better
+from ae_jax.evaluation.measures import NOISES, STEPS, more_is_better
 from ae_jax.report import trials
 from ae_jax.report.figures import (
   MAX_TICKS,
@@ -246,6 +246,71 @@ def after_corruption(best: Sequence[Row], corruption: str) -> go.Figure | None:
     xaxis={"title": f"level of {corruption.replace('_', ' ')} noise"},
     yaxis=axis("squared error", shown),
   )
+
+
+def rate_distortion(rows: Rows, by: str) -> go.Figure | None:
+  """Error against rate over latent size and step, an objective a colour.
+
+  Dots are the best trials of each latent size at each step, the line joins
+  those that no other one beats in both; PCA's is black. None without rates.
+  """
+  figure = go.Figure()
+  shown: list[float] = []
+
+  def add(points: list[tuple[float, float, str]], name: str, look: dict):
+    best: list[tuple[float, float, str]] = []
+    for point in sorted(points):
+      if not best or point[1] < best[-1][1]:
+        best.append(point)
+    shown.extend(point[1] for point in points)
+    for i, (mode, some) in enumerate((("markers", points), ("lines", best))):
+      rates, errors, words = zip(*some, strict=True)
+      figure.add_scatter(
+        **look
+        | {"x": rates, "y": errors, "text": words, "mode": mode}
+        | {"name": name, "legendgroup": name, "showlegend": i == 1},
+        opacity=0.4 if i == 0 else 1.0,
+        hovertemplate="%{text}<br>%{x:.4g} bits/dim: %{y:.4g}",
+      )
+
+  sizes = trials.latent_sizes(rows)
+  sized: dict[str, list[Row]] = {}
+  for name, own in trials.by_objective(rows).items():
+    found = [
+      ledger.best([row for row in own if row["latent_size"] == str(n)], by)
+      for n in sizes
+    ]
+    sized[name] = [row for row in found if row is not None]
+    points = [p for row in sized[name] for p in _rated(row, "")]
+    if points:
+      add(points, escape(name), line(len(sized) - 1))
+  of_size = {row["latent_size"]: row for own in sized.values() for row in own}
+  points = [p for row in of_size.values() for p in _rated(row, "pca_")]
+  if points:
+    add(
+      points,
+      "PCA",
+      {"line": {"color": "#000000"}, "marker": {"color": "#000000"}},
+    )
+  if not shown:
+    return None
+  return laid_out(
+    figure,
+    xaxis={"title": "rate (bits/dim)"},
+    yaxis=axis("squared error", shown),
+  )
+
+
+def _rated(row: Row, prefix: str) -> list[tuple[float, float, str]]:
+  """Rate, error and what it is, at each step."""
+  points = []
+  for step in STEPS:
+    rate = ledger.number(row, f"{prefix}rate_at_step_{step}")
+    error = ledger.number(row, f"{prefix}squared_error_at_step_{step}")
+    if rate is not None and error is not None:
+      words = f"{escape(row['latent_size'])} units, step {step}"
+      points.append((rate, error, words))
+  return points
 
 
 def spectrum(
