@@ -26,6 +26,7 @@ from PIL import Image
 from ae_jax import runs
 from ae_jax.atomic import write_text
 from ae_jax.compression import file as aej
+from ae_jax.data import are_images
 from ae_jax.types import UsageError
 from experiments import start, sweep
 from experiments.benchmarks.table import markdown
@@ -99,8 +100,14 @@ def standard_sizes(x: np.ndarray) -> dict[str, int]:
   """Bytes that each standard coder makes of all examples.
 
   Args:
-    x: images `[n, height, width, 1]`, uint8; only 0 and 255 are packed as bits.
+    x: `[n, *features]`, uint8; where there is nothing but 0 and 255, eight
+      examples' features become a byte.
+
+  Raises:
+    UsageError: x are no bytes.
   """
+  if x.dtype != np.uint8:
+    raise UsageError(f"the coders are for bytes; these data are {x.dtype}")
   binary = not np.any((x > 0) & (x < 255))
   string = (np.packbits(x > 0) if binary else x).tobytes()
   sizes = {}
@@ -108,17 +115,21 @@ def standard_sizes(x: np.ndarray) -> dict[str, int]:
     packed = compress(string)
     _check_equal(coder, decompress(packed), string)
     sizes[coder] = len(packed)
-  sizes["PNG, an image a file"] = sum(_png_size(i, binary) for i in x[..., 0])
+  if are_images(x.shape[1:]):
+    sizes["PNG, an image a file"] = sum(_png_size(i, binary) for i in x)
   return sizes
 
 
 def _png_size(image: np.ndarray, binary: bool) -> int:
-  picture = Image.fromarray(image)
+  grey = image.ndim == 2 or image.shape[2] == 1
+  picture = Image.fromarray(image.reshape(image.shape[:2]) if grey else image)
+  if binary:
+    picture = picture.convert("1")
   file = io.BytesIO()
-  (picture.convert("1") if binary else picture).save(file, "PNG", optimize=True)
+  picture.save(file, "PNG", optimize=True)
   size = file.tell()
-  again = np.asarray(Image.open(file).convert("L"))
-  _check_equal("PNG", again, image)
+  again = np.asarray(Image.open(file).convert("L" if grey else "RGB"))
+  _check_equal("PNG", again.reshape(image.shape), image)
   return size
 
 

@@ -274,7 +274,7 @@ def _draw(
 
 
 def compress(arguments: argparse.Namespace) -> None:
-  """INPUT [n, *features] of two values -> a smaller file."""
+  """INPUT [n, *features] of two values, or bytes -> a smaller file."""
   source, target = arguments.input, arguments.output
   array_files.check_output(target, (".aej",), [source])
   trained = _load(arguments)

@@ -155,7 +155,8 @@ _COMMANDS: dict[str, tuple[str, dict[str, Any], str]] = {
     "query.png x.npy found --num=5",
   ),
   "compress": (
-    "data of two values to a smaller file, without loss (a VAE)",
+    "data of two values, or bytes, to a smaller file without loss (by a VAE"
+    " with output=bernoulli, or logistic_mixture)",
     {"input": _INPUT, "output": _file("OUTPUT", "a new .aej")},
     "x.npy x.aej --where=objective=vae,output=bernoulli",
   ),

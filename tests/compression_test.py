@@ -112,7 +112,7 @@ def test_a_file_is_as_large_as_the_bound_says(trained, tmp_path):
 
 
 def test_a_file_of_bytes_is_as_large_as_the_bound_says(of_bytes, tmp_path):
-  x = np.tile(BYTES[1500:], (100, 1, 1))
+  x = np.tile(BYTES[1500:], (20, 1, 1))
   y, size = again(of_bytes, x, tmp_path)
   assert y.tobytes() == x.tobytes()
   bound = of_bytes.row["test_negative_elbo_nats"] / np.log(2) * len(x)
@@ -229,11 +229,17 @@ def alterations(whole, rng):
 
 
 @pytest.mark.parametrize(
+  ("model", "x"),
+  [("trained", BITS), ("of_bytes", BYTES)],
+  ids=["bits", "bytes"],
+)
+@pytest.mark.parametrize(
   "number", [60, pytest.param(10_000, marks=pytest.mark.slow)]
 )
-def test_an_altered_file_is_one_line(trained, tmp_path, number):
+def test_an_altered_file_is_one_line(request, tmp_path, model, x, number):
+  trained = request.getfixturevalue(model)
   source, target = tmp_path / "x.aej", tmp_path / "again.npy"
-  x = BITS[1500:1600]
+  x = x[1500:1600]
   aej.compress(trained, x, source)
   altered = alterations(source.read_bytes(), np.random.default_rng(0))
   for _ in range(number):

@@ -28,6 +28,7 @@ from ae_jax.evaluation.examples import examples
 from ae_jax.evaluation.measures import (
   FAMILIES,
   MEASURES,
+  STEPS,
   families,
   more_is_better,
 )
@@ -510,6 +511,26 @@ def test_every_column_in_numpy_and_scikit_learn(code):
         rtol=0.1,
         err_msg=corruption,
       )
+  scale = np.sqrt(np.mean(z_train.var(axis=0)))
+  for step in STEPS:
+    both = [(c - z_train.mean(axis=0)) / (step * scale) for c in (z_train, z)]
+    seen, read = (np.rint(c) for c in both)
+    read = np.clip(read, seen.min(axis=0), seen.max(axis=0))
+    bits = 0.0
+    for unit, own in zip(seen.T, read.T, strict=True):
+      levels = np.arange(unit.min(), unit.max() + 1)
+      counts = np.sum(unit == levels[:, None], axis=1) + 0.5
+      taken = counts[(own - unit.min()).astype(int)]
+      bits -= np.sum(np.log2(taken / counts.sum()))
+    # A range coder ends within two words; codes on an edge go either way.
+    assert 0 < columns.pop(f"rate_at_step_{step}") * test.size - bits + 16 < 80
+    values = (read * step * scale + z_train.mean(axis=0)).astype(np.float32)
+    decoded = np.asarray(model.mean(model.decode(params, values)), np.float64)
+    np.testing.assert_allclose(
+      columns.pop(f"squared_error_at_step_{step}"),
+      error(test, decoded),
+      rtol=1e-3,
+    )
   if code == "gaussian":
     q = model.encode(params, dataset.test)
     mean, log_variance = (np.asarray(part, np.float64) for part in q)
@@ -622,7 +643,11 @@ def test_labels_that_are_classes(labels, are_classes):
 def test_without_classes_nothing_is_made_up():
   x = np.random.default_rng(0).uniform(size=(20, 4))
   (columns,) = baselines(examples(from_arrays(x)), [2], FAMILIES).values()
-  assert {*columns} == {f"pca_{name}" for name in FAMILIES["reconstruction"]}
+  assert {*columns} == {
+    f"pca_{name}"
+    for family in ("reconstruction", "rate")
+    for name in FAMILIES[family]
+  }
 
 
 def test_baselines():

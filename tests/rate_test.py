@@ -28,7 +28,7 @@ def test_rate_and_error_of_a_gaussian_at_high_resolution(step):
   entropy = 0.5 * np.log2(2 * np.pi * np.e * SCALES**2) - np.log2(width)
   # Some 700 bins are learned from 40,000 codes: 0.01 bits; and the sample's.
   np.testing.assert_allclose(bits / len(TEST), entropy.sum(), rtol=5e-3)
-  seen = (TRAIN.min(axis=0) <= TEST) & (TEST <= TRAIN.max(axis=0))
+  seen = (TRAIN.min(axis=0) <= TEST) & (TRAIN.max(axis=0) >= TEST)
   error = np.mean((read - TEST) ** 2, axis=0, where=seen)
   # Uniform within a bin; 20,000 squares.
   np.testing.assert_allclose(error, width**2 / 12, rtol=0.05)

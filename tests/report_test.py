@@ -159,9 +159,10 @@ def test_the_page_of_images(images):
   ]
   assert "Autoencoders on <b>x&y" in page.words
   kinds = [figure["data"][0]["type"] for figure in page.figures]
-  assert kinds[:5] == ["scatter", "heatmap", "heatmap", "parcoords", "scatter"]
-  # Three corruptions, two spectra.
-  assert kinds[5:] == ["scatter"] * 5
+  # Latent sizes, two maps, rates; trials; learning curves, three corruptions,
+  # two spectra.
+  assert kinds[:4] == ["scatter", "heatmap", "heatmap", "scatter"]
+  assert kinds[4:] == ["parcoords"] + ["scatter"] * 6
   # Reconstructions, codes, PCA's, values, filters; where a strength is swept
   # the Jacobian's norm; of the VAE three more.
   assert len(page.pictures) == 3 * 5 + 2 + 1 + 3

@@ -7,6 +7,7 @@ that one compiled function gives, with the same shapes on both sides. What a
 feature may be is a symbol: 0 or 1, or one of the 256 levels of a byte.
 """
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -41,69 +42,55 @@ class Dry(ValueError):
 
 
 class Coder(NamedTuple):
-  """What both sides compute, for as many examples as there are chains.
+  """What both sides code with.
 
   Attributes:
-    latent_size: of the code.
-    num_symbols: that a feature may be, from 0.
-    symbol: the coder's model of a feature.
-    posterior: symbols `[chains, *features]` -> mean and scale of q(z|x), each
-      `[chains, latent]`, in parts of a lattice step.
-    likelihood: z `[chains, latent]`, in lattice steps -> parameters of `symbol`
-      `[chains, features, ...]`: probabilities, whole numbers over 2^24.
+    spec: of the model; its output is a name in `SYMBOLS`.
+    params: of the model.
+    num_chains: the i-th example is in chain i modulo this.
   """
 
-  latent_size: int
-  num_symbols: int
-  symbol: Any
-  posterior: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
-  likelihood: Callable[[np.ndarray], np.ndarray]
+  spec: Spec
+  params: Params
+  num_chains: int
 
 
-def coder(spec: Spec, params: Params, num_chains: int) -> Coder:
-  """Compiles the two functions for one number of chains."""
+@functools.partial(jax.jit, static_argnums=0)
+def _posterior(
+  spec: Spec, params: Params, symbols: Array
+) -> tuple[Array, Array]:
+  """Mean and scale of q(z|x) `[chains, latent]`, in parts of a lattice step."""
+  num_symbols, _ = SYMBOLS[spec.output]
+  x = symbols.astype(jnp.float32) / (num_symbols - 1)
+  q: Gaussian = autoencoder(spec).encode(params, x)
+  unit = _LATTICE * _FINE
+  mean = jnp.clip(q.mean * unit, -_MOST * _FINE, _MOST * _FINE)
+  scale = jnp.clip(jnp.exp(0.5 * q.log_variance) * unit, 1, _MOST * _FINE)
+  return jnp.rint(mean).astype(jnp.int32), jnp.rint(scale).astype(jnp.int32)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _likelihood(spec: Spec, params: Params, z: Array) -> Array:
+  """Probabilities `[chains, features, ...]`: whole numbers over 2^24.
+
+  Of a 1, or of each level; z `[chains, latent]` is in lattice steps.
+  """
   model = autoencoder(spec)
-  params = jax.device_put(params)
-  num_symbols, symbol = SYMBOLS[spec.output]
-
-  def posterior(params: Params, symbols: Array) -> tuple[Array, Array]:
-    x = symbols.astype(jnp.float32) / (num_symbols - 1)
-    q: Gaussian = model.encode(params, x)
-    unit = _LATTICE * _FINE
-    mean = jnp.clip(q.mean * unit, -_MOST * _FINE, _MOST * _FINE)
-    scale = jnp.clip(jnp.exp(0.5 * q.log_variance) * unit, 1, _MOST * _FINE)
-    return jnp.rint(mean).astype(jnp.int32), jnp.rint(scale).astype(jnp.int32)
-
-  def likelihood(params: Params, z: Array) -> Array:
-    decoded = model.decode(params, z.astype(jnp.float32) / _LATTICE)
-    decoded = decoded.reshape(len(z), math.prod(spec.features), -1)
-    if spec.output == "bernoulli":
-      share = jnp.rint(model.mean(decoded[..., 0]) * _WHOLE)
-      return jnp.clip(share, 1, _WHOLE - 1) / _WHOLE
-    masses = reconstruction.logistic_mixture_masses(decoded)
-    return jnp.rint(masses * _WHOLE) / _WHOLE
-
-  x = jax.ShapeDtypeStruct((num_chains, *spec.features), np.uint8)
-  z = jax.ShapeDtypeStruct((num_chains, spec.latent_size), np.int32)
-  with jax.default_matmul_precision("highest"):
-    of_x = jax.jit(posterior).lower(params, x).compile()
-    of_z = jax.jit(likelihood).lower(params, z).compile()
-  return Coder(
-    spec.latent_size,
-    num_symbols,
-    symbol,
-    lambda x: jax.tree.map(np.asarray, of_x(params, x)),
-    lambda z: np.asarray(of_z(params, z)),
-  )
+  decoded = model.decode(params, z.astype(jnp.float32) / _LATTICE)
+  decoded = decoded.reshape(len(z), math.prod(spec.features), -1)
+  if spec.output == "bernoulli":
+    share = jnp.rint(model.mean(decoded[..., 0]) * _WHOLE)
+    return jnp.clip(share, 1, _WHOLE - 1) / _WHOLE
+  masses = reconstruction.logistic_mixture_masses(decoded)
+  return jnp.rint(masses * _WHOLE) / _WHOLE
 
 
-def encode(coder: Coder, x: np.ndarray, num_chains: int) -> list[np.ndarray]:
+def encode(coder: Coder, x: np.ndarray) -> list[np.ndarray]:
   """Examples -> the words of each chain.
 
   Args:
-    coder: of so many chains.
+    coder: what to code with.
     x: symbols `[n, *features]`, uint8.
-    num_chains: the i-th example is in chain i modulo this.
 
   Returns:
     uint32, one array a chain.
@@ -111,14 +98,14 @@ def encode(coder: Coder, x: np.ndarray, num_chains: int) -> list[np.ndarray]:
   num_words = _START_WORDS
   while True:
     try:
-      return _encoded(coder, x, num_chains, num_words)
+      return _encoded(coder, x, num_words)
     except Dry:
       num_words += 1
 
 
-def _encoded(
-  coder: Coder, x: np.ndarray, num_chains: int, num_words: int
-) -> list[np.ndarray]:
+def _encoded(coder: Coder, x: np.ndarray, num_words: int) -> list[np.ndarray]:
+  num_chains = coder.num_chains
+  _, symbol = SYMBOLS[coder.spec.output]
   rng = np.random.default_rng(0)
   chains = [
     constriction.stream.stack.AnsCoder(
@@ -130,16 +117,16 @@ def _encoded(
     some = x[start : start + num_chains]
     block = np.zeros((num_chains, *x.shape[1:]), np.uint8)
     block[: len(some)] = some
-    mean, scale = coder.posterior(block)
+    mean, scale = _of_all(_posterior, coder, block)
     z = np.zeros(mean.shape, np.int32)
     for i in range(len(some)):
       z[i] = chains[i].decode(_CODE, mean[i] / _FINE, scale[i] / _FINE)
       if chains[i].num_words() < 2:
         raise Dry
-    probabilities = coder.likelihood(z)
+    probabilities = _of_all(_likelihood, coder, z)
     for i in range(len(some)):
       symbols = block[i].reshape(-1).astype(np.int32)
-      chains[i].encode_reverse(symbols, coder.symbol, probabilities[i])
+      chains[i].encode_reverse(symbols, symbol, probabilities[i])
       chains[i].encode_reverse(z[i], _CODE, *_prior(len(z[i])))
   return [chain.get_compressed() for chain in chains]
 
@@ -148,25 +135,31 @@ def decode(
   coder: Coder, words: list[np.ndarray], shape: tuple[int, ...]
 ) -> np.ndarray:
   """The words of each chain -> the examples' symbols, `shape`, uint8."""
-  num_chains = len(words)
+  num_chains, latent_size = coder.num_chains, coder.spec.latent_size
+  _, symbol = SYMBOLS[coder.spec.output]
   chains = [constriction.stream.stack.AnsCoder(w) for w in words]
   x = np.zeros(shape, np.uint8)
   last = (len(x) - 1) // num_chains * num_chains
   for start in range(last, -1, -num_chains):
     count = min(num_chains, len(x) - start)
-    z = np.zeros((num_chains, coder.latent_size), np.int32)
+    z = np.zeros((num_chains, latent_size), np.int32)
     for i in range(count):
-      z[i] = chains[i].decode(_CODE, *_prior(coder.latent_size))
-    probabilities = coder.likelihood(z)
+      z[i] = chains[i].decode(_CODE, *_prior(latent_size))
+    probabilities = _of_all(_likelihood, coder, z)
     block = np.zeros((num_chains, *shape[1:]), np.uint8)
     for i in range(count):
-      symbols = chains[i].decode(coder.symbol, probabilities[i])
+      symbols = chains[i].decode(symbol, probabilities[i])
       block[i] = symbols.reshape(shape[1:])
-    mean, scale = coder.posterior(block)
+    mean, scale = _of_all(_posterior, coder, block)
     for i in range(count):
       chains[i].encode_reverse(z[i], _CODE, mean[i] / _FINE, scale[i] / _FINE)
     x[start : start + count] = block[:count]
   return x
+
+
+def _of_all(function: Callable[..., Any], coder: Coder, x: np.ndarray) -> Any:
+  with jax.default_matmul_precision("highest"):
+    return jax.tree.map(np.asarray, function(coder.spec, coder.params, x))
 
 
 def _prior(latent_size: int) -> tuple[np.ndarray, np.ndarray]:

@@ -82,7 +82,7 @@ def compress(
     "made_by": _software(),
   }
   text = json.dumps(header).encode()
-  coder = bits_back.coder(trained.spec, trained.params, num_chains)
+  coder = _coder(trained, num_chains)
   with replacing(target) as file:
     sha256 = hashlib.sha256()
 
@@ -93,7 +93,7 @@ def compress(
     write(_MAGIC + struct.pack("<I", len(text)) + text)
     for block in _blocks(x):
       symbols = _symbols(block, most, num_symbols)
-      words = bits_back.encode(coder, symbols, num_chains)
+      words = bits_back.encode(coder, symbols)
       write(struct.pack(f"<{num_chains}I", *map(len, words)))
       write(b"".join(w.astype("<u4").tobytes() for w in words))
       on_examples(len(block))
@@ -128,11 +128,12 @@ def decompress(
         f"{source} was made with another model than trial {trained.row['id']}"
       )
     shape, num_chains = tuple(header["shape"]), header["chains"]
+    num_symbols, _ = bits_back.SYMBOLS[trained.spec.output]
     num_blocks = -(-shape[0] // _BLOCK)
     least = num_blocks * num_chains * _LEAST_BYTES
     if shape[1:] != trained.spec.features or least > end - file.tell():
       raise UsageError(f"{source} is no file of this program: shape {shape}")
-    coder = bits_back.coder(trained.spec, trained.params, num_chains)
+    coder = _coder(trained, num_chains)
     sha256 = hashlib.sha256()
     with replacing(target) as output:
       np.lib.format.write_array_header_1_0(
@@ -149,7 +150,7 @@ def decompress(
             f"{source} is no file of this program: {error}"
           ) from error
         content = _from_symbols(
-          symbols, header["most"], coder.num_symbols, np.dtype(header["dtype"])
+          symbols, header["most"], num_symbols, np.dtype(header["dtype"])
         ).tobytes()
         sha256.update(content)
         output.write(content)
@@ -192,6 +193,11 @@ def model_digest(trained: Trained) -> str:
     sha256.update(f"{path} {leaf.shape} {leaf.dtype}".encode())
     sha256.update(np.asarray(leaf).tobytes())
   return sha256.hexdigest()
+
+
+def _coder(trained: Trained, num_chains: int) -> bits_back.Coder:
+  params = jax.device_put(trained.params)
+  return bits_back.Coder(trained.spec, params, num_chains)
 
 
 def _software() -> str:
