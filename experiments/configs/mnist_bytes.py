@@ -14,7 +14,7 @@ def get_config() -> ConfigDict:
   config.data.name = "mnist"
   config.fixed.widths = (400, 200)
   config.fixed.output = "logistic_mixture"
-  config.fixed.num_epochs = 20
+  config.fixed.num_epochs = 12
   config.fixed.learning_rate = 2e-3
   config.fixed.schedule = "cosine"
   config.measures = ("reconstruction", "likelihood")
