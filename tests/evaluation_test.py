@@ -398,25 +398,25 @@ def test_padded_and_vmapped_measures_are_those_of_the_true_network(code):
     assert name in MEASURES
     assert column.shape == (9,)
     assert np.all(np.isfinite(column)), name
-  for i in (0, 8):  # the mask, and the block that is filled up
-    own = unpad(jax.tree.map(lambda p, i=i: p[i], params), sizes[i])
-    alone = evaluate(
-      Spec((64,), sizes[i], widths=(16,), code=code),
-      jax.tree.map(lambda p: p[None], own),
-      [sizes[i]],
-      data,
+  i = 8  # masked, in the block that is filled up
+  own = unpad(jax.tree.map(lambda p, i=i: p[i], params), sizes[i])
+  alone = evaluate(
+    Spec((64,), sizes[i], widths=(16,), code=code),
+    jax.tree.map(lambda p: p[None], own),
+    [sizes[i]],
+    data,
+  )
+  for name, column in measured.columns.items():
+    # Rounding; an accuracy may have an example on the border (of 200).
+    near = 0.0051 if MEASURES[name].unit == "share" else 1e-5
+    np.testing.assert_allclose(
+      column[i], alone.columns[name][0], rtol=1e-4, atol=near, err_msg=name
     )
-    for name, column in measured.columns.items():
-      # Rounding; an accuracy may have an example on the border (of 200).
-      near = 0.0051 if MEASURES[name].unit == "share" else 1e-5
-      np.testing.assert_allclose(
-        column[i], alone.columns[name][0], rtol=1e-4, atol=near, err_msg=name
-      )
-    for name, unit in measured.units.items():
-      # Singular values are right to 3e-4 of the largest, here about 1.
-      np.testing.assert_allclose(
-        unit[i, : sizes[i]], alone.units[name][0], atol=1e-3, err_msg=name
-      )
+  for name, unit in measured.units.items():
+    # Singular values are right to 3e-4 of the largest, here about 1.
+    np.testing.assert_allclose(
+      unit[i, : sizes[i]], alone.units[name][0], atol=1e-3, err_msg=name
+    )
   assert ("test_nll_nats" in measured.columns) == (code == "gaussian")
 
 

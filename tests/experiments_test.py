@@ -415,6 +415,7 @@ def test_every_config_runs(run, tmp_path, name):
         axes[axis] = ("class",) if name_of_own == "pairs" else (few[-1],)
   workdir, code, out, err = run(
     f"--config={name}",
+    "--config.measures=reconstruction",  # all of them: see below
     "--config.fixed.num_epochs=1",
     f"--config.data.labels_path={tmp_path / 'labels.npy'}",
     *(f"--config.sweep.{key}={values!r}" for key, values in axes.items()),

@@ -96,15 +96,45 @@ def assert_equals_solo(trained, point, **tolerance):
   )
 
 
+# The network inside the mask; the one that fills it, of each, is slow.
+SIZES = (3, pytest.param(70, marks=pytest.mark.slow))
+
+
+@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("name", OBJECTIVES)
-def test_every_trial_equals_its_solo_run(name):
+def test_every_trial_equals_its_solo_run(name, size):
   points = points_of(name)
   for trained, point in zip(run(points), points, strict=True):
+    if point["latent_size"] != size:
+      continue
     assert trained.row["status"] == "ok"
     # A code halfway between two vectors takes either, by rounding; Adam then
     # moves a number by up to the learning rate, 1e-3, another way.
     tolerance = {"atol": 1e-3} if name == "vq_vae" else {}
     assert_equals_solo(trained, point, **tolerance)
+
+
+@pytest.fixture
+def optimised():
+  """Programs are compiled as users run them."""
+
+  def compile_anew(disabled):
+    jax.config.update("jax_disable_most_optimizations", disabled)
+    jax.clear_caches()
+    SOLO_RUNS.clear()
+
+  told = jax.config.values["jax_disable_most_optimizations"]
+  compile_anew(disabled=False)
+  yield
+  compile_anew(told)
+
+
+@pytest.mark.usefixtures("optimised")
+@pytest.mark.parametrize("name", ["contractive", "vae"])
+def test_an_optimised_program_equals_its_solo_runs(name):
+  points = points_of(name)
+  for trained, point in zip(run(points), points, strict=True):
+    assert_equals_solo(trained, point)
 
 
 @pytest.mark.parametrize(
@@ -129,8 +159,8 @@ def test_static_settings_equal_their_solo_run(setting):
     {"objective": "autoencoder"} | SHORT | {"latent_size": size} | setting
     for size in (2, 5)
   ]
-  for trained, point in zip(run(points), points, strict=True):
-    assert_equals_solo(trained, point)
+  masked, _ = run(points)
+  assert_equals_solo(masked, points[0])
 
 
 def test_parameters_of_an_objective_that_are_no_floats_are_told():
