@@ -1,9 +1,12 @@
 """Files that come back bit for bit, and what is no such file."""
 
+import contextlib
 import hashlib
 import json
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -145,6 +148,37 @@ def test_another_process_gives_the_same(run_dir, capsys):
   )
   assert (run_dir / "again.npy").read_bytes()[128:] == BITS.tobytes()
   np.testing.assert_array_equal(np.load(target), BITS)
+
+
+def peak_of(*argv):
+  """The most anonymous memory of a program, in bytes; no mapped files."""
+  with subprocess.Popen([sys.executable, use.__file__, *argv]) as process:
+    peak = 0
+    while process.poll() is None:
+      with contextlib.suppress(ProcessLookupError):
+        maps = Path(f"/proc/{process.pid}/smaps_rollup").read_text()
+        for line in maps.splitlines():
+          if line.startswith("Anonymous:"):
+            peak = max(peak, 1024 * int(line.split()[1]))
+      time.sleep(0.05)
+  assert process.returncode == 0
+  return peak
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_file(run_dir):
+  run, trial = str(run_dir / "run"), "--where=seed=0"
+  names = [str(run_dir / name) for name in ("long.npy", "x.aej", "again.npy")]
+  peaks = []
+  for num_blocks in (1, 6):
+    x = np.resize(BITS, (num_blocks << 16, 8, 8)).astype(np.float64)
+    np.save(names[0], x)
+    packed = peak_of("compress", run, *names[:2], trial)
+    peaks.append((packed, peak_of("decompress", run, *names[1:], trial)))
+    np.testing.assert_array_equal(np.load(names[2], mmap_mode="r"), x)
+  first, last = np.array(peaks)
+  # Five blocks more are 168 MB as arrays; the rest is by chance.
+  assert np.all(last - first < 40e6)
 
 
 def test_another_model_is_one_line(run_dir, capsys):
