@@ -72,7 +72,7 @@ def table(name: str, folder: Path) -> list[dict[str, Any]]:
   """
   x = dataset_of(folder).test
   rows = [
-    {"data": name, "coder": coder, "bits_per_dim": 8 * size / x.size}
+    {"data": name, "coder": coder, "bits/dim": _bits(size, x)}
     for coder, size in standard_sizes(x).items()
   ]
   by = "test_negative_elbo_bits_per_dim"
@@ -88,8 +88,8 @@ def table(name: str, folder: Path) -> list[dict[str, Any]]:
   ours = {
     "data": name,
     "coder": f"ae_jax, trial {trained.row['id']}",
-    "bits_per_dim": 8 * size / x.size,
-    "negative_elbo": trained.row[by],
+    "bits/dim": _bits(size, x),
+    "its -ELBO": f"{trained.row[by]:.4f}",
     "images/s_in": len(x) / (between - begin),
     "images/s_out": len(x) / (end - between),
   }
@@ -118,6 +118,10 @@ def standard_sizes(x: np.ndarray) -> dict[str, int]:
   if are_images(x.shape[1:]):
     sizes["PNG, an image a file"] = sum(_png_size(i, binary) for i in x)
   return sizes
+
+
+def _bits(size: int, x: np.ndarray) -> str:
+  return f"{8 * size / x.size:.4f}"
 
 
 def _png_size(image: np.ndarray, binary: bool) -> int:

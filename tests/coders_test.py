@@ -59,7 +59,7 @@ def test_the_table_of_own_images(tmp_path, capsys):
   for ours in (rows[4], rows[9]):
     assert ours["coder"].startswith("ae_jax, trial ")
     # 360 images in one chain, which pays for a header of 500 bytes.
-    excess = float(ours["bits per dim"]) - float(ours["negative elbo"])
+    excess = float(ours["bits/dim"]) - float(ours["its -ELBO"])
     assert 0 < excess < 0.4
   assert not [*(tmp_path / "both").rglob("test.npy")]
 
