@@ -65,7 +65,7 @@ def logistic_mixture(x: Array, parameters: Array) -> Array:
   `p(x) = sum_k w_k (F_k(x + b/2) - F_k(x - b/2))`, `F_k(x) = sigmoid((x - m_k)
   / s_k)`, `b = 1/255`; all below b/2 counts as 0 and all above 1 - b/2 as 1, so
   that the masses of the 256 levels add up to 1. Finite, with finite gradients,
-  at any finite parameters.
+  at parameters up to 1e30.
 
   Args:
     x: data `[batch, *features]` in [0, 1]: bytes / 255.

@@ -89,6 +89,47 @@ def test_strange_bytes_come_back(of_bytes, tmp_path):
     assert y.tobytes() == x.tobytes()
 
 
+@pytest.mark.parametrize(
+  "settings",
+  [
+    {"network": "conv", "widths": (4, 8), "output": "logistic_mixture"},
+    {"network": "conv", "widths": (4,)},
+    {"latent_size": 96, "output": "logistic_mixture"},
+  ],
+  ids=str,
+)
+def test_colours_come_back(tmp_path, monkeypatch, settings):
+  monkeypatch.setattr(aej, "_BLOCK", 50)
+  colours = np.stack([BYTES, 255 - BYTES, BYTES // 2], axis=-1)[..., :3]
+  if "output" not in settings:
+    colours = np.where(colours > 100, np.uint8(255), np.uint8(0))
+  (model,) = sweep.run(
+    [POINT | {"num_epochs": 1} | settings], colours[:300], measures=()
+  )
+  x = colours[1500:1612]
+  y, _ = again(model, x, tmp_path)
+  assert y.tobytes() == x.tobytes()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e30])
+@pytest.mark.parametrize("name", ["trained", "of_bytes"])
+def test_a_broken_model_loses_nothing(request, tmp_path, name, value):
+  model = request.getfixturevalue(name)
+  broken = jax.tree.map(lambda p: np.full_like(p, value), model.params)
+  x = (BITS if name == "trained" else BYTES)[:70]
+  y, _ = again(model._replace(params=broken), x, tmp_path)
+  assert y.tobytes() == x.tobytes()
+
+
+def test_data_that_change_meanwhile_are_told(trained, tmp_path):
+  x = BITS[:100].copy()
+  target = tmp_path / "x.aej"
+  target.write_bytes(b"earlier")
+  with pytest.raises(UsageError, match="changed while they were compressed"):
+    aej.compress(trained, x, target, lambda number: x.fill(0))
+  assert target.read_bytes() == b"earlier"
+
+
 def test_blank_and_full_and_strange_images_come_back(trained, tmp_path):
   rng = np.random.default_rng(0)
   for x in (
@@ -122,12 +163,15 @@ def test_a_file_of_bytes_is_as_large_as_the_bound_says(of_bytes, tmp_path):
   assert 0.99 < 8 * size / bound < 1.02
 
 
-@pytest.fixture(scope="module")
-def run_dir(tmp_path_factory):
+RUNS = {"bernoulli": BITS, "logistic_mixture": BYTES}
+
+
+@pytest.fixture(scope="module", params=RUNS)
+def run_dir(request, tmp_path_factory):
   folder = tmp_path_factory.mktemp("run")
-  np.save(folder / "x.npy", BITS)
+  np.save(folder / "x.npy", RUNS[request.param])
   argv = ["--config.data.path=" + str(folder / "x.npy")]
-  argv += ["--config.objective=vae", "--config.fixed.output=bernoulli"]
+  argv += ["--config.objective=vae", f"--config.fixed.output={request.param}"]
   argv += ["--config.sweep.latent_size=8", "--config.sweep.seed=0,1"]
   argv += ["--config.fixed.num_epochs=2", "--config.measures=()"]
   program.main(["sweep.py", f"--workdir={folder / 'run'}", *argv])
@@ -146,8 +190,9 @@ def test_another_process_gives_the_same(run_dir, capsys):
   subprocess.run(
     [sys.executable, "-c", code, "decompress", run, packed, target], check=True
   )
-  assert (run_dir / "again.npy").read_bytes()[128:] == BITS.tobytes()
-  np.testing.assert_array_equal(np.load(target), BITS)
+  x = np.load(source)
+  assert (run_dir / "again.npy").read_bytes()[128:] == x.tobytes()
+  np.testing.assert_array_equal(np.load(target), x)
 
 
 def peak_of(*argv):
@@ -170,8 +215,9 @@ def test_memory_does_not_grow_with_the_file(run_dir):
   run, trial = str(run_dir / "run"), "--where=seed=0"
   names = [str(run_dir / name) for name in ("long.npy", "x.aej", "again.npy")]
   peaks = []
-  for num_blocks in (1, 6):
-    x = np.resize(BITS, (num_blocks << 16, 8, 8)).astype(np.float64)
+  bits = np.load(run_dir / "x.npy") > 100
+  for num_blocks in (2, 7):
+    x = np.resize(bits, (num_blocks << 16, 8, 8)).astype(np.float64)
     np.save(names[0], x)
     packed = peak_of("compress", run, *names[:2], trial)
     peaks.append((packed, peak_of("decompress", run, *names[1:], trial)))
@@ -257,9 +303,30 @@ def alterations(whole, rng):
     else:
       name = list(header)[rng.integers(len(header))]
       value = [None, -1, 0, "x", [], [1 << 60, 8, 8], {}, 1e400, "|O", 1 << 70]
+      value += [
+        "(,2)f4",
+        "(2,3",
+        [60_000, 8, 8],
+        2**63,
+        1e308,
+        -1.0,
+        True,
+        "i8",
+      ]
+      value += [[1.0], "\n\x1b[2J", [[[]]]]
       text = json.dumps(header | {name: value[rng.integers(len(value))]})
+      if rng.random() < 0.05:
+        text = "[" * 60_000
       size = len(text).to_bytes(4, "little")
       yield sealed(inside[:6] + size + text.encode() + inside[10 + length :])
+
+
+def refusal(trained, source, target):
+  try:
+    aej.decompress(trained, source, target)
+  except UsageError as error:
+    return str(error)
+  return ""
 
 
 @pytest.mark.parametrize(
@@ -275,13 +342,33 @@ def test_an_altered_file_is_one_line(request, tmp_path, model, x, number):
   source, target = tmp_path / "x.aej", tmp_path / "again.npy"
   x = x[1500:1600]
   aej.compress(trained, x, source)
+  whole = aej.read_header(source)
   altered = alterations(source.read_bytes(), np.random.default_rng(0))
   for _ in range(number):
     source.write_bytes(next(altered))
-    with pytest.raises(UsageError) as error:
-      aej.decompress(trained, source, target)
-    assert str(error.value)
-    assert [p.name for p in tmp_path.iterdir()] == ["x.aej"]
+    message = refusal(trained, source, target)
+    if message:
+      assert len(message.splitlines()) == 1
+      assert [p.name for p in tmp_path.iterdir()] == ["x.aej"]
+    else:  # what wrote it is all that may be another
+      header, made_by = aej.read_header(source), {"made_by": "x"}
+      assert header | made_by == whole | made_by
+      assert np.load(target).tobytes() == x.tobytes()
+      target.unlink()
+
+
+def test_a_short_file_is_no_promise_of_many_examples(of_bytes, tmp_path):
+  source, decoded = tmp_path / "x.aej", []
+  aej.compress(of_bytes, BYTES[:9], source)
+  whole = source.read_bytes()
+  length = int.from_bytes(whole[6:10], "little")
+  header = json.loads(whole[10 : 10 + length]) | {"shape": [60_000, 8, 8]}
+  text = json.dumps(header).encode()
+  inside = whole[:6] + len(text).to_bytes(4, "little") + text
+  source.write_bytes(sealed(inside + whole[10 + length : -32]))
+  with pytest.raises(UsageError, match="does not come out as it went in"):
+    aej.decompress(of_bytes, source, tmp_path / "y.npy", decoded.append)
+  assert sum(decoded) < 100
 
 
 def test_what_comes_out_otherwise_is_told(trained, tmp_path, monkeypatch):

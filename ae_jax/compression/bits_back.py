@@ -2,9 +2,13 @@
 
 An example costs `-log p(x|z) - log p(z) + log q(z|x)` bits: its code z is
 drawn with bits that were written before, which come back when it is decoded.
-Codes lie on a lattice. All that both sides must agree on is made of integers
-that one compiled function gives, with the same shapes on both sides. What a
-feature may be is a symbol: 0 or 1, or one of the 256 levels of a byte.
+Codes lie on a lattice. What a feature may be is a symbol: 0 or 1, or one of the
+256 levels of a byte.
+
+Both sides must come to the same numbers, to the bit. They are whole numbers
+from one compiled function, on a CPU and with the same shapes and options on
+both sides: the same jaxlib compiles it to the same instructions on the same
+kind of machine. Elsewhere one of them may round another way; `decode` tells.
 """
 
 import functools
@@ -37,8 +41,25 @@ SYMBOLS = {  # output -> how many, and the model of one
 }
 
 
+OnExamples = Callable[[int], None]
+
+# Whatever the environment asks for.
+_compiled = functools.partial(
+  jax.jit,
+  static_argnums=0,
+  compiler_options={
+    "xla_backend_optimization_level": 3,
+    "xla_llvm_disable_expensive_passes": False,
+  },
+)
+
+
 class Dry(ValueError):
   """A chain began with too few bits to draw its codes with."""
+
+
+class Differs(ValueError):
+  """What is decoded is not what was encoded."""
 
 
 class Coder(NamedTuple):
@@ -46,7 +67,7 @@ class Coder(NamedTuple):
 
   Attributes:
     spec: of the model; its output is a name in `SYMBOLS`.
-    params: of the model.
+    params: of the model, on a CPU.
     num_chains: the i-th example is in chain i modulo this.
   """
 
@@ -55,7 +76,7 @@ class Coder(NamedTuple):
   num_chains: int
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@_compiled
 def _posterior(
   spec: Spec, params: Params, symbols: Array
 ) -> tuple[Array, Array]:
@@ -63,13 +84,14 @@ def _posterior(
   num_symbols, _ = SYMBOLS[spec.output]
   x = symbols.astype(jnp.float32) / (num_symbols - 1)
   q: Gaussian = autoencoder(spec).encode(params, x)
+  q = jax.tree.map(jnp.nan_to_num, q)  # a broken model codes badly, but codes
   unit = _LATTICE * _FINE
   mean = jnp.clip(q.mean * unit, -_MOST * _FINE, _MOST * _FINE)
   scale = jnp.clip(jnp.exp(0.5 * q.log_variance) * unit, 1, _MOST * _FINE)
   return jnp.rint(mean).astype(jnp.int32), jnp.rint(scale).astype(jnp.int32)
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@_compiled
 def _likelihood(spec: Spec, params: Params, z: Array) -> Array:
   """Probabilities `[chains, features, ...]`: whole numbers over 2^24.
 
@@ -79,18 +101,23 @@ def _likelihood(spec: Spec, params: Params, z: Array) -> Array:
   decoded = model.decode(params, z.astype(jnp.float32) / _LATTICE)
   decoded = decoded.reshape(len(z), math.prod(spec.features), -1)
   if spec.output == "bernoulli":
-    share = jnp.rint(model.mean(decoded[..., 0]) * _WHOLE)
-    return jnp.clip(share, 1, _WHOLE - 1) / _WHOLE
+    share = jnp.nan_to_num(model.mean(decoded[..., 0]), nan=0.5)
+    return jnp.clip(jnp.rint(share * _WHOLE), 1, _WHOLE - 1) / _WHOLE
   masses = reconstruction.logistic_mixture_masses(decoded)
-  return jnp.rint(masses * _WHOLE) / _WHOLE
+  whole = jnp.rint(jnp.nan_to_num(masses) * _WHOLE)
+  none = jnp.all(whole == 0, axis=-1, keepdims=True)
+  return jnp.where(none, 1, whole) / _WHOLE
 
 
-def encode(coder: Coder, x: np.ndarray) -> list[np.ndarray]:
+def encode(
+  coder: Coder, x: np.ndarray, on_examples: OnExamples
+) -> list[np.ndarray]:
   """Examples -> the words of each chain.
 
   Args:
     coder: what to code with.
     x: symbols `[n, *features]`, uint8.
+    on_examples: called with the number of examples that have been coded.
 
   Returns:
     uint32, one array a chain.
@@ -98,20 +125,19 @@ def encode(coder: Coder, x: np.ndarray) -> list[np.ndarray]:
   num_words = _START_WORDS
   while True:
     try:
-      return _encoded(coder, x, num_words)
+      return _encoded(coder, x, num_words, on_examples)
     except Dry:
-      num_words += 1
+      num_words += 1 + num_words // 4
 
 
-def _encoded(coder: Coder, x: np.ndarray, num_words: int) -> list[np.ndarray]:
+def _encoded(
+  coder: Coder, x: np.ndarray, num_words: int, on_examples: OnExamples
+) -> list[np.ndarray]:
   num_chains = coder.num_chains
   _, symbol = SYMBOLS[coder.spec.output]
-  rng = np.random.default_rng(0)
   chains = [
-    constriction.stream.stack.AnsCoder(
-      rng.integers(1 << 32, size=num_words, dtype=np.uint32), seal=True
-    )
-    for _ in range(num_chains)
+    constriction.stream.stack.AnsCoder(seed, seal=True)
+    for seed in _seeds(num_chains, num_words)
   ]
   for start in range(0, len(x), num_chains):
     some = x[start : start + num_chains]
@@ -128,13 +154,30 @@ def _encoded(coder: Coder, x: np.ndarray, num_words: int) -> list[np.ndarray]:
       symbols = block[i].reshape(-1).astype(np.int32)
       chains[i].encode_reverse(symbols, symbol, probabilities[i])
       chains[i].encode_reverse(z[i], _CODE, *_prior(len(z[i])))
+    on_examples(len(some))
   return [chain.get_compressed() for chain in chains]
 
 
 def decode(
-  coder: Coder, words: list[np.ndarray], shape: tuple[int, ...]
+  coder: Coder,
+  words: list[np.ndarray],
+  shape: tuple[int, ...],
+  on_examples: OnExamples,
 ) -> np.ndarray:
-  """The words of each chain -> the examples' symbols, `shape`, uint8."""
+  """The words of each chain -> the examples.
+
+  Args:
+    coder: what to decode with.
+    words: of `encode`.
+    shape: of the examples.
+    on_examples: called with the number of examples that have been decoded.
+
+  Returns:
+    Symbols, uint8.
+
+  Raises:
+    Differs: the chains do not end with the bits that they began with.
+  """
   num_chains, latent_size = coder.num_chains, coder.spec.latent_size
   _, symbol = SYMBOLS[coder.spec.output]
   chains = [constriction.stream.stack.AnsCoder(w) for w in words]
@@ -150,15 +193,31 @@ def decode(
     for i in range(count):
       symbols = chains[i].decode(symbol, probabilities[i])
       block[i] = symbols.reshape(shape[1:])
+      if chains[i].num_words() < 2:
+        raise Differs("it ends too early")
     mean, scale = _of_all(_posterior, coder, block)
     for i in range(count):
       chains[i].encode_reverse(z[i], _CODE, mean[i] / _FINE, scale[i] / _FINE)
     x[start : start + count] = block[:count]
+    on_examples(count)
+  left = [chain.get_compressed() for chain in chains]
+  seeds = _seeds(num_chains, len(left[0]) - 1)  # the seal is a word
+  if any(
+    not np.array_equal(own[:-1], seed)
+    for own, seed in zip(left, seeds, strict=True)
+  ):
+    raise Differs("it does not end with the bits that it began with")
   return x
 
 
+def _seeds(num_chains: int, num_words: int) -> np.ndarray:
+  """What chains begin with, `[chains, words]`."""
+  rng = np.random.default_rng(0)
+  return rng.integers(1 << 32, size=(num_chains, num_words), dtype=np.uint32)
+
+
 def _of_all(function: Callable[..., Any], coder: Coder, x: np.ndarray) -> Any:
-  with jax.default_matmul_precision("highest"):
+  with jax.enable_x64(False), jax.default_matmul_precision("highest"):
     return jax.tree.map(np.asarray, function(coder.spec, coder.params, x))
 
 

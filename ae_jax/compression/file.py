@@ -6,39 +6,46 @@ of all of that. Numbers are little-endian uint32.
 """
 
 import hashlib
+import importlib.metadata
 import json
 import math
 import os
+import platform
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import jax
 import numpy as np
 
-from ae_jax.atomic import replacing
+from ae_jax.atomic import DAMAGED, replacing
 from ae_jax.compression import bits_back
 from ae_jax.trained import Trained
 from ae_jax.types import UsageError
 
 _MAGIC = b"AEJAX1"
 _DIGEST = hashlib.sha256().digest_size
-_BLOCK = 1 << 16  # examples
+_BLOCK = 1 << 16  # examples that are held at once, and
+_MOST_VALUES = 1 << 25  # values of theirs
 _MOST_CHAINS = 64
 _FEWEST = 512  # examples of a chain, which pay for its first bits
+_MOST_PARAMETERS = 1 << 25  # of the likelihood of an example of each chain
 _MOST_HEADER = 1 << 16  # bytes
 _READ = 1 << 20  # bytes at a time
 _LEAST_BYTES = 8  # of a chain, its length included
 
-OnExamples = Callable[[int], None]
+# All plain numbers that are no longer than a float64.
+_DTYPES = {
+  np.dtype(order + kind).str for kind in "?bBhHiIlLqQefd" for order in "<>"
+}
 
 
 def compress(
   trained: Trained,
   x: np.ndarray,
   target: Path,
-  on_examples: OnExamples = lambda number: None,
+  on_examples: bits_back.OnExamples = lambda number: None,
 ) -> int:
   """Writes an array as a file that `decompress` gives back bit for bit.
 
@@ -67,11 +74,17 @@ def compress(
       f"examples have shape {x.shape[1:]}; the model was trained on"
       f" {trained.spec.features}"
     )
-  if x.dtype.kind not in "biuf":
+  if x.dtype.str not in _DTYPES:
     raise UsageError(f"data of type {x.dtype} cannot be compressed")
-  num_chains = max(1, min(_MOST_CHAINS, len(x) // _FEWEST))
   num_symbols, _ = bits_back.SYMBOLS[trained.spec.output]
-  most, digest = _values(x, num_symbols)
+  each = math.prod(trained.spec.features) * (
+    num_symbols if num_symbols > 2 else 1
+  )
+  num_chains = min(_MOST_CHAINS, len(x) // _FEWEST, _MOST_PARAMETERS // each)
+  num_chains = max(1, num_chains)
+  most = _last_value(x, num_symbols)
+  values = _values(most, num_symbols, x.dtype)
+  digest = _checked(x, values)
   header = {
     "shape": x.shape,
     "dtype": x.dtype.str,
@@ -84,7 +97,7 @@ def compress(
   text = json.dumps(header).encode()
   coder = _coder(trained, num_chains)
   with replacing(target) as file:
-    sha256 = hashlib.sha256()
+    sha256, seen = hashlib.sha256(), hashlib.sha256()
 
     def write(content: bytes) -> None:
       sha256.update(content)
@@ -92,11 +105,13 @@ def compress(
 
     write(_MAGIC + struct.pack("<I", len(text)) + text)
     for block in _blocks(x):
-      symbols = _symbols(block, most, num_symbols)
-      words = bits_back.encode(coder, symbols)
+      symbols = _symbols(block, values)
+      words = bits_back.encode(coder, symbols, on_examples)
       write(struct.pack(f"<{num_chains}I", *map(len, words)))
       write(b"".join(w.astype("<u4").tobytes() for w in words))
-      on_examples(len(block))
+      seen.update(np.ascontiguousarray(block).data)
+    if seen.hexdigest() != digest:
+      raise UsageError("the data were changed while they were compressed")
     file.write(sha256.digest())
     return file.tell()
 
@@ -105,7 +120,7 @@ def decompress(
   trained: Trained,
   source: Path,
   target: Path,
-  on_examples: OnExamples = lambda number: None,
+  on_examples: bits_back.OnExamples = lambda number: None,
 ) -> None:
   """Writes the array of a file as `.npy`.
 
@@ -129,37 +144,38 @@ def decompress(
       )
     shape, num_chains = tuple(header["shape"]), header["chains"]
     num_symbols, _ = bits_back.SYMBOLS[trained.spec.output]
-    num_blocks = -(-shape[0] // _BLOCK)
+    values = _values(header["most"], num_symbols, np.dtype(header["dtype"]))
+    size = _block_size(shape[1:])
+    num_blocks = -(-shape[0] // size)
     least = num_blocks * num_chains * _LEAST_BYTES
     if shape[1:] != trained.spec.features or least > end - file.tell():
-      raise UsageError(f"{source} is no file of this program: shape {shape}")
+      raise UsageError(f"{source} is no file of this program: its shape")
     coder = _coder(trained, num_chains)
+    differs = UsageError(
+      f"{source} does not come out as it went in: it was made by"
+      f" {header['made_by'][:200]!r}, and this is {_software()!r}"
+    )
     sha256 = hashlib.sha256()
     with replacing(target) as output:
       np.lib.format.write_array_header_1_0(
         output,
         {"descr": header["dtype"], "fortran_order": False, "shape": shape},
       )
-      for start in range(0, shape[0], _BLOCK):
-        part = (min(_BLOCK, shape[0] - start), *shape[1:])
+      for start in range(0, shape[0], size):
+        part = (min(size, shape[0] - start), *shape[1:])
         words = _words(file, num_chains, end, source)
         try:
-          symbols = bits_back.decode(coder, words, part)
+          block = values[bits_back.decode(coder, words, part, on_examples)]
+        except bits_back.Differs as error:
+          raise differs from error
         except ValueError as error:
           raise UsageError(
             f"{source} is no file of this program: {error}"
           ) from error
-        content = _from_symbols(
-          symbols, header["most"], num_symbols, np.dtype(header["dtype"])
-        ).tobytes()
-        sha256.update(content)
-        output.write(content)
-        on_examples(part[0])
+        sha256.update(block.data)
+        output.write(block.data)
       if sha256.hexdigest() != header["data"]:
-        raise UsageError(
-          f"{source} does not come out as it went in: it was made by"
-          f" {header['made_by']}, and this is {_software()}"
-        )
+        raise differs
 
 
 def read_header(source: Path) -> dict[str, Any]:
@@ -182,8 +198,10 @@ def check(trained: Trained) -> None:
       " trial"
       f" {trained.row['id']} has code {spec.code} and output {spec.output}"
     )
-  if len(trained.model.prior(trained.params).mean) > 1:
-    raise UsageError("compression needs the prior N(0, I)")
+  if "pseudo_inputs" in trained.params.get("objective", {}):
+    raise UsageError("compression needs the prior N(0, I), not one of its own")
+  if trained.standardization is not None:
+    raise UsageError("compression needs a model of data as they are")
 
 
 def model_digest(trained: Trained) -> str:
@@ -196,57 +214,71 @@ def model_digest(trained: Trained) -> str:
 
 
 def _coder(trained: Trained, num_chains: int) -> bits_back.Coder:
-  params = jax.device_put(trained.params)
+  params = jax.device_put(trained.params, jax.devices("cpu")[0])
   return bits_back.Coder(trained.spec, params, num_chains)
 
 
 def _software() -> str:
-  device = jax.devices()[0].device_kind
-  return f"jax {jax.__version__} on {device}"
+  versions = (
+    f"{name} {importlib.metadata.version(name)}"
+    for name in ("jaxlib", "constriction")
+  )
+  return ", ".join((*versions, f"{platform.machine()} {platform.system()}"))
+
+
+def _block_size(features: tuple[int, ...]) -> int:
+  return max(1, min(_BLOCK, _MOST_VALUES // math.prod(features)))
 
 
 def _blocks(x: np.ndarray) -> Iterator[np.ndarray]:
-  return (x[start : start + _BLOCK] for start in range(0, len(x), _BLOCK))
+  size = _block_size(x.shape[1:])
+  return (x[start : start + size] for start in range(0, len(x), size))
 
 
-def _values(x: np.ndarray, num_symbols: int) -> tuple[float, str]:
-  """The value of the last symbol, and the SHA-256 of the array."""
+def _last_value(x: np.ndarray, num_symbols: int) -> float:
+  """The value of the last symbol."""
   if x.size == 0:
     raise UsageError(f"there is nothing to compress: shape {x.shape}")
-  if num_symbols == 2:
-    most = float(max(block.max() for block in _blocks(x))) or 1.0
-    most = most if np.isfinite(most) else 1.0
-  else:
-    most = 1.0 if x.dtype.kind == "f" else num_symbols - 1.0
+  if num_symbols > 2:
+    return 1.0 if x.dtype.kind == "f" else num_symbols - 1.0
+  most = float(max(block.max() for block in _blocks(x)))
+  return most if np.isfinite(most) and most else 1.0
+
+
+def _values(most: float, num_symbols: int, dtype: np.dtype) -> np.ndarray:
+  """The value of each symbol, from 0 to `most`."""
+  steps = np.arange(num_symbols) * most / (num_symbols - 1)
+  with np.errstate(invalid="ignore", over="ignore"):  # of an altered file
+    return steps.astype(dtype)
+
+
+def _symbols(x: np.ndarray, values: np.ndarray) -> np.ndarray:
+  """The symbols, uint8, whose values are those of x, where there are any."""
+  if len(values) == 2:
+    return (x != 0).astype(np.uint8)
+  if x.dtype.kind != "f":
+    return x.astype(np.uint8)
+  with np.errstate(invalid="ignore"):  # NaN is no value
+    levels = np.clip(x, 0, 1, dtype=np.float32) * np.float32(len(values) - 1)
+    return np.rint(levels).astype(np.uint8)
+
+
+def _checked(x: np.ndarray, values: np.ndarray) -> str:
+  """The SHA-256 of the array; raises UsageError if symbols cannot give it."""
   sha256 = hashlib.sha256()
   for block in _blocks(x):
-    content = np.ascontiguousarray(block).tobytes()
-    symbols = _symbols(block, most, num_symbols)
-    again = _from_symbols(symbols, most, num_symbols, x.dtype)
-    if again.tobytes() != content:
+    content = np.ascontiguousarray(block)
+    again = values[_symbols(content, values)]
+    if again.tobytes() != content.tobytes():
       raise UsageError(
         "only data of two values, 0 and another one, can be compressed by a"
         " Bernoulli; binarise them, or take output=logistic_mixture for bytes"
-        if num_symbols == 2
+        if len(values) == 2
         else "only bytes can be compressed: integers of 0 ... 255, or floats"
         " that are such integers / 255"
       )
-    sha256.update(content)
-  return most, sha256.hexdigest()
-
-
-def _symbols(x: np.ndarray, most: float, num_symbols: int) -> np.ndarray:
-  """The nearest symbols, uint8, of values from 0 to `most`."""
-  if num_symbols == 2:
-    return (x != 0).astype(np.uint8)
-  unit = np.nan_to_num(x.astype(np.float64) / most)
-  return np.rint(np.clip(unit, 0, 1) * (num_symbols - 1)).astype(np.uint8)
-
-
-def _from_symbols(
-  symbols: np.ndarray, most: float, num_symbols: int, dtype: np.dtype
-) -> np.ndarray:
-  return (symbols * most / (num_symbols - 1)).astype(dtype)
+    sha256.update(content.data)
+  return sha256.hexdigest()
 
 
 def _header(file: BinaryIO, source: Path) -> tuple[dict[str, Any], int]:
@@ -268,26 +300,30 @@ def _header(file: BinaryIO, source: Path) -> tuple[dict[str, Any], int]:
     if length > min(_MOST_HEADER, end - len(start)):
       raise ValueError("its header is too long")
     header = _valid(json.loads(file.read(length)))
-  except (ValueError, TypeError, KeyError) as error:
-    raise UsageError(f"{source} is no file of this program: {error}") from error
+  except (KeyError, *DAMAGED) as error:
+    reason = str(error)[:200]
+    raise UsageError(
+      f"{source} is no file of this program: {reason!r}"
+    ) from error
   return header, end
 
 
 def _valid(header: dict[str, Any]) -> dict[str, Any]:
   """The header; raises ValueError, TypeError or KeyError if it is none."""
+  for name in ("data", "model", "made_by", "dtype"):
+    if type(header[name]) is not str:
+      raise TypeError(name)
   shape, chains = header["shape"], header["chains"]
   numbers = [*shape, chains]
   if not all(type(n) is int and n > 0 for n in numbers) or not shape:
-    raise ValueError(f"shape {shape}, {chains} chains")
+    raise ValueError("shape or number of chains")
   if chains > _MOST_CHAINS or math.prod(shape) >= 1 << 48:
-    raise ValueError(f"shape {shape}, {chains} chains")
-  if np.dtype(header["dtype"]).kind not in "biuf":
-    raise ValueError(f"type {header['dtype']}")
-  if not np.isfinite(header["most"]) or not header["most"]:
-    raise ValueError(f"value {header['most']}")
-  for name in ("data", "model", "made_by"):
-    if not isinstance(header[name], str):
-      raise TypeError(name)
+    raise ValueError("shape or number of chains")
+  if header["dtype"] not in _DTYPES:
+    raise ValueError("type")
+  most = header["most"]
+  if type(most) is not float or not np.isfinite(most) or not most:
+    raise ValueError("greatest value")
   return header
 
 

@@ -41,13 +41,20 @@ def written(
   ]
   low, high = rounded[0].min(axis=0), rounded[0].max(axis=0)
   rounded[1] = np.clip(rounded[1], low, high)
-  coder = constriction.stream.queue.RangeEncoder()
-  for seen, unit, least in zip(rounded[0].T, rounded[1].T, low, strict=True):
-    counts = np.bincount(seen - least) + 0.5
-    if len(counts) > 1:
-      prior = constriction.stream.model.Categorical(counts, perfect=False)
-      coder.encode(np.ascontiguousarray(unit - least), prior)
-  return (mean + rounded[1] * width).astype(np.float32), coder.num_bits()
+  priors = {
+    unit: constriction.stream.model.Categorical(counts, perfect=False)
+    for unit, (seen, least) in enumerate(zip(rounded[0].T, low, strict=True))
+    if len(counts := np.bincount(seen - least) + 0.5) > 1
+  }
+  encoder = constriction.stream.queue.RangeEncoder()
+  for unit, prior in priors.items():
+    own = np.ascontiguousarray(rounded[1][:, unit] - low[unit])
+    encoder.encode(own, prior)
+  decoder = constriction.stream.queue.RangeDecoder(encoder.get_compressed())
+  read = np.tile(low, (len(test), 1))
+  for unit, prior in priors.items():
+    read[:, unit] += decoder.decode(prior, len(test))
+  return (mean + read * width).astype(np.float32), encoder.num_bits()
 
 
 def squared_errors(
