@@ -247,9 +247,8 @@ def _last_value(x: np.ndarray, num_symbols: int) -> float:
 
 def _values(most: float, num_symbols: int, dtype: np.dtype) -> np.ndarray:
   """The value of each symbol, from 0 to `most`."""
-  steps = np.arange(num_symbols) * most / (num_symbols - 1)
   with np.errstate(invalid="ignore", over="ignore"):  # of an altered file
-    return steps.astype(dtype)
+    return (np.arange(num_symbols) * most / (num_symbols - 1)).astype(dtype)
 
 
 def _symbols(x: np.ndarray, values: np.ndarray) -> np.ndarray:

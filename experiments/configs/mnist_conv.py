@@ -1,10 +1,12 @@
-"""MNIST: convolutional autoencoders of three code sizes.
+"""MNIST: a convolutional autoencoder, ahead of an MLP at the same code size.
 
     ./launch.sh sweep --config=mnist_conv.py
 
-At 16 units and ten epochs, 4 minutes on 2 CPU cores: test error 7.55 (PCA
-21.06), linear probe 0.929, with 80,000 parameters. A 784-512-256-16 net, which
-has 1,070,000, reaches 6.77 and 0.908: its `fixed.network` is mlp.
+At 16 units and ten epochs, 13 minutes on 2 CPU cores: test error 5.94 (PCA
+21.06), linear probe 0.940, with 253,000 parameters. A 784-512-256-16 net in the
+same recipe, which has 1,070,000, reaches 6.77 and 0.908
+(`--config.fixed.network=mlp --config.fixed.widths=512,256`); 16, 32, 64
+channels, in 3 minutes, 7.55 and 0.929.
 """
 
 from ml_collections import ConfigDict
@@ -17,7 +19,7 @@ def get_config() -> ConfigDict:
   config = base()
   config.data.name = "mnist"
   config.fixed.network = "conv"
-  config.fixed.widths = (16, 32, 64)
+  config.fixed.widths = (32, 64, 128)
   config.fixed.activation = "gelu"
   config.fixed.num_epochs = 10
   config.fixed.learning_rate = 2e-3
@@ -25,6 +27,6 @@ def get_config() -> ConfigDict:
   config.fixed.output = "sigmoid"
   config.measures = ("reconstruction", "features")
   config.sweep = ConfigDict(
-    {"objective": ("autoencoder",), "latent_size": (8, 16, 32)}
+    {"objective": ("autoencoder",), "latent_size": (16,)}
   )
   return config
