@@ -52,7 +52,7 @@ def compress(
   Args:
     trained: a VAE with the output "bernoulli" or "logistic_mixture".
     x: `[n, *features]`, perhaps memory-mapped. Of a Bernoulli: of any type,
-      only 0 and one other value that stands for 1. Of logistics: bytes, or
+      only 0 and one greater value that stands for 1. Of logistics: bytes, or
       integers of 0 ... 255, or floats that are such integers / 255.
     target: the file.
     on_examples: called with the number of examples that have been coded.
@@ -77,9 +77,7 @@ def compress(
   if x.dtype.str not in _DTYPES:
     raise UsageError(f"data of type {x.dtype} cannot be compressed")
   num_symbols, _ = bits_back.SYMBOLS[trained.spec.output]
-  each = math.prod(trained.spec.features) * (
-    num_symbols if num_symbols > 2 else 1
-  )
+  each = math.prod(trained.spec.features) * num_symbols
   num_chains = min(_MOST_CHAINS, len(x) // _FEWEST, _MOST_PARAMETERS // each)
   num_chains = max(1, num_chains)
   most = _last_value(x, num_symbols)
@@ -270,7 +268,7 @@ def _checked(x: np.ndarray, values: np.ndarray) -> str:
     again = values[_symbols(content, values)]
     if again.tobytes() != content.tobytes():
       raise UsageError(
-        "only data of two values, 0 and another one, can be compressed by a"
+        "only data of two values, 0 and a greater one, can be compressed by a"
         " Bernoulli; binarise them, or take output=logistic_mixture for bytes"
         if len(values) == 2
         else "only bytes can be compressed: integers of 0 ... 255, or floats"
