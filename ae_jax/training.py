@@ -242,6 +242,8 @@ def init_params(
 ) -> Params:
   """The model's parameters, and at "objective" those of an objective's own.
 
+  All floats are float32, also where JAX_ENABLE_X64 is set.
+
   Args:
     objective: perhaps with some of its hyper-parameters bound.
     model: its network.
@@ -257,7 +259,16 @@ def init_params(
   made = function.init(model, params, jax.random.fold_in(key, 0), **own)
   if not isinstance(made, dict):
     raise TypeError(f"needs_params wants a dict, got {type(made).__name__}")
-  return params | {"objective": made}
+  return params | {
+    "objective": jax.tree.map(
+      lambda p: (
+        jnp.asarray(p, jnp.float32)
+        if jnp.issubdtype(jnp.result_type(p), jnp.floating)
+        else p
+      ),
+      made,
+    )
+  }
 
 
 def examples_of(data: Data | np.ndarray) -> Any:

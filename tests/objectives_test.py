@@ -375,7 +375,8 @@ def test_a_gvae_without_one_of_its_parts(content):
     q = [model.encode(params, x[:, i]) for i in (0, 1)]
     mean = (q[0].mean + q[1].mean) / 2
     variance = (np.exp(q[0].log_variance) + np.exp(q[1].log_variance)) / 2
-    noise = reparameterise(KEY, Gaussian(*2 * (jnp.zeros((12, 4)),)))[:6]
+    zeros = jnp.zeros((12, 4), jnp.float32)
+    noise = reparameterise(KEY, Gaussian(zeros, zeros))[:6]
     decoded = model.decode(params, mean + np.sqrt(variance) * noise)
     kl = 0.5 * (mean**2 + variance - 1 - np.log(variance)).sum(axis=1)
     d = [model.distance(x[:, i], decoded) for i in (0, 1)]

@@ -84,7 +84,7 @@ def conditional_vae(
   """
   x, label = batch
   told = jax.random.bernoulli(jax.random.fold_in(key, 1), labelled, label.shape)
-  y = jax.nn.one_hot(label, num_classes) * told[:, None]
+  y = jax.nn.one_hot(label, num_classes, dtype=x.dtype) * told[:, None]
   q = jax.vmap(lambda y, x: model.encode(given(params, y), x))(y, x)
   z = reparameterise(key, q)
   decoded = jax.vmap(lambda y, z: model.decode(given(params, y), z))(y, z)

@@ -1,5 +1,7 @@
 """VAEs of pairs of examples that share some of what made them."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 
@@ -132,7 +134,7 @@ def _averaged(one: Gaussian, other: Gaussian, shared: Array) -> Gaussian:
   """Both, averaged in mean and variance in the shared units."""
   average = Gaussian(
     (one.mean + other.mean) / 2,
-    jnp.logaddexp(one.log_variance, other.log_variance) - jnp.log(2.0),
+    jnp.logaddexp(one.log_variance, other.log_variance) - math.log(2),
   )
   return jax.tree.map(
     lambda a, b, mean: jnp.concatenate(
