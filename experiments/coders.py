@@ -3,7 +3,9 @@
 ./launch.sh coders [--workdir=DIR] [--config.FIELD=VALUE ...]
 
   --workdir  of the two runs and of coders.md; default: runs/coders
-  --config.  as in a sweep, for both runs: --config.data.download_dir=DIR, ...
+  --config.  as in a sweep, for both runs: --config.data.download_dir=DIR, or
+             --config.data.path=FILE.npy for bytes of one's own (then another
+             --workdir too)
 
 Trains the VAEs of mnist_bits.py and mnist_bytes.py, or takes those that are
 there; writes the test set with them and with gzip, bz2, lzma (as one string,

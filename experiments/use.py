@@ -8,17 +8,18 @@ shows an example of each. Inputs are never unpickled and never written to.
 import argparse
 import contextlib
 import math
+import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from absl import logging
 from sklearn.neighbors import NearestNeighbors
 from tqdm import tqdm
 
-from ae_jax import density, export, runs
+from ae_jax import density, export, ledger, runs
 from ae_jax.compression import file as aej
 from ae_jax.data import are_images
 from ae_jax.trained import Trained
@@ -30,6 +31,8 @@ _MOST_PICTURED = 1024  # single images
 _MOST_FOUND_PICTURED = 20
 _PAIRS_A_ROW = 16
 _BLOCK = 1024  # queries at a time
+_ERROR = "test_squared_error"
+_BOUND = "test_negative_elbo_nats"  # what an example takes, compressed
 
 
 def main(argv: Sequence[str]) -> None:
@@ -163,12 +166,13 @@ def export_model(arguments: argparse.Namespace) -> None:
     print(f"wrote {path}: {path.stat().st_size:,} bytes")
 
 
-def _load(arguments: argparse.Namespace) -> Trained:
+def _load(arguments: argparse.Namespace, by: str = _ERROR) -> Trained:
+  by = arguments.by or by
   trained = runs.load(
-    arguments.run_dir, arguments.trial, by=arguments.by, **arguments.where
+    arguments.run_dir, arguments.trial, by=by, **arguments.where
   )
   row = trained.row
-  names = ("objective", "latent_size", "seed", arguments.by)
+  names = ("objective", "latent_size", "seed", by)
   values = (
     f"{name}={row[name]:.4g}"
     if isinstance(row[name], float)
@@ -274,10 +278,12 @@ def _draw(
 
 
 def compress(arguments: argparse.Namespace) -> None:
-  """INPUT [n, *features] of two values, or bytes -> a smaller file."""
+  """INPUT [n, *features] of 0 and another value, or bytes -> a smaller file."""
   source, target = arguments.input, arguments.output
   array_files.check_output(target, (".aej",), [source])
-  trained = _load(arguments)
+  rows = ledger.read_rows(Path(arguments.run_dir))
+  is_measured = _BOUND in ledger.columns(rows.values())
+  trained = _load(arguments, _BOUND if is_measured else _ERROR)
   x = array_files.read(source, trained.spec.features)
   with _bar(len(x), "compress") as bar, _written(target):
     size = aej.compress(trained, x, target, bar.update)
@@ -288,10 +294,12 @@ def decompress(arguments: argparse.Namespace) -> None:
   """A file of `compress` -> the array that it was made of."""
   source, target = arguments.input, arguments.output
   array_files.check_output(target, (".npy",), [source])
-  trained = _load(arguments)
   with _written(source):
-    num_examples = aej.read_header(source)["shape"][0]
-  with _bar(num_examples, "decompress") as bar, _written(target):
+    header = aej.read_header(source)
+  if arguments.trial == "best" and not (arguments.by or arguments.where):
+    arguments.trial = header["trial"]
+  trained = _load(arguments)
+  with _bar(header["shape"][0], "decompress") as bar, _written(target):
     aej.decompress(trained, source, target, bar.update)
   x = np.load(target, mmap_mode="r")
   print(f"wrote {target}: {x.dtype} {list(x.shape)}")
@@ -318,5 +326,12 @@ _COMMANDS = {
 }
 
 
+def _terminated(number: int, frame: Any) -> NoReturn:
+  del frame
+  print("\nterminated: no file was left half-written", file=sys.stderr)
+  sys.exit(128 + number)
+
+
 if __name__ == "__main__":
+  signal.signal(signal.SIGTERM, _terminated)
   main(sys.argv)

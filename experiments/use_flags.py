@@ -50,9 +50,9 @@ def _parser() -> argparse.ArgumentParser:
   )
   trial.add_argument(
     "--by",
-    default="test_squared_error",
     metavar="COLUMN",
-    help="what best means: a column of the table (default: %(default)s)",
+    help="what best means: a column of the table (default: test_squared_error;"
+    " to compress, test_negative_elbo_nats)",
   )
   trial.add_argument(
     "--where",
@@ -155,18 +155,19 @@ _COMMANDS: dict[str, tuple[str, dict[str, Any], str]] = {
     "query.png x.npy found --num=5",
   ),
   "compress": (
-    "data of two values, or bytes, to a smaller file without loss (by a VAE"
-    " with output=bernoulli, or logistic_mixture)",
+    "data of 0 and another value, or bytes, to a smaller file without loss (by"
+    " a VAE with output=bernoulli, or logistic_mixture)",
     {"input": _INPUT, "output": _file("OUTPUT", "a new .aej")},
-    "x.npy x.aej --where=objective=vae,output=bernoulli",
+    "x.npy x.aej --where=objective=vae",
   ),
   "decompress": (
-    "a file of compress to the array that it was made of, bit for bit",
+    "a file of compress to the array that it was made of, bit for bit, by the"
+    " trial that made it",
     {
       "input": _file("INPUT", "the .aej"),
       "output": _file("OUTPUT", "data: .npy"),
     },
-    "x.aej again.npy --where=objective=vae,output=bernoulli",
+    "x.aej again.npy",
   ),
   "export": (
     "StableHLO functions and safetensors that need nothing of this package",

@@ -90,6 +90,7 @@ def compress(
     "chains": num_chains,
     "data": digest,
     "model": model_digest(trained),
+    "trial": trained.row["id"],
     "made_by": _software(),
   }
   text = json.dumps(header).encode()
@@ -138,7 +139,8 @@ def decompress(
     header, end = _header(file, source)
     if header["model"] != model_digest(trained):
       raise UsageError(
-        f"{source} was made with another model than trial {trained.row['id']}"
+        f"{source} was made with another model than trial {trained.row['id']}:"
+        f" with trial {header['trial'][:40]!r} of its run"
       )
     shape, num_chains = tuple(header["shape"]), header["chains"]
     num_symbols, _ = bits_back.SYMBOLS[trained.spec.output]
@@ -307,7 +309,7 @@ def _header(file: BinaryIO, source: Path) -> tuple[dict[str, Any], int]:
 
 def _valid(header: dict[str, Any]) -> dict[str, Any]:
   """The header; raises ValueError, TypeError or KeyError if it is none."""
-  for name in ("data", "model", "made_by", "dtype"):
+  for name in ("data", "model", "trial", "made_by", "dtype"):
     if type(header[name]) is not str:
       raise TypeError(name)
   shape, chains = header["shape"], header["chains"]
