@@ -174,7 +174,7 @@ NUMBER = itertools.count()
 def test_a_run_ends_with_numbers_or_one_line(
   tmp_path_factory, objective, x, num_classes, fields, draw
 ):
-  folder = tmp_path_factory.getbasetemp() / f"run{next(NUMBER)}"
+  folder = tmp_path_factory.getbasetemp() / f"fuzz{next(NUMBER)}"
   folder.mkdir()
   np.save(folder / "x.npy", x, allow_pickle=False)
   options = {

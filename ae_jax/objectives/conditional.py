@@ -83,7 +83,8 @@ def conditional_vae(
     Conditional Generative Models", 2015.
   """
   x, label = batch
-  told = jax.random.bernoulli(jax.random.fold_in(key, 1), labelled, label.shape)
+  share = jnp.asarray(labelled, x.dtype)
+  told = jax.random.bernoulli(jax.random.fold_in(key, 1), share, label.shape)
   y = jax.nn.one_hot(label, num_classes, dtype=x.dtype) * told[:, None]
   q = jax.vmap(lambda y, x: model.encode(given(params, y), x))(y, x)
   z = reparameterise(key, q)
