@@ -58,6 +58,7 @@ def test_order_sign_and_scale_do_not_matter(of_factors):
     assert abs(other[name] - score) < 0.005, name
 
 
+@pytest.mark.slow
 def test_a_larger_code_beside_it_changes_no_measure():
   dataset = data.load(name="shapes/2x3x1x6x6")
   point = {"objective": "vae", "num_epochs": 2, "widths": (16,)}

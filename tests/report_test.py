@@ -236,6 +236,7 @@ def test_a_run_without_measures_shows_none(tmp_path):
       ("--config.fixed.network=conv", "--config.sweep.objective=denoising"),
       ["denoising"],
       id="convolutions, a class for each image",
+      marks=pytest.mark.slow,
     ),
     pytest.param(
       1e6 * RNG.normal(size=(40, 3)),
