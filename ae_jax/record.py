@@ -18,12 +18,13 @@ import numpy as np
 
 from ae_jax.atomic import DAMAGED, replacing, write_text
 from ae_jax.data import Standardization
-from ae_jax.ledger import RESULTS
 from ae_jax.series import CURVES, absent_or_damaged
 from ae_jax.types import UsageError
 
 CONFIG = "config.json"
 STANDARDIZATION = "standardization.npz"
+
+_LOCK = ".lock"
 
 
 def open_workdir(workdir: Path, run: Mapping[str, Any]) -> TextIO:
@@ -38,23 +39,21 @@ def open_workdir(workdir: Path, run: Mapping[str, Any]) -> TextIO:
     A lock on the workdir, held until it is closed or the process ends.
 
   Raises:
-    UsageError: the workdir holds another configuration or a run that goes on,
-      or cannot be written.
+    UsageError: the workdir holds another configuration, files of no run or a
+      run that goes on, or cannot be written.
   """
   path = workdir / CONFIG
   text = json.dumps(run, indent=2) + "\n"
   try:
-    (workdir / CURVES).mkdir(parents=True, exist_ok=True)
+    _check_own(workdir)
+    workdir.mkdir(parents=True, exist_ok=True)
     lock = _lock(workdir)
     try:
       if path.exists():
         _check_identity(workdir, json.loads(text)["identity"])
-      elif (workdir / RESULTS).exists():
-        raise UsageError(
-          f"workdir {workdir} holds {RESULTS} without {CONFIG}; name another"
-        )
       _sign(lock)
       write_text(path, text)
+      (workdir / CURVES).mkdir(exist_ok=True)
     except BaseException:
       lock.close()
       raise
@@ -126,8 +125,23 @@ def read_standardization(workdir: Path) -> Standardization | None:
     raise absent_or_damaged(path) from error
 
 
+def _check_own(workdir: Path) -> None:
+  """Raises UsageError where a folder has files, but not those of a run."""
+  try:
+    names = {path.name for path in workdir.iterdir()}
+  except FileNotFoundError:
+    return
+  # What a run leaves that was killed before it wrote its configuration.
+  foreign = names - {_LOCK, f".{CONFIG}.partial"}
+  if foreign and CONFIG not in names:
+    raise UsageError(
+      f"workdir {workdir} holds {min(foreign)!r} without {CONFIG}, so it is no"
+      " run's; name a new folder or an empty one"
+    )
+
+
 def _lock(workdir: Path) -> TextIO:
-  lock = (workdir / ".lock").open("a+", encoding="utf-8")
+  lock = (workdir / _LOCK).open("a+", encoding="utf-8")
   try:
     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
   except BlockingIOError:

@@ -4,9 +4,10 @@ A snapshot is one `.npz`, for its checksums are verified when it is read: what
 is damaged is told, and the one before is taken.
 """
 
+import contextlib
 import hashlib
 import json
-import shutil
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -25,6 +26,7 @@ from ae_jax.program import Program
 FOLDER = "unfinished"
 
 _KEPT = 2
+_SNAPSHOT = re.compile(r"[0-9a-f]{10}-[0-9]{12}\.npz")
 
 
 class Unfinished:
@@ -99,9 +101,12 @@ class Unfinished:
     self._last = time.monotonic()
 
   def clear_all(self) -> None:
-    """Removes all snapshots: nothing is left to train."""
-    if self._folder.exists():
-      shutil.rmtree(self._folder)
+    """Removes all snapshots, and no other file: nothing is left to train."""
+    for path in self._folder.glob("*.npz"):
+      if _SNAPSHOT.fullmatch(path.name) and path.is_file():
+        path.unlink()
+    with contextlib.suppress(OSError):  # absent, or others' files are there
+      self._folder.rmdir()
 
   def _files(self) -> list[Path]:
     """The snapshots of this chunk, the newest first."""

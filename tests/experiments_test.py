@@ -278,7 +278,7 @@ MISTAKES = {
   "workdir is a file": (["--workdir=one.npy"], "one.npy"),
   "workdir of something else": (
     ["--workdir=other"],
-    "holds results.csv without config.json",
+    "holds .* without config.json",
   ),
   "empty workdir": (["--workdir="], "--workdir is empty"),
   "empty config": (["--config="], "no config file ''"),

@@ -162,12 +162,11 @@ def test_a_signal_ends_a_run_out_of_memory(tmp_path, capsys):
 
 @pytest.mark.slow
 def test_a_signal_does_not_hide_that_nothing_can_be_saved(start, tmp_path):
-  (tmp_path / "run").mkdir()
-  (tmp_path / "run" / "unfinished").write_text("no folder")
   process = start(tmp_path / "run", "--config.snapshot_seconds=1000")
   seen = ""
   while "best loss" not in seen:
     seen += process.stdout.read(1)
+  (tmp_path / "run" / "unfinished").write_text("no folder")
   process.send_signal(signal.SIGTERM)
   rest, _ = process.communicate(timeout=10)
   assert process.returncode == 1, rest

@@ -1,0 +1,92 @@
+"""Folders of others: nothing in them is lost, run or written through."""
+
+import contextlib
+import io
+import os
+import re
+
+import numpy as np
+import pytest
+
+from ae_jax import ledger, record, report
+from ae_jax.unfinished import FOLDER as UNFINISHED
+from experiments import sweep
+
+X = np.random.default_rng(0).uniform(size=(40, 6)).astype(np.float32)
+SNAPSHOT = f"{'0a' * 5}-{1:012}.npz"
+
+
+def call(main, *arguments):
+  """Exit code, stdout and stderr of a program."""
+  code = 0
+  out, err = io.StringIO(), io.StringIO()
+  with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+    try:
+      main(["program", *map(str, arguments)])
+    except SystemExit as exit:
+      code = exit.code
+  return code, out.getvalue(), err.getvalue()
+
+
+def run(workdir, data, *arguments):
+  return call(
+    sweep.main,
+    f"--workdir={workdir}",
+    f"--config.data.path={data}",
+    "--config.objective=autoencoder",
+    "--config.sweep.latent_size=2",
+    "--config.sweep.seed=0",
+    "--config.fixed.num_epochs=1",
+    "--config.fixed.widths=4",
+    "--config.measures=()",
+    *arguments,
+  )
+
+
+def assert_one_line(result, message):
+  code, _, err = result
+  assert code == 2, err
+  assert re.fullmatch(f"error: .*{message}.*\n", err), err
+
+
+@pytest.fixture
+def data(tmp_path):
+  np.save(tmp_path / "x.npy", X)
+  return tmp_path / "x.npy"
+
+
+def test_a_folder_of_other_files_is_refused(data, tmp_path):
+  mine = tmp_path / "mine"
+  (mine / UNFINISHED).mkdir(parents=True)
+  (mine / UNFINISHED / "novel.txt").write_text("once")
+  (mine / report.REPORT).write_text("figures")
+  assert_one_line(run(mine, data), "mine holds 'report.html' without config")
+  assert {*os.listdir(mine)} == {UNFINISHED, report.REPORT}
+  assert (mine / UNFINISHED / "novel.txt").read_text() == "once"
+  assert (mine / report.REPORT).read_text() == "figures"
+
+
+def test_what_a_run_leaves_before_it_is_one_is_no_content(data, tmp_path):
+  workdir = tmp_path / "run"
+  workdir.mkdir()
+  (workdir / ".lock").write_text("process 1")
+  (workdir / f".{record.CONFIG}.partial").write_text("{")
+  assert run(workdir, data)[0] == 0
+  assert len(ledger.read_rows(workdir)) == 1
+
+
+def test_only_snapshots_are_removed(data, tmp_path):
+  workdir = tmp_path / "run"
+  assert run(workdir, data)[0] == 0
+  folder = workdir / UNFINISHED
+  folder.mkdir()
+  for name in ("novel.txt", "novel.npz", SNAPSHOT):
+    (folder / name).write_text("once")
+  code, _, err = run(workdir, data, "--config.sweep.seed=0,1")
+  assert code == 0, err
+  assert {*os.listdir(folder)} == {"novel.txt", "novel.npz"}
+  for path in folder.iterdir():
+    path.unlink()
+  (folder / SNAPSHOT).write_text("once")
+  assert run(workdir, data, "--config.sweep.seed=0,1,2")[0] == 0
+  assert not folder.exists()
