@@ -39,10 +39,12 @@ class Training(NamedTuple):
 def prepare(points: Sequence[grid.Point], train: feed.Feed) -> Training:
   """Compiles the program of a grid whose points share it."""
   group = grid.resolve(points)
-  program = choose(group, train, half_of_memory(), {}).program
+  kind = group[0].beside
+  own = train if kind is None else train.with_beside(kind)
+  program = choose(group, own, half_of_memory(), {}).program
   num_runs = -(-len(group) // program.layout.size)
   feed.orders_of.cache_clear()  # or orders of before would cost nothing
-  run = Run(program, group[: program.layout.size], train)
+  run = Run(program, group[: program.layout.size], own)
 
   def steps(num_steps: int) -> None:
     # Each part of the group takes as long as the first.
