@@ -4,13 +4,13 @@
 
   --peers       also the same training in PyTorch and pythae; needs
                 EXTRAS=peers ./launch.sh benchmark --peers
-  --quick       little of everything, of a network of its own, in a minute:
-                does it work?
+  --quick       little of everything, of a network of its own, in a minute or
+                two: does it work?
   --sections    of trials, contractive, pca, data, loop, precision; all
   --networks    of digits-64-64-8, 784-32-16, 784-512-256-32,
                 conv-16-32-16; all
-  --objectives  for the trials; default: all of them on the digits,
-                autoencoder and vae on the other networks
+  --objectives  for the trials, on the networks that they fit; default: all of
+                them on the digits, autoencoder and vae on the other networks
   --trials      numbers of trials, such as 1,16; default: 1, 4, 16, 64, ...
                 until four times as many are less than 1.1 times as fast, or
                 are several runs of one program
@@ -19,25 +19,25 @@
 
 Writes benchmark.md, a table of each section; benchmark.json, every repeat with
 the versions and the device; and benchmark.png, trial-steps a second by number
-of trials. Takes about ten minutes on two cores. Anything else that runs on the
-machine meanwhile shows in the numbers.
+of trials. Each row is on disk as soon as it is measured; one that fails says
+why, the others go on, and the program ends with 1. Takes about ten minutes on
+two cores. Anything else that runs on the machine meanwhile shows in the
+numbers.
 """
 
 import datetime
-import json
-import os
 import re
+import signal
 import sys
 import tempfile
-import time
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import Any, NamedTuple
 
 import jax
 from absl import flags
 
-from ae_jax.atomic import replacing
 from ae_jax.objectives import OBJECTIVES
 from ae_jax.types import UsageError
 from experiments import start
@@ -46,16 +46,20 @@ from experiments.benchmarks import (
   data_path,
   flops,
   loop,
-  machine,
   pca,
   peers,
   precision,
   problems,
-  table,
   trials,
 )
-from experiments.benchmarks.plot import plot
-from experiments.benchmarks.section import Options, Row, Section
+from experiments.benchmarks.results import Results
+from experiments.benchmarks.section import (
+  Options,
+  Row,
+  Section,
+  failed,
+  must_stop,
+)
 from experiments.environment import environment, use_all_cores
 
 SECTIONS = {
@@ -77,20 +81,36 @@ class Run(NamedTuple):
   output: Path
 
 
+class Terminated(KeyboardInterrupt):
+  """SIGTERM came."""
+
+
 def main(argv: Sequence[str]) -> None:
   """Runs the program; exits with 2 and one line at a mistake of the user."""
   use_all_cores()
   run = start.checked(prepare, argv, __doc__)
   # Or compilation would take what it takes to read a file.
   jax.config.update("jax_enable_compilation_cache", run.options.quick)
+  results = Results(
+    run.sections, run.output, environment() | _peer_versions(run)
+  )
+  before = signal.getsignal(signal.SIGTERM)
   try:
-    write(run, measure(run))
-  except peers.UnequalWork as error:
-    print(f"error: {error}", file=sys.stderr)
+    signal.signal(signal.SIGTERM, _terminate)
+    measure(run, results)
+  except KeyboardInterrupt as error:
+    _say_interrupted(results)
+    sys.exit(143 if isinstance(error, Terminated) else 130)
+  finally:
+    signal.signal(signal.SIGTERM, before)
+  report(results)
+  if results.num_failed:
+    print(
+      f"error: {results.num_failed} of {results.num_rows} rows failed; their"
+      " column `failed` says why",
+      file=sys.stderr,
+    )
     sys.exit(1)
-  except KeyboardInterrupt:
-    print("\ninterrupted: nothing was written", file=sys.stderr)
-    sys.exit(130)
 
 
 def prepare(argv: Sequence[str]) -> Run:
@@ -112,85 +132,53 @@ def prepare(argv: Sequence[str]) -> Run:
   sections = _chosen("sections", values.sections, SECTIONS)
   networks = problems.QUICK if quick else problems.PROBLEMS
   chosen = _chosen("networks", values.networks, networks)
-  if values.objectives is not None:
-    _chosen("objectives", values.objectives, OBJECTIVES)
+  objectives = values.objectives
+  if objectives is not None:
+    objectives = tuple(_chosen("objectives", objectives, OBJECTIVES))
   if values.peers:
     peers.check_installed()
+  options = Options(
+    problems={name: networks[name] for name in chosen},
+    objectives=objectives or None,
+    trials=_counts(values.trials) or ((2,) if quick else None),
+    repeats=values.repeats or (1 if quick else 5),
+    seconds=0.01 if quick else 0.4,
+    quick=quick,
+  )
+  if "trials" in sections and not trials.SECTION.num_rows(options):
+    raise UsageError("none of --objectives fits any of --networks")
   return Run(
     {name: SECTIONS[name] for name in sections}
     | ({"peers": peers.SECTION} if values.peers else {}),
-    Options(
-      problems={name: networks[name] for name in chosen},
-      objectives=tuple(values.objectives or ())
-      or (("autoencoder",) if quick else None),
-      trials=_counts(values.trials) or ((1, 2) if quick else None),
-      repeats=values.repeats or (2 if quick else 5),
-      seconds=0.01 if quick else 0.4,
-      quick=quick,
-    ),
+    options,
     _output(values.output),
   )
 
 
-def measure(run: Run) -> dict[str, Any]:
+def measure(run: Run, results: Results) -> None:
   """Measures all sections; progress goes to stderr."""
-  begin, others = time.perf_counter(), machine.Others()
-  peaks = [flops.peak(run.options.quick)]
-  measured: dict[str, list[Row]] = {}
+  quick = run.options.quick
   total = sum(s.num_rows(run.options) for s in run.sections.values())
-  done = 0
+  results.peaks.append(flops.peak(quick))
   for name, section in run.sections.items():
-    measured[name] = []
-    for row in section.rows(run.options):
-      measured[name].append(row)
-      done += 1
-      seconds = time.perf_counter() - begin
-      left = max(0, total - done) * seconds / done
-      print(
-        f"{seconds:4.0f} s, about {left:.0f} s left; {name}: {_labels(row)}",
-        file=sys.stderr,
-      )
-    peaks.append(flops.peak(run.options.quick))
-  if "trials" in measured:
-    measured["trials"] = trials.with_share(measured["trials"], max(peaks))
-  return {
-    "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-    "processor": machine.processor(),
-    "cores": os.cpu_count(),
-    **environment(),
-    **_peer_versions(run),
-    "seconds": time.perf_counter() - begin,
-    "cpu_share_of_others": others.share(),
-    "peak_gflop_per_s": max(peaks) / 1e9,
-    "peak_gflop_per_s_repeats": [peak / 1e9 for peak in peaks],
-    "sections": measured,
-  }
+    try:
+      for row in section.rows(run.options):
+        _add(results, name, row, total)
+    except Exception as error:
+      _add(results, name, failed(error), total)
+      if must_stop(error):
+        return
+    results.peaks.append(flops.peak(quick))
+    if name == "trials":
+      results.draw()
+  results.complete()
 
 
-def write(run: Run, result: dict[str, Any]) -> None:
-  """Writes the three files, prints the tables and where they are."""
-  sections = result["sections"]
-  text = "\n".join(_markdown(run, result))
-  picture = plot(
-    sections.get("trials", ()), sections.get("peers", ()), _header(result)
-  )
-  record = result | {
-    "sections": {
-      name: [table.plain(row) for row in rows]
-      for name, rows in sections.items()
-    }
-  }
-  print(text)
-  files = {
-    "benchmark.md": text.encode(),
-    "benchmark.json": json.dumps(record, indent=1).encode(),
-    "benchmark.png": picture,
-  }
-  for name, content in files.items():
-    with replacing(run.output / name) as file:
-      file.write(content)
-  print("\n".join(str(run.output / name) for name in files))
-  others = result["cpu_share_of_others"]
+def report(results: Results) -> None:
+  """Prints the tables and where the files are."""
+  print(results.markdown())
+  print(*results.files, sep="\n")
+  others = results.share_of_others
   if others > _BUSY:
     print(
       f"warning: other programs took {others:.0%} of the processors meanwhile;"
@@ -199,27 +187,25 @@ def write(run: Run, result: dict[str, Any]) -> None:
     )
 
 
-def _markdown(run: Run, result: dict[str, Any]) -> list[str]:
-  lines = ["# Benchmark", "", _header(result), ""]
-  for name, section in run.sections.items():
-    rows = result["sections"][name]
-    lines += [f"## {section.title}", "", section.note, ""]
-    lines += [table.markdown(rows), ""] if rows else []
-  return lines
+def _add(results: Results, section: str, row: Row, total: int) -> None:
+  results.add(section, row)
+  done, seconds = results.num_rows, results.seconds
+  left = max(0, total - done) * seconds / done
+  print(
+    f"{seconds:4.0f} s, about {left:.0f} s left; {section}: {_labels(row)}",
+    file=sys.stderr,
+  )
 
 
-def _header(result: dict[str, Any]) -> str:
-  versions = result["versions"]
-  device = result["devices"][0]
-  where = (
-    f"{result['processor']}, {result['cores']} cores"
-    if device.startswith("cpu")
-    else device
-  )
-  return (
-    f"{where}; jax {versions['jax']}, Python {versions['python']};"
-    f" {result['date'][:10]}; peak {result['peak_gflop_per_s']:,.0f} GFLOP/s"
-  )
+def _terminate(number: int, frame: FrameType | None) -> None:
+  del number, frame
+  raise Terminated
+
+
+def _say_interrupted(results: Results) -> None:
+  where = ", ".join(map(str, results.files))
+  what = f"what was measured is in {where}" if where else "nothing was measured"
+  print(f"\ninterrupted: {what}", file=sys.stderr)
 
 
 def _labels(row: Row) -> str:

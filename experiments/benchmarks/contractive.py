@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from ae_jax.types import Array, Autoencoder, Key, Params, Terms
 from experiments.benchmarks.problems import QUICK, Problem
 from experiments.benchmarks.program import prepare
-from experiments.benchmarks.section import Options, Row, Section
+from experiments.benchmarks.section import Options, Row, Section, attempt
 from experiments.benchmarks.timing import interleaved
 
 _PROBLEMS = {
@@ -56,23 +56,28 @@ _FORMS: dict[str, dict[str, Any]] = {
 
 def _rows(options: Options) -> Iterator[Row]:
   for name, problem in (QUICK if options.quick else _PROBLEMS).items():
-    trainings = {
-      form: prepare(problem.points(1, **settings), problem.feed())
-      for form, settings in _FORMS.items()
+    measure = functools.partial(_of_network, name, problem, options)
+    yield from attempt({"network": name}, measure)
+
+
+def _of_network(name: str, problem: Problem, options: Options) -> Iterator[Row]:
+  trainings = {
+    form: prepare(problem.points(1, **settings), problem.feed())
+    for form, settings in _FORMS.items()
+  }
+  steps = interleaved(
+    {form: training.work for form, training in trainings.items()},
+    repeats=options.repeats,
+    seconds=options.seconds,
+  )
+  for form, step in steps.items():
+    yield {
+      "network": name,
+      "penalty": form,
+      "ms_per_step": step.times(1e3),
+      "times_no_penalty": step.over(steps["no penalty"]),
+      "temporaries_mib": trainings[form].temporary_bytes / 2**20,
     }
-    steps = interleaved(
-      {form: training.work for form, training in trainings.items()},
-      repeats=options.repeats,
-      seconds=options.seconds,
-    )
-    for form, step in steps.items():
-      yield {
-        "network": name,
-        "penalty": form,
-        "ms_per_step": step.times(1e3),
-        "times_no_penalty": step.over(steps["no penalty"]),
-        "temporaries_mib": trainings[form].temporary_bytes / 2**20,
-      }
 
 
 def _num_rows(options: Options) -> int:

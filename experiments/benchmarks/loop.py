@@ -1,34 +1,39 @@
 """Steps inside one program against a Python loop over a jitted step."""
 
+import functools
 from collections.abc import Iterator
 
 import jax
 
 from experiments.benchmarks.problems import Problem
 from experiments.benchmarks.program import prepare, prepare_loop
-from experiments.benchmarks.section import Options, Row, Section
+from experiments.benchmarks.section import Options, Row, Section, attempt
 from experiments.benchmarks.timing import interleaved
 
 
 def _rows(options: Options) -> Iterator[Row]:
   for name, problem in _looping(options).items():
     for num_trials in _trials(options):
-      points = problem.points(num_trials)
-      steps = interleaved(
-        {
-          "program": prepare(points, problem.feed()).work,
-          "loop": prepare_loop(points, problem.data()),
-        },
-        repeats=options.repeats,
-        seconds=options.seconds,
-      )
-      yield {
-        "network": name,
-        "trials": num_trials,
-        "program_ms_per_step": steps["program"].times(1e3),
-        "python_ms_per_step": steps["loop"].times(1e3),
-        "python_times_program": steps["loop"].over(steps["program"]),
-      }
+      labels = {"network": name, "trials": num_trials}
+      measure = functools.partial(_row, problem, labels, options)
+      yield from attempt(labels, measure)
+
+
+def _row(problem: Problem, labels: Row, options: Options) -> Iterator[Row]:
+  points = problem.points(labels["trials"])
+  steps = interleaved(
+    {
+      "program": prepare(points, problem.feed()).work,
+      "loop": prepare_loop(points, problem.data()),
+    },
+    repeats=options.repeats,
+    seconds=options.seconds,
+  )
+  yield labels | {
+    "program_ms_per_step": steps["program"].times(1e3),
+    "python_ms_per_step": steps["loop"].times(1e3),
+    "python_times_program": steps["loop"].over(steps["program"]),
+  }
 
 
 def _looping(options: Options) -> dict[str, Problem]:

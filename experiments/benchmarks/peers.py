@@ -1,5 +1,6 @@
 """The same training by others: PyTorch, torch.func and pythae."""
 
+import functools
 import importlib.util
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -12,9 +13,15 @@ from ae_jax import grid
 from ae_jax.data import to_float
 from ae_jax.program import build, stack
 from ae_jax.types import Params, UsageError
-from experiments.benchmarks.problems import BATCH_SIZE
+from experiments.benchmarks.problems import BATCH_SIZE, Problem
 from experiments.benchmarks.program import prepare
-from experiments.benchmarks.section import Options, Row, Section
+from experiments.benchmarks.section import (
+  Options,
+  Row,
+  Section,
+  attempt,
+  failed,
+)
 from experiments.benchmarks.timing import Work, interleaved
 
 _STEPS_CHECKED = 20
@@ -129,50 +136,60 @@ def check_equal_work(name: str, peer: Peer, ours: Reference) -> None:
 
 
 def _rows(options: Options) -> Iterator[Row]:
-  from experiments.benchmarks.torch_peers import all_peers
-
-  num_trials = 2 if options.quick else 16
   mlps = {
     name: problem
     for name, problem in options.problems.items()
     if problem.settings.get("network", "mlp") == "mlp"
   }
   for name, problem in mlps.items():
-    points, data = problem.points(num_trials), problem.data()
-    ours = reference(points, data)
-    with all_peers(ours) as peers:
-      for peer_name, peer in peers.items():
+    measure = functools.partial(_of_network, name, problem, options)
+    yield from attempt({"network": name}, measure)
+
+
+def _of_network(name: str, problem: Problem, options: Options) -> Iterator[Row]:
+  from experiments.benchmarks.torch_peers import all_peers
+
+  num_trials = 2 if options.quick else 16
+  points = problem.points(num_trials)
+  ours = reference(points, problem.data())
+  works = {
+    f"ae_jax, {k} trials": (k, prepare(points[:k], problem.feed()).work)
+    for k in (num_trials, 1)
+  }
+  with all_peers(ours) as peers:
+    for peer_name, peer in peers.items():
+      by = f"{peer_name}, {peer.num_trials} trials"
+      try:
         check_equal_work(peer_name, peer, ours)
-      works = {
-        f"ae_jax, {k} trials": (k, prepare(points[:k], problem.feed()).work)
-        for k in (num_trials, 1)
-      }
-      works |= {
-        f"{peer_name}, {peer.num_trials} trials": (peer.num_trials, peer.work)
-        for peer_name, peer in peers.items()
-      }
-      seconds = interleaved(
-        {key: work for key, (_, work) in works.items()},
-        repeats=options.repeats,
-        seconds=options.seconds,
-      )
-    steps = {key: seconds[key].times(1e3 / k) for key, (k, _) in works.items()}
-    fastest = steps[next(iter(steps))]
-    for key, step in steps.items():
-      yield {
-        "network": name,
-        "by": key.replace(", 1 trials", ""),
-        "ms_per_trial_step": step,
-        "trial_steps_per_s": 1e3 / step.median,
-        "times_ae_jax": step.over(fastest),
-      }
+        works[by] = peer.num_trials, peer.work
+      except Exception as error:  # of theirs: the others go on
+        yield {"network": name, "by": _shown(by)} | failed(error)
+    seconds = interleaved(
+      {by: work for by, (_, work) in works.items()},
+      repeats=options.repeats,
+      seconds=options.seconds,
+    )
+  steps = {by: seconds[by].times(1e3 / k) for by, (k, _) in works.items()}
+  fastest = steps[next(iter(steps))]
+  for by, step in steps.items():
+    yield {
+      "network": name,
+      "by": _shown(by),
+      "ms_per_trial_step": step,
+      "trial_steps_per_s": 1e3 / step.median,
+      "times_ae_jax": step.over(fastest),
+    }
+
+
+def _shown(by: str) -> str:
+  return by.replace(", 1 trials", "")
 
 
 SECTION = Section(
   "Peers",
   "The same MLPs from the same weights with the same Adam, batch 128: each peer"
-  " has as many parameters as ours and the same losses over 20 steps, or the"
-  " program stops. `torch` is an eager loop, `torch.func` trains stacked"
+  " has as many parameters as ours and the same losses over 20 steps, or it is"
+  " not timed. `torch` is an eager loop, `torch.func` trains stacked"
   " networks with vmap, `pythae` is an epoch of its trainer with its loader and"
   " collation, without what it does between epochs. PyTorch has its default"
   " number of threads.",

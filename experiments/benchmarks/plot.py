@@ -15,9 +15,11 @@ def plot(trials: Sequence[Row], peers: Sequence[Row], title: str) -> bytes:
 
   Args:
     trials: rows of the section of that name; a line a network and objective.
-    peers: rows of that section; a horizontal line each that is not ours.
+    peers: rows of that section; a horizontal line each that is not ours. Of
+      both, rows that failed are left out.
     title: what was measured on, and when.
   """
+  trials = [row for row in trials if "failed" not in row]
   figure = Figure(figsize=_SIZE, layout="constrained")
   axes = figure.subplots()
   lines: dict[tuple[str, str], list[Row]] = {}
@@ -38,7 +40,7 @@ def plot(trials: Sequence[Row], peers: Sequence[Row], title: str) -> bytes:
       label=f"{network} {objective}",
     )
   for row in peers:
-    if not row["by"].startswith("ae_jax"):
+    if "failed" not in row and not row["by"].startswith("ae_jax"):
       rate = row["trial_steps_per_s"]
       color = colors.get(row["network"], "black")
       axes.axhline(rate, color=color, linestyle=":", linewidth=1)

@@ -1,11 +1,13 @@
 """Matrix products in the precisions that an accelerator has."""
 
+import functools
 from collections.abc import Iterator
 
 import jax
 
+from experiments.benchmarks.problems import Problem
 from experiments.benchmarks.program import prepare
-from experiments.benchmarks.section import Options, Row, Section
+from experiments.benchmarks.section import Options, Row, Section, attempt
 from experiments.benchmarks.timing import interleaved
 
 _PRECISIONS = ("float32", "tensorfloat32", "bfloat16")
@@ -14,22 +16,28 @@ _PRECISIONS = ("float32", "tensorfloat32", "bfloat16")
 def _rows(options: Options) -> Iterator[Row]:
   if not _has_several():
     return
-  num_trials = 2 if options.quick else 64
   for name, problem in options.problems.items():
-    works = {}
-    for precision in _PRECISIONS:
-      with jax.default_matmul_precision(precision):
-        points = problem.points(num_trials)
-        works[precision] = prepare(points, problem.feed()).work
-    steps = interleaved(works, repeats=options.repeats, seconds=options.seconds)
-    for precision, step in steps.items():
-      yield {
-        "network": name,
-        "trials": num_trials,
-        "matrix_products": precision,
-        "ms_per_trial_step": step.times(1e3 / num_trials),
-        "times_float32": step.over(steps["float32"]),
-      }
+    labels = {"network": name, "trials": 2 if options.quick else 64}
+    measure = functools.partial(_of_network, problem, labels, options)
+    yield from attempt(labels, measure)
+
+
+def _of_network(
+  problem: Problem, labels: Row, options: Options
+) -> Iterator[Row]:
+  num_trials = labels["trials"]
+  works = {}
+  for precision in _PRECISIONS:
+    with jax.default_matmul_precision(precision):
+      points = problem.points(num_trials)
+      works[precision] = prepare(points, problem.feed()).work
+  steps = interleaved(works, repeats=options.repeats, seconds=options.seconds)
+  for precision, step in steps.items():
+    yield labels | {
+      "matrix_products": precision,
+      "ms_per_trial_step": step.times(1e3 / num_trials),
+      "times_float32": step.over(steps["float32"]),
+    }
 
 
 def _has_several() -> bool:

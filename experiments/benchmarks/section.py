@@ -1,8 +1,12 @@
 """What every section of the benchmark has in common."""
 
-from collections.abc import Callable, Iterator, Mapping
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+import jax
+
+from ae_jax.layout import OutOfMemory
 from experiments.benchmarks.problems import Problem
 
 # Column -> value; a `Spread` where something was repeated. The unit is in the
@@ -44,3 +48,32 @@ class Section(NamedTuple):
   note: str
   rows: Callable[[Options], Iterator[Row]]
   num_rows: Callable[[Options], int]
+
+
+def attempt(labels: Row, measure: Callable[[], Iterable[Row]]) -> list[Row]:
+  """Rows that belong together, or one that says why there are none.
+
+  Args:
+    labels: what the row of a failure begins with.
+    measure: the rows, once it is called.
+
+  Raises:
+    OutOfMemory: a CPU has no more memory, so that nothing may follow.
+  """
+  try:
+    return [*measure()]
+  except Exception as error:
+    if must_stop(error):
+      raise
+    return [labels | failed(error)]
+
+
+def failed(error: Exception) -> Row:
+  """The column of a row that could not be measured: the reason, in a line."""
+  reason = textwrap.shorten(f"{type(error).__name__}: {error}", 300)
+  return {"failed": reason}
+
+
+def must_stop(error: Exception) -> bool:
+  """Whether what is measured after this error might be wrong."""
+  return isinstance(error, OutOfMemory) and jax.default_backend() == "cpu"

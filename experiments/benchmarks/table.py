@@ -9,7 +9,8 @@ from experiments.benchmarks.timing import Spread
 
 def markdown(rows: Sequence[Row]) -> str:
   """A table; a repeated number is its median, [least-most] behind it."""
-  columns = list(dict.fromkeys(name for row in rows for name in row))
+  named = dict.fromkeys(name for row in rows for name in row)
+  columns = sorted(named, key=lambda name: name == "failed")  # that one last
   right = [
     not isinstance(value, str)
     for value in (
@@ -53,7 +54,7 @@ def _cell(value: Any) -> str:
       return f"{number(value.median)} [{low}-{high}]"
     case float():
       return number(value)
-  return str(value)
+  return str(value).replace("|", "\\|")
 
 
 def _heading(column: str) -> str:
