@@ -19,7 +19,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from ae_jax import record
-from ae_jax.atomic import replacing
+from ae_jax.atomic import replacing, sync_folder, sync_tree
 from ae_jax.chunk import Chunk
 from ae_jax.grid import Trial, spec
 from ae_jax.networks import Spec, autoencoder, unpad
@@ -47,7 +47,7 @@ def check(workdir: Path) -> None:
 
 
 def save(workdir: Path, chunk: Chunk) -> None:
-  """Writes a chunk.
+  """Writes a chunk; afterwards power may fail.
 
   Args:
     workdir: of the run; absolute.
@@ -81,6 +81,9 @@ def save(workdir: Path, chunk: Chunk) -> None:
     # TensorStore has no type for a full disk.
     reason = textwrap.shorten(str(error), 200)
     raise OSError(f"cannot save {directory}: {reason}") from error
+  sync_tree(directory)
+  for folder in (directory.parent, workdir):
+    sync_folder(folder)
   ids = [trial.id for trial in chunk.trials]
   seal = _seal(directory, ids)
   with replacing(directory / _SEAL) as file:

@@ -16,7 +16,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from ae_jax.atomic import DAMAGED, replacing, write_text
+from ae_jax.atomic import DAMAGED, replacing, sync_folder, write_text
 from ae_jax.data import Standardization
 from ae_jax.series import CURVES, absent_or_damaged
 from ae_jax.types import UsageError
@@ -46,7 +46,10 @@ def open_workdir(workdir: Path, run: Mapping[str, Any]) -> TextIO:
   text = json.dumps(run, indent=2) + "\n"
   try:
     _check_own(workdir)
+    new = [path for path in (workdir, *workdir.parents) if not path.exists()]
     workdir.mkdir(parents=True, exist_ok=True)
+    for folder in new:
+      sync_folder(folder.parent)
     lock = _lock(workdir)
     try:
       if path.exists():

@@ -95,7 +95,7 @@ class Unfinished:
     return None
 
   def clear(self) -> None:
-    """Removes the snapshots of this chunk; it is trained."""
+    """Removes the snapshots of this chunk; it is trained and in the table."""
     for path in self._files():
       path.unlink()
     self._last = time.monotonic()

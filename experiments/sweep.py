@@ -250,7 +250,6 @@ def _train_missing(
         cost.images += len(chunk.trials) * _images_per_trial(run, chunk)
         cost.training += chunk.seconds
       interruption.nothing_to_save()
-      unfinished.clear()
       if beside is None:
         begin = time.perf_counter()
         progress.doing("measuring PCA and the data")
@@ -262,6 +261,7 @@ def _train_missing(
         chunk, on_device, run.measures, progress.on_measured
       )
       _keep(run, chunk, measured, sweep.rows(chunk, measured, beside))
+      unfinished.clear()
       for family, taken in measured.seconds.items():
         cost.measuring[family] = cost.measuring.get(family, 0.0) + taken
     unfinished.clear_all()

@@ -8,7 +8,7 @@ import re
 import numpy as np
 import pytest
 
-from ae_jax import ledger, record, report
+from ae_jax import checkpoints, ledger, record, report
 from ae_jax.unfinished import FOLDER as UNFINISHED
 from experiments import sweep
 
@@ -90,3 +90,59 @@ def test_only_snapshots_are_removed(data, tmp_path):
   (folder / SNAPSHOT).write_text("once")
   assert run(workdir, data, "--config.sweep.seed=0,1,2")[0] == 0
   assert not folder.exists()
+
+
+@pytest.fixture
+def calls(monkeypatch):
+  """What is made durable, renamed and removed, in order: (call, path)."""
+  calls = []
+  fsync, rename, unlink = os.fsync, os.rename, os.unlink
+
+  def on_fsync(file):
+    number = file if isinstance(file, int) else file.fileno()
+    path = os.readlink(f"/proc/self/fd/{number}")
+    fsync(file)
+    calls.append(("fsync", path))
+
+  def renaming(rename):
+    def on_rename(source, target, **options):
+      rename(source, target, **options)
+      calls.append(("rename", os.fspath(target)))
+
+    return on_rename
+
+  def on_unlink(path, **options):
+    unlink(path, **options)
+    calls.append(("unlink", os.fspath(path)))
+
+  monkeypatch.setattr(os, "fsync", on_fsync)
+  monkeypatch.setattr(os, "rename", renaming(rename))
+  monkeypatch.setattr(os, "replace", renaming(os.replace))
+  monkeypatch.setattr(os, "unlink", on_unlink)
+  return calls
+
+
+def test_a_model_is_durable_before_its_row_and_that_before_snapshots_go(
+  data, tmp_path, calls
+):
+  workdir = tmp_path / "run"
+  code, _, err = run(workdir, data, "--config.snapshot_seconds=0")
+  assert code == 0, err
+  folder = workdir / checkpoints.FOLDER
+  row = calls.index(("rename", f"{workdir / ledger.RESULTS}"))
+  (seal,) = folder.glob("*/seal.json")
+  sealed = calls.index(("rename", f"{seal}"))
+  model = {folder, *folder.rglob("*")} - {seal}
+  assert len(model) > 10
+  synced = {path for call, path in calls[:sealed] if call == "fsync"}
+  assert {*map(str, model), f"{workdir}"} <= synced
+  assert ("fsync", f"{seal.parent}") in calls[sealed:row]
+  assert ("fsync", f"{workdir}") in calls[row:]
+  durable = row + calls[row:].index(("fsync", f"{workdir}"))
+  removed = [
+    i
+    for i, (call, path) in enumerate(calls)
+    if call == "unlink" and path.endswith(".npz")
+  ]
+  assert removed
+  assert min(removed) > durable
