@@ -1,11 +1,15 @@
 """The benchmark: its files, its mistakes, its counts; nothing by the clock."""
 
+import contextlib
 import json
 import math
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
+import types
 from pathlib import Path
 
 import jax
@@ -16,9 +20,18 @@ import pytest
 
 from ae_jax import grid
 from ae_jax.networks import Spec, autoencoder
+from ae_jax.objectives import OBJECTIVES
 from ae_jax.program import build, stack
-from experiments import benchmark
-from experiments.benchmarks import flops, peers, problems, table, timing
+from experiments import benchmark, benchmarks
+from experiments.benchmarks import (
+  flops,
+  peers,
+  problems,
+  table,
+  timing,
+  trials,
+)
+from experiments.benchmarks.section import Options, Section, attempt
 
 ROOT = Path(__file__).parent.parent
 
@@ -32,11 +45,12 @@ def quick(tmp_path_factory):
       sys.executable,
       ROOT / "experiments" / "benchmark.py",
       "--quick",
-      "--trials=1,2",
       f"--output={folder}",
     ],
     cwd=folder,
-    env=os.environ | {"PYTHONPATH": str(ROOT)},
+    env={"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+    | os.environ
+    | {"PYTHONPATH": str(ROOT)},
     capture_output=True,
     text=True,
     check=False,
@@ -66,7 +80,8 @@ def test_quick_writes_every_number(quick):
     assert all(0 < number < math.inf for number in numbers(rows)), name
     assert len({frozenset(row) for row in rows}) <= 1, name
   rows = record["sections"]["trials"]
-  assert [row["trials"] for row in rows] == [1, 2]
+  assert record["complete"]
+  assert {row["trials"] for row in rows} == {2}
   assert {
     "compile_s",
     "ms_per_step",
@@ -79,7 +94,7 @@ def test_quick_writes_every_number(quick):
   } <= rows[0].keys()
   for row in rows:
     per_trial = row["ms_per_trial_step"]
-    assert len(per_trial["repeats"]) == 2
+    assert len(per_trial["repeats"]) == 1
     assert per_trial["min"] <= per_trial["median"] <= per_trial["max"]
     np.testing.assert_allclose(
       row["images_per_s"], 128 * 1e3 / per_trial["median"]
@@ -87,6 +102,15 @@ def test_quick_writes_every_number(quick):
     np.testing.assert_allclose(
       row["share_of_peak"], row["gflop_per_s"] / record["peak_gflop_per_s"]
     )
+
+
+def test_quick_measures_every_objective(quick):
+  folder, _ = quick
+  sections = json.loads((folder / "benchmark.json").read_text())["sections"]
+  names = [row["objective"] for row in sections["trials"]]
+  assert names == [*OBJECTIVES]
+  for rows in sections.values():
+    assert not [row for row in rows if "failed" in row]
 
 
 def test_quick_writes_tables_and_a_picture(quick):
@@ -104,6 +128,120 @@ def test_quick_writes_tables_and_a_picture(quick):
   }
 
 
+def section(*rows):
+  """One that gives these rows; calls what is no row, in its place."""
+
+  def measure(options):
+    for row in rows:
+      yield from [row] if isinstance(row, dict) else row()
+
+  return Section("A title", "A note.", measure, lambda options: len(rows))
+
+
+def raising(error):
+  def measure():
+    raise error
+
+  return measure
+
+
+@pytest.fixture
+def measured(tmp_path, monkeypatch):
+  """Runs made-up sections -> exit code, the record."""
+
+  def measured(**sections):
+    cache = jax.config.jax_enable_compilation_cache
+    monkeypatch.setattr(benchmark, "SECTIONS", sections)
+    try:
+      with pytest.raises(SystemExit) as raised:
+        benchmark.main(["benchmark.py", "--quick", f"--output={tmp_path}"])
+    finally:
+      jax.config.update("jax_enable_compilation_cache", cache)
+    record = json.loads((tmp_path / "benchmark.json").read_text())
+    return raised.value.code, record
+
+  return measured
+
+
+def test_a_row_that_raises_is_recorded_and_the_others_go_on(
+  measured, tmp_path, capsys
+):
+  error = RuntimeError("no such\nluck | at all")
+  code, record = measured(
+    pca=section(
+      {"fit": "a", "ms": 1.5},
+      lambda: attempt({"fit": "b"}, raising(error)),
+      {"fit": "c", "ms": 2.5},
+    ),
+    data=section({"data": "d"}, raising(error), {"data": "not reached"}),
+    loop=section({"trials": 1}),
+  )
+  assert code == 1
+  reason = "RuntimeError: no such luck | at all"
+  assert record["complete"]
+  assert record["sections"] == {
+    "pca": [
+      {"fit": "a", "ms": 1.5},
+      {"fit": "b", "failed": reason},
+      {"fit": "c", "ms": 2.5},
+    ],
+    "data": [{"data": "d"}, {"failed": reason}],
+    "loop": [{"trials": 1}],
+  }
+  out, err = capsys.readouterr()
+  assert "| b |  | RuntimeError: no such luck \\| at all |" in out
+  assert "| fit | ms | failed |" in (tmp_path / "benchmark.md").read_text()
+  assert "error: 2 of 6 rows failed" in err
+
+
+def test_an_objective_that_fails_is_a_row_beside_the_others(
+  measured, monkeypatch
+):
+  def prepare(points, feed):
+    if points[0]["objective"] in ("sparse", "vae"):
+      raise ValueError("no")
+    return real(points, feed)
+
+  real = trials.prepare
+  monkeypatch.setattr(trials, "prepare", prepare)
+  monkeypatch.setattr(trials, "OBJECTIVES", ("sparse", "autoencoder", "vae"))
+  code, record = measured(trials=trials.SECTION)
+  assert code == 1
+  rows = record["sections"]["trials"]
+  assert {row["objective"]: row.get("failed") for row in rows} == {
+    "sparse": "ValueError: no",
+    "autoencoder": None,
+    "vae": "ValueError: no",
+  }
+  assert rows[1]["share_of_peak"] > 0
+
+
+@pytest.mark.parametrize(
+  ("interrupt", "expected"),
+  [
+    (raising(KeyboardInterrupt), 130),
+    (lambda: signal.raise_signal(signal.SIGTERM) or (), 143),
+  ],
+)
+def test_an_interruption_leaves_what_was_measured(
+  measured, tmp_path, capsys, interrupt, expected
+):
+  before = signal.getsignal(signal.SIGTERM)
+  code, record = measured(
+    pca=section({"fit": "a"}),
+    loop=section({"trials": 1}, interrupt, {"trials": 2}),
+  )
+  assert code == expected
+  assert not record["complete"]
+  assert record["sections"] == {"pca": [{"fit": "a"}], "loop": [{"trials": 1}]}
+  text = (tmp_path / "benchmark.md").read_text()
+  assert "Not complete" in text
+  _, err = capsys.readouterr()
+  assert "interrupted: what was measured is in" in err
+  assert str(tmp_path / "benchmark.json") in err
+  assert signal.getsignal(signal.SIGTERM) == before
+
+
 MISTAKES = {
   "unknown section": (
     ["--sections=trails"],
@@ -111,6 +249,10 @@ MISTAKES = {
   ),
   "unknown network": (["--networks=784"], "'784'; allowed: digits-64-64-8"),
   "unknown objective": (["--objectives=vea"], "'vea'; allowed: autoencoder"),
+  "nothing to do": (
+    ["--objectives=layerwise", "--networks=conv-16-32-16"],
+    "none of --objectives fits any of --networks",
+  ),
   "unknown flag": (["--peer"], "peer"),
   "no trials": (["--trials=0"], "--trials must be numbers"),
   "no repeats": (["--repeats=0"], "repeats"),
@@ -165,7 +307,7 @@ def test_operations_are_those_that_xla_counts(widths):
 
 @pytest.mark.parametrize(
   "settings",
-  [{"network": "conv"}, {"objective": "contractive"}, {"objective": "vae"}],
+  [{"network": "conv"}, *({"objective": name} for name in OBJECTIVES)],
 )
 def test_every_trial_has_a_count(settings):
   (trial,) = grid.resolve([{"batch_size": 16, **settings}])
@@ -175,6 +317,29 @@ def test_every_trial_has_a_count(settings):
   params = one.init(key, hyper).params
   count = flops.of_step(trial, data)
   assert count > 16 * sum(p.size for p in jax.tree.leaves(params))
+
+
+def test_labels_and_pairs_count_as_what_they_are():
+  problem = problems.QUICK["64-16-4"]
+
+  def count(objective):
+    (trial,) = grid.resolve(problem.points(1, objective=objective))
+    return flops.of_step(trial, problem.data())
+
+  assert 1 < count("conditional_vae") / count("vae") < 1.5
+  for of_pairs in ("ada_gvae", "gvae"):
+    assert 2 < count(of_pairs) / count("vae") < 2.5
+
+
+@pytest.mark.parametrize("name", ["784-32-16", "conv-16-32-16"])
+def test_the_labels_of_made_up_images_feed_what_needs_them(name):
+  problem = problems.PROBLEMS[name]
+  of_pairs = problem.feed().with_beside("class").train
+  labels = problem.dataset().train_labels
+  assert {*labels} == {*range(10)}
+  np.testing.assert_array_equal(
+    labels[of_pairs.partners], np.broadcast_to(labels[:, None], (12_800, 16))
+  )
 
 
 def test_a_ratio_is_taken_within_a_round():
@@ -209,6 +374,30 @@ def test_a_table_shows_medians_and_what_is_missing():
     "| a | 2 [1-3] |  |",
     "| b | 1,234 | 0.5 |",
   ]
+
+
+def test_a_peer_of_other_work_is_a_row_that_failed(monkeypatch):
+  @contextlib.contextmanager
+  def all_peers(ours):
+    size = sum(leaf[0].size for leaf in jax.tree.leaves(ours.params))
+    work = timing.Work(lambda count: time.sleep(1e-4))
+
+    def losses(order):
+      return ours.losses(np.repeat(order, 2, axis=0))[:1]
+
+    equal = peers.Peer(1, size, losses, work)
+    yield {"other": equal._replace(num_parameters=1), "equal": equal}
+
+  fake = types.SimpleNamespace(all_peers=all_peers)
+  name = "experiments.benchmarks.torch_peers"
+  monkeypatch.setitem(sys.modules, name, fake)
+  monkeypatch.setattr(benchmarks, "torch_peers", fake, raising=False)
+  options = Options(problems.QUICK, None, (1,), 1, 0.0, True)
+  rows = {row["by"]: row for row in peers.SECTION.rows(options)}
+  assert {*rows} == {"ae_jax, 2 trials", "ae_jax", "other", "equal"}
+  failed = {by for by, row in rows.items() if "failed" in row}
+  assert failed == {"other"}
+  assert "other has 1 parameters" in rows["other"]["failed"]
 
 
 @pytest.fixture(scope="module")
