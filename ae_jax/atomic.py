@@ -4,12 +4,15 @@ import contextlib
 import errno
 import lzma
 import os
+import re
+import secrets
+import stat
 import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TextIO
 
 # What NumPy and the libraries under it raise at a file with changed bytes.
 DAMAGED = (
@@ -26,6 +29,8 @@ DAMAGED = (
   zlib.error,
 )
 
+_PARTIAL = re.compile(r"\..+\.[0-9a-f]{16}\.partial", re.DOTALL)
+
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
@@ -34,15 +39,20 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
   A block that raises leaves `path` as it was; so does a process that is killed.
   When it has ended, power may fail.
 
+  Nor is anything written through a link that stands in its folder.
+
   Args:
     path: in a folder that exists.
 
   Raises:
     OSError: the file cannot be written.
   """
-  partial = path.with_name(f".{path.name}.partial")
+  partial = partial_of(path)
+  descriptor = os.open(
+    partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o666
+  )
   try:
-    with partial.open("wb") as file:
+    with os.fdopen(descriptor, "wb") as file:
       yield file
       file.flush()
       os.fsync(file.fileno())
@@ -51,6 +61,33 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     partial.unlink(missing_ok=True)
     raise
   sync_folder(path.parent)
+
+
+def partial_of(path: Path) -> Path:
+  """A new name beside `path` for what is to take its place."""
+  return path.with_name(f".{path.name}.{secrets.token_hex(8)}.partial")
+
+
+def is_partial(name: str) -> bool:
+  """Whether a name is one of `partial_of`."""
+  return _PARTIAL.fullmatch(name) is not None
+
+
+def remove_partials(folder: Path) -> None:
+  """Removes the files that killed processes left half-written in a folder."""
+  for path in folder.glob(".*.partial"):
+    if is_partial(path.name) and stat.S_ISREG(path.lstat().st_mode):
+      path.unlink()
+
+
+def open_lock(path: Path) -> TextIO:
+  """Opens a file to be locked, which is made where it is not there.
+
+  Raises:
+    OSError: it cannot be opened, or is a symbolic link.
+  """
+  flags = os.O_CREAT | os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW
+  return os.fdopen(os.open(path, flags, 0o666), "a+", encoding="utf-8")
 
 
 def sync_folder(folder: Path) -> None:

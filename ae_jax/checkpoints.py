@@ -19,7 +19,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from ae_jax import record
-from ae_jax.atomic import replacing, sync_folder, sync_tree
+from ae_jax.atomic import is_partial, replacing, sync_folder, sync_tree
 from ae_jax.chunk import Chunk
 from ae_jax.grid import Trial, spec
 from ae_jax.networks import Spec, autoencoder, unpad
@@ -253,7 +253,7 @@ def _seal(directory: Path, trial_ids: list[str]) -> str:
   run = record.digest(directory.parent.parent)
   digest = hashlib.sha256(" ".join([run, *trial_ids]).encode())
   for path in sorted(directory.rglob("*")):
-    if path.name in (_SEAL, f".{_SEAL}.partial"):
+    if path.name == _SEAL or is_partial(path.name):
       continue
     digest.update(f"{path.relative_to(directory)}".encode())
     if path.is_file():

@@ -21,6 +21,7 @@ import safetensors.numpy
 from jax import export
 
 import ae_jax
+from ae_jax.atomic import partial_of
 from ae_jax.evaluation.reconstruction import codes
 from ae_jax.networks import ACTIVATIONS, Spec
 from ae_jax.reconstruction import NUM_LOGISTICS
@@ -91,9 +92,8 @@ def save(trained: Trained, folder: Path) -> list[Path]:
     README: _readme(trained).encode(),
   }
   place = folder.absolute()
-  partial = place.with_name(f".{place.name}.partial")
+  partial = partial_of(place)
   try:
-    shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     for name, content in files.items():
       (partial / name).write_bytes(content)
@@ -102,6 +102,8 @@ def save(trained: Trained, folder: Path) -> list[Path]:
     partial.rename(place)
   except OSError as error:
     raise UsageError(f"cannot write to {folder}: {error.strerror}") from error
+  finally:
+    shutil.rmtree(partial, ignore_errors=True)
   return [folder / name for name in files]
 
 

@@ -16,15 +16,25 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from ae_jax.atomic import DAMAGED, replacing, sync_folder, write_text
+from ae_jax.atomic import (
+  DAMAGED,
+  is_partial,
+  open_lock,
+  remove_partials,
+  replacing,
+  sync_folder,
+  write_text,
+)
 from ae_jax.data import Standardization
-from ae_jax.series import CURVES, absent_or_damaged
+from ae_jax.series import CURVES, UNITS, absent_or_damaged
 from ae_jax.types import UsageError
 
 CONFIG = "config.json"
 STANDARDIZATION = "standardization.npz"
 
 _LOCK = ".lock"
+# As the modules name them that write there.
+_FOLDERS = (CURVES, UNITS, "checkpoints", "unfinished", "tensorboard")
 
 
 def open_workdir(workdir: Path, run: Mapping[str, Any]) -> TextIO:
@@ -39,13 +49,14 @@ def open_workdir(workdir: Path, run: Mapping[str, Any]) -> TextIO:
     A lock on the workdir, held until it is closed or the process ends.
 
   Raises:
-    UsageError: the workdir holds another configuration, files of no run or a
-      run that goes on, or cannot be written.
+    UsageError: the workdir holds another configuration, files of no run, a
+      link in the place of a folder or a run that goes on, or cannot be written.
   """
   path = workdir / CONFIG
   text = json.dumps(run, indent=2) + "\n"
   try:
     _check_own(workdir)
+    check_links(workdir)
     new = [path for path in (workdir, *workdir.parents) if not path.exists()]
     workdir.mkdir(parents=True, exist_ok=True)
     for folder in new:
@@ -55,6 +66,7 @@ def open_workdir(workdir: Path, run: Mapping[str, Any]) -> TextIO:
       if path.exists():
         _check_identity(workdir, json.loads(text)["identity"])
       _sign(lock)
+      _remove_partials(workdir)
       write_text(path, text)
       (workdir / CURVES).mkdir(exist_ok=True)
     except BaseException:
@@ -128,6 +140,22 @@ def read_standardization(workdir: Path) -> Standardization | None:
     raise absent_or_damaged(path) from error
 
 
+def check_links(workdir: Path) -> None:
+  """Raises UsageError where a folder of a run is elsewhere, by a link."""
+  for folder in (workdir / name for name in _FOLDERS):
+    for path in (folder, *folder.glob("*")):
+      if path.is_symlink():
+        raise UsageError(
+          f"{path} is a symbolic link, and a run writes to it: copy what it"
+          " links to there"
+        )
+
+
+def _remove_partials(workdir: Path) -> None:
+  for folder in (workdir, *(workdir / name for name in _FOLDERS)):
+    remove_partials(folder)
+
+
 def _check_own(workdir: Path) -> None:
   """Raises UsageError where a folder has files, but not those of a run."""
   try:
@@ -135,7 +163,7 @@ def _check_own(workdir: Path) -> None:
   except FileNotFoundError:
     return
   # What a run leaves that was killed before it wrote its configuration.
-  foreign = names - {_LOCK, f".{CONFIG}.partial"}
+  foreign = {n for n in names if n != _LOCK and not is_partial(n)}
   if foreign and CONFIG not in names:
     raise UsageError(
       f"workdir {workdir} holds {min(foreign)!r} without {CONFIG}, so it is no"
@@ -144,7 +172,10 @@ def _check_own(workdir: Path) -> None:
 
 
 def _lock(workdir: Path) -> TextIO:
-  lock = (workdir / _LOCK).open("a+", encoding="utf-8")
+  path = workdir / _LOCK
+  if path.is_symlink():
+    raise UsageError(f"{path} is a symbolic link: remove it")
+  lock = open_lock(path)
   try:
     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
   except BlockingIOError:

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from ae_jax.atomic import replacing
+from ae_jax.atomic import open_lock, replacing
 from ae_jax.program import Layout
 
 _NAME = "layouts.json"
@@ -32,7 +32,7 @@ def write(
   for file in _files(workdir) if for_all else [workdir / _NAME]:
     try:
       file.parent.mkdir(parents=True, exist_ok=True)
-      with file.with_name(f".{_NAME}.lock").open("w") as lock:
+      with open_lock(file.with_name(f".{_NAME}.lock")) as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # closing the file gives it back
         with replacing(file) as new:
           new.write(json.dumps(_read(file) | dict(layouts), indent=1).encode())

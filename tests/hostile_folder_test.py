@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from ae_jax import checkpoints, ledger, record, report
+from ae_jax.atomic import partial_of, replacing
 from ae_jax.unfinished import FOLDER as UNFINISHED
+from experiments import report as report_program
 from experiments import sweep
 
 X = np.random.default_rng(0).uniform(size=(40, 6)).astype(np.float32)
@@ -70,7 +72,7 @@ def test_what_a_run_leaves_before_it_is_one_is_no_content(data, tmp_path):
   workdir = tmp_path / "run"
   workdir.mkdir()
   (workdir / ".lock").write_text("process 1")
-  (workdir / f".{record.CONFIG}.partial").write_text("{")
+  partial_of(workdir / record.CONFIG).write_text("{")
   assert run(workdir, data)[0] == 0
   assert len(ledger.read_rows(workdir)) == 1
 
@@ -146,3 +148,81 @@ def test_a_model_is_durable_before_its_row_and_that_before_snapshots_go(
   ]
   assert removed
   assert min(removed) > durable
+
+
+@pytest.fixture
+def own(tmp_path):
+  """A file of the user that nothing may write to."""
+  path = tmp_path / "authorized_keys"
+  path.write_text("key")
+  yield path
+  assert path.read_text() == "key"
+
+
+def test_nothing_is_written_through_a_link(data, tmp_path, own):
+  workdir = tmp_path / "run"
+  assert run(workdir, data)[0] == 0
+  # The names that such files had before they were drawn.
+  links = [f".{report.REPORT}.partial", f".{ledger.RESULTS}.partial"]
+  for name in (*links, report.REPORT, ".layouts.json.lock"):
+    (workdir / name).unlink(missing_ok=True)
+    (workdir / name).symlink_to(own)
+  assert call(report_program.main, workdir)[0] == 0
+  assert not (workdir / report.REPORT).is_symlink()
+  code, _, err = run(workdir, data, "--config.sweep.seed=0,1")
+  assert code == 0, err
+  (workdir / ".lock").unlink()
+  (workdir / ".lock").symlink_to(own)
+  assert_one_line(run(workdir, data), "run/.lock is a symbolic link")
+
+
+@pytest.mark.parametrize("drawn", [False, True])
+def test_a_name_that_is_a_link_already_is_not_followed(
+  tmp_path, own, monkeypatch, drawn
+):
+  monkeypatch.setattr("secrets.token_hex", lambda n: "0" * 2 * n)
+  path = tmp_path / "x"
+  partial = partial_of(path) if drawn else tmp_path / ".x.partial"
+  partial.symlink_to(own)
+  refused = pytest.raises(FileExistsError)
+  with refused if drawn else contextlib.nullcontext(), replacing(path) as file:
+    file.write(b"new")
+  assert partial.is_symlink()
+  assert path.exists() != drawn
+
+
+@pytest.mark.parametrize(
+  "name", ["curves", "units", "checkpoints", "unfinished", "tensorboard"]
+)
+def test_a_folder_that_is_a_link_is_refused(data, tmp_path, name):
+  workdir, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
+  assert run(workdir, data)[0] == 0
+  if (workdir / name).exists():
+    (workdir / name).rename(elsewhere)
+  else:
+    elsewhere.mkdir()
+  before = {*elsewhere.rglob("*")}
+  (workdir / name).symlink_to(elsewhere)
+  more = "--config.sweep.seed=0,1"
+  for result in (run(workdir, data, more), call(report_program.main, workdir)):
+    assert_one_line(result, f"run/{name} is a symbolic link")
+  assert {*elsewhere.rglob("*")} == before
+
+
+def test_what_a_killed_process_left_half_written_is_removed(
+  data, tmp_path, own
+):
+  workdir = tmp_path / "run"
+  assert run(workdir, data)[0] == 0
+  before = {*os.listdir(workdir)}
+  partial_of(workdir / report.REPORT).write_text("<")
+  partial_of(workdir / "curves" / "a.csv").write_text("1")
+  kept = {".mine.partial", partial_of(workdir / "folder").name}
+  link = partial_of(workdir / "link")
+  link.symlink_to(own)
+  for name in kept:
+    (workdir / name).mkdir()
+  code, _, err = run(workdir, data)
+  assert code == 0, err
+  assert {*os.listdir(workdir)} == before | kept | {link.name}
+  assert not [*(workdir / "curves").glob(".*")]

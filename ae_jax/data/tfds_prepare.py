@@ -15,6 +15,7 @@ import tensorflow_datasets as tfds
 from absl import logging
 from tensorflow_datasets.core.download import resource
 
+from ae_jax.atomic import open_lock
 from ae_jax.data import mnist
 from ae_jax.types import UsageError
 
@@ -76,7 +77,7 @@ def locked(builder: tfds.core.DatasetBuilder) -> Iterator[None]:
   """
   root = pathlib.Path(builder.data_dir_root)
   root.mkdir(parents=True, exist_ok=True)
-  with (root / f".{builder.name}.lock").open("w") as lock:
+  with open_lock(root / f".{builder.name}.lock") as lock:
     fcntl.flock(lock, fcntl.LOCK_EX)  # closing the file gives it back
     yield
 

@@ -10,7 +10,7 @@ import jinja2
 import numpy as np
 import plotly.offline
 
-from ae_jax import ledger, runs, series
+from ae_jax import ledger, record, runs, series
 from ae_jax.atomic import write_text
 from ae_jax.data import Dataset
 from ae_jax.evaluation.measures import CORRUPTIONS, more_is_better
@@ -63,8 +63,10 @@ def write(
     The path of the page.
 
   Raises:
-    UsageError: there is no run, no finished trial or no such measure.
+    UsageError: there is no run, no finished trial or no such measure; or a
+      folder of the run is a link.
   """
+  record.check_links(workdir)
   run = read(workdir, dataset, by)
   overall = [
     _answer(run),
