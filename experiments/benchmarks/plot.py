@@ -1,7 +1,8 @@
 """Trial-steps a second against the number of trials."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ae_jax.report import figures, pictures
@@ -39,20 +40,7 @@ def plot(trials: Sequence[Row], peers: Sequence[Row], title: str) -> bytes:
       markersize=3 if index else 6,
       label=f"{network} {objective}",
     )
-  for row in peers:
-    if "failed" not in row and not row["by"].startswith("ae_jax"):
-      rate = row["trial_steps_per_s"]
-      color = colors.get(row["network"], "black")
-      axes.axhline(rate, color=color, linestyle=":", linewidth=1)
-      axes.annotate(
-        f"{row['by']}: {row['network']}",
-        (1, rate),
-        xycoords=("axes fraction", "data"),
-        ha="right",
-        va="bottom",
-        color=color,
-        fontsize=8,
-      )
+  _draw_peers(axes, peers, colors)
   axes.set_xscale("log", base=4)
   axes.set_yscale("log")
   sizes = sorted({row["trials"] for row in trials})
@@ -65,3 +53,23 @@ def plot(trials: Sequence[Row], peers: Sequence[Row], title: str) -> bytes:
   if lines:
     figure.legend(loc="outside right center", frameon=False)
   return pictures.png(figure)
+
+
+def _draw_peers(
+  axes: Axes, peers: Sequence[Row], colors: Mapping[str, str]
+) -> None:
+  for row in peers:
+    if "failed" in row or row["by"].startswith("ae_jax"):
+      continue
+    rate = row["trial_steps_per_s"]
+    color = colors.get(row["network"], "black")
+    axes.axhline(rate, color=color, linestyle=":", linewidth=1)
+    axes.annotate(
+      f"{row['by']}: {row['network']}",
+      (1, rate),
+      xycoords=("axes fraction", "data"),
+      ha="right",
+      va="bottom",
+      color=color,
+      fontsize=8,
+    )
