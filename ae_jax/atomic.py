@@ -63,6 +63,19 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
   sync_folder(path.parent)
 
 
+def check_regular(path: str | os.PathLike[str]) -> None:
+  """Checks that a path is of a file that ends, before it is opened.
+
+  Raises:
+    OSError: it is absent, a folder, a pipe, a device or a socket.
+  """
+  mode = os.stat(path).st_mode
+  if stat.S_ISDIR(mode):
+    raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+  if not stat.S_ISREG(mode):
+    raise OSError(errno.EINVAL, "It is no regular file", path)
+
+
 def partial_of(path: Path) -> Path:
   """A new name beside `path` for what is to take its place."""
   return path.with_name(f".{path.name}.{secrets.token_hex(8)}.partial")

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ae_jax.atomic import DAMAGED, replacing
+from ae_jax.atomic import DAMAGED, check_regular, replacing
 from ae_jax.data import to_float
 from ae_jax.types import UsageError
 
@@ -104,6 +104,7 @@ def check_output(
 
 
 def _open(path: Path, features: tuple[int, ...]) -> np.ndarray:
+  check_regular(path)
   with path.open("rb") as file:
     start = file.read(8)
   if start.startswith(b"\x93NUMPY"):

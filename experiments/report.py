@@ -60,11 +60,12 @@ def dataset_of(workdir: Path) -> data.Dataset:
   """The dataset that a run was trained on.
 
   Raises:
-    UsageError: there is no run, or the dataset is no longer that one.
+    UsageError: there is no run, or the dataset is not prepared here or no
+      longer that one.
   """
   run = record.read_config(workdir)
   fields, expected = run["config"]["data"], run["identity"]["data.sha256"]
-  dataset = data.load(**fields)
+  dataset = data.load(**fields | {"prepare": False})
   if data.digest(dataset) != expected:
     raise UsageError(
       f"dataset {dataset.name} is not the one that run {workdir} was trained"

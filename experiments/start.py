@@ -36,7 +36,30 @@ def absolute(path: str) -> Path:
   return Path(os.path.expanduser(path)).absolute()
 
 
-def run(main: Callable[[Sequence[str]], None]) -> None:
-  """Runs a program, which reads its own flags."""
-  sys.path[0] = os.getcwd()  # a user's modules are there, and not beside it
+def without_current_folder() -> None:
+  """Keeps Python from finding modules beside the program, and where it runs.
+
+  The user may be in a folder that somebody else has made.
+  """
+  left_out = Path(__file__).parent.resolve(), Path.cwd()
+  sys.path[:] = [
+    entry
+    for entry in sys.path
+    if entry and Path(entry).resolve() not in left_out
+  ]
+
+
+def run(
+  main: Callable[[Sequence[str]], None], own_modules: bool = False
+) -> None:
+  """Runs a program, which reads its own flags.
+
+  Args:
+    main: the program.
+    own_modules: whether the user's modules in the current folder are found,
+      after all others.
+  """
+  without_current_folder()
+  if own_modules:
+    sys.path.append(os.getcwd())
   app.run(main, flags_parser=lambda argv: flags.FLAGS(argv[:1]) and argv)

@@ -337,4 +337,4 @@ def _images_per_trial(run: Run, chunk: Chunk) -> int:
 
 
 if __name__ == "__main__":
-  start.run(main)
+  start.run(main, own_modules=True)

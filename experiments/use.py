@@ -24,7 +24,7 @@ from ae_jax.compression import file as aej
 from ae_jax.data import are_images
 from ae_jax.trained import Trained
 from ae_jax.types import UsageError
-from experiments import array_files, pictures, use_flags
+from experiments import array_files, pictures, start, use_flags
 
 _NUM_PICTURED = 64  # pairs, or queries
 _MOST_PICTURED = 1024  # single images
@@ -334,4 +334,5 @@ def _terminated(number: int, frame: Any) -> NoReturn:
 
 if __name__ == "__main__":
   signal.signal(signal.SIGTERM, _terminated)
+  start.without_current_folder()
   main(sys.argv)

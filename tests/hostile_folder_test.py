@@ -2,18 +2,25 @@
 
 import contextlib
 import io
+import json
 import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ae_jax import checkpoints, ledger, record, report
+from ae_jax import data as datasets
 from ae_jax.atomic import partial_of, replacing
+from ae_jax.types import UsageError
 from ae_jax.unfinished import FOLDER as UNFINISHED
 from experiments import report as report_program
-from experiments import sweep
+from experiments import sweep, use
 
+ROOT = Path(__file__).parent.parent
 X = np.random.default_rng(0).uniform(size=(40, 6)).astype(np.float32)
 SNAPSHOT = f"{'0a' * 5}-{1:012}.npz"
 
@@ -226,3 +233,109 @@ def test_what_a_killed_process_left_half_written_is_removed(
   assert code == 0, err
   assert {*os.listdir(workdir)} == before | kept | {link.name}
   assert not [*(workdir / "curves").glob(".*")]
+
+
+def program(folder, name, *arguments):
+  """Runs a program in a folder, in a process of its own."""
+  done = subprocess.run(
+    [sys.executable, ROOT / "experiments" / name, *map(str, arguments)],
+    cwd=folder,
+    capture_output=True,
+    text=True,
+    env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
+  )
+  assert done.returncode == 0, done.stderr
+  return done.stdout
+
+
+def test_no_code_of_a_received_folder_is_run(data, tmp_path):
+  workdir, mark = tmp_path / "run", tmp_path / "mark"
+  assert run(workdir, data)[0] == 0
+  names = "orjson", "tensorflow_datasets", "plotly", "jax", "matplotlib"
+  for name in names:
+    (workdir / f"{name}.py").write_text(f"open({str(mark)!r}, 'w')")
+  program(workdir, "report.py", ".")
+  program(workdir, "use.py", "encode", ".", data, "codes.npy")
+  assert not mark.exists()
+
+
+def test_own_modules_come_after_all_others(data, tmp_path):
+  (tmp_path / "plotly.py").write_text("1 / 0")
+  (tmp_path / "my_module.py").write_text(
+    "from ae_jax.objectives import OBJECTIVES\n"
+    "def my_loss(model, params, key, batch):\n"
+    "  return OBJECTIVES['autoencoder'](model, params, key, batch)\n"
+  )
+  out = program(
+    tmp_path,
+    "sweep.py",
+    "--workdir=run",
+    f"--config.data.path={data}",
+    "--config.objective=my_module:my_loss",
+    "--config.sweep.latent_size=2",
+    "--config.sweep.seed=0",
+    "--config.fixed.num_epochs=1",
+    "--config.measures=()",
+  )
+  assert "1 trials: 1 ok" in out
+
+
+@pytest.mark.parametrize(
+  "key", ["pythonClassName", "python_class_name", "type"]
+)
+@pytest.mark.parametrize("file", ["features.json", "dataset_info.json"])
+def test_a_dataset_names_no_module_to_import(key, file, tmp_path, monkeypatch):
+  mark = tmp_path / "mark"
+  (tmp_path / "hostile_module.py").write_text(f"open({str(mark)!r}, 'w')")
+  monkeypatch.syspath_prepend(tmp_path)
+  folder = tmp_path / "prepared" / "hostile" / "1.0.0"
+  folder.mkdir(parents=True)
+  inner = {key: "hostile_module.Feature", "content": {}}
+  trusted = "tensorflow_datasets.core.features.features_dict.FeaturesDict"
+  outer = {"pythonClassName": trusted, "featuresDict": {"features": {}}}
+  (folder / "features.json").write_text(json.dumps(outer))
+  outer["featuresDict"]["features"]["image"] = inner
+  (folder / file).write_text(json.dumps(outer))
+  with pytest.raises(UsageError, match="'hostile_module.Feature', which is no"):
+    datasets.load(name="hostile", data_dir=tmp_path / "prepared")
+  assert not mark.exists()
+
+
+def test_a_page_prepares_no_dataset(tmp_path):
+  def load(**options):
+    return datasets.load(name="digits", data_dir=tmp_path / "new", **options)
+
+  with pytest.raises(UsageError, match="digits is not prepared in .*new: "):
+    load(prepare=False)
+  assert [*tmp_path.iterdir()] == []
+  expected = load()
+  stored = [*tmp_path.rglob("ae_jax-*.npy")]
+  assert stored
+  for path in stored:
+    path.unlink()
+  before = {*tmp_path.rglob("*")}
+  again = load(prepare=False)
+  assert {*tmp_path.rglob("*")} == before
+  np.testing.assert_array_equal(again.train, expected.train)
+  with pytest.raises(UsageError, match="cannot be streamed"):
+    load(prepare=False, stream=True)
+
+
+@pytest.mark.parametrize("option", ["path", "labels_path", "test_path"])
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
+def test_data_that_is_no_file_is_refused(data, tmp_path, option, kind):
+  path = Path("/dev/zero") if kind == "device" else tmp_path / "odd"
+  if kind == "pipe":
+    os.mkfifo(path)
+  elif kind == "folder":
+    path.mkdir()
+  message = "Is a directory" if kind == "folder" else "no regular file"
+  given = f"--config.data.{option}={path}"
+  assert_one_line(run(tmp_path / "run", data, given), message)
+  if option == "path":
+    streamed = "--config.data.stream=True"
+    assert_one_line(run(tmp_path / "run", path, streamed), message)
+    workdir = tmp_path / "finished"
+    assert run(workdir, data)[0] == 0
+    result = call(use.main, "encode", workdir, path, tmp_path / "codes.npy")
+    assert_one_line(result, message)

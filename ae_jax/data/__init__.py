@@ -49,6 +49,7 @@ def load(
   standardize: bool = False,
   binarize: bool = False,
   stream: bool = False,
+  prepare: bool = True,
 ) -> Dataset:
   """Loads a user's own files, or else a dataset of TFDS.
 
@@ -72,6 +73,8 @@ def load(
     binarize: draws binary examples, see `Dataset`.
     stream: trains on data that may be larger than memory, of TFDS or the
       `.npy` of `path`; see `on_disk.from_file`.
+    prepare: False writes and downloads nothing: a dataset of TFDS must be
+      prepared already.
 
   Returns:
     The dataset.
@@ -110,6 +113,7 @@ def load(
       download_dir=download_dir,
       data_dir=data_dir,
       in_memory=not stream,
+      prepare=prepare,
     )
     if isinstance(train := arrays["train"], np.memmap):
       make = functools.partial(from_file, str(train.filename))

@@ -4,7 +4,7 @@ import os
 
 import numpy as np
 
-from ae_jax.atomic import DAMAGED
+from ae_jax.atomic import DAMAGED, check_regular
 from ae_jax.types import UsageError
 
 _ROLES = {
@@ -127,6 +127,7 @@ def _read_file(
 ) -> dict[str, np.ndarray]:
   """Returns all arrays of a `.npz` file, or the one of a `.npy` file."""
   try:
+    check_regular(os.path.expanduser(path))
     with open(os.path.expanduser(path), "rb") as file:
       is_numpy = file.read(6).startswith((b"\x93NUMPY", b"PK"))
       file.seek(0)

@@ -7,7 +7,7 @@ import weakref
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ae_jax.atomic import DAMAGED
+from ae_jax.atomic import DAMAGED, check_regular
 from ae_jax.data.arrays import check_split, from_arrays
 from ae_jax.data.dataset import Dataset, Standardization
 from ae_jax.types import UsageError
@@ -47,6 +47,7 @@ class OnDisk:
     """
     self._path = pathlib.Path(os.path.expanduser(path)).absolute()
     try:
+      check_regular(self._path)
       stored = np.load(self._path, mmap_mode="r", allow_pickle=False)
     except OSError as error:
       reason = error.strerror or error

@@ -38,7 +38,7 @@ def prepare(
     UsageError: at files that cannot be had, a missing library, and whatever
       else keeps the builder from its work.
   """
-  if _is_prepared(builder):
+  if is_prepared(builder):
     return
   root = pathlib.Path(builder.data_dir_root)
   with contextlib.ExitStack() as stack:
@@ -48,7 +48,7 @@ def prepare(
       raise UsageError(
         f"cannot write to data.data_dir={root}: {error.strerror}"
       ) from error
-    if _is_prepared(builder):
+    if is_prepared(builder):
       return
     if pathlib.Path(builder.data_dir).exists():
       raise UsageError(f"{builder.data_dir} holds no dataset: delete it")
@@ -113,7 +113,8 @@ def explain(name: str, error: Exception) -> str:
 
 
 @quiet()
-def _is_prepared(builder: tfds.core.DatasetBuilder) -> bool:
+def is_prepared(builder: tfds.core.DatasetBuilder) -> bool:
+  """Whether a dataset is on disk, to be read."""
   return builder.is_prepared()
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import difflib
 import importlib
+import json
 import math
 import os
 import pathlib
@@ -16,7 +17,7 @@ import tensorflow_datasets as tfds
 import tqdm
 from tensorflow_datasets.core import read_only_builder, registered
 
-from ae_jax.atomic import replacing
+from ae_jax.atomic import check_regular, replacing
 from ae_jax.data import digits, mnist, tfds_prepare
 from ae_jax.types import UsageError
 
@@ -28,6 +29,9 @@ _OWN: dict[str, type[tfds.core.DatasetBuilder]] = {
 }
 _NAME = re.compile(r"(\w+)(?:/([\w.-]+))?(?::([\d.*]+))?")
 _FACTOR = "label_"  # as dsprites, shapes3d and smallnorb name theirs
+_TRUSTED = "tensorflow_datasets."
+# In the JSON of a protocol buffer, in either spelling, and of old versions.
+_CLASS_KEYS = ("pythonClassName", "python_class_name", "type")
 _BLOCK = 1000  # examples decoded at once
 
 
@@ -37,6 +41,7 @@ def read(
   download_dir: str | os.PathLike[str] | None = None,
   data_dir: str | os.PathLike[str] | None = None,
   in_memory: bool = True,
+  prepare: bool = True,
 ) -> dict[str, Any]:
   """Reads the arrays that `from_arrays` takes, as far as a dataset has them.
 
@@ -51,6 +56,7 @@ def read(
     data_dir: where datasets are prepared; None means `TFDS_DATA_DIR`, or else
       `~/tensorflow_datasets`.
     in_memory: False maps `train` from its file, an `np.memmap`.
+    prepare: False writes and downloads nothing.
 
   Returns:
     `train`; `test` (the split `test`, else `validation`) if there is one; and
@@ -58,7 +64,8 @@ def read(
     `test_factors` and `factor_names` if there are factors.
 
   Raises:
-    UsageError: at an unknown name, a dataset that cannot be prepared here, one
+    UsageError: at an unknown name, a dataset that cannot be prepared here or,
+      without `prepare`, is not; one whose files name modules of others; one
       without such a feature, and one too large for memory.
   """
   if data_dir is None:
@@ -74,7 +81,12 @@ def read(
     for key in builder.info.features
     if key.startswith(_FACTOR) and _is_y(builder.info.features[key])
   ]
-  tfds_prepare.prepare(builder, cache)
+  if prepare:
+    tfds_prepare.prepare(builder, cache)
+  elif not tfds_prepare.is_prepared(builder):
+    raise UsageError(
+      f"dataset {name} is not prepared in {root}: a sweep on it prepares it"
+    )
   builder = _builder(name, root)  # one that knows the prepared splits
   splits = _splits(name, builder.info.splits)
   mapped = () if in_memory else ("train",)
@@ -83,7 +95,7 @@ def read(
   arrays: dict[str, Any] = {}
   for role, split in splits.items():
     keys = [x, *([] if y is None else [y]), *factors]
-    read = _read_split(builder, split, keys, role in mapped)
+    read = _read_split(builder, split, keys, role in mapped, prepare)
     arrays[role] = read[x]
     if y is not None:
       arrays[f"{role}_labels"] = read[y]
@@ -105,6 +117,7 @@ def _builder(name: str, root: pathlib.Path) -> tfds.core.DatasetBuilder:
   names = sorted({*_OWN, *_tfds_names()})
   try:
     if dataset not in names:
+      _check_classes(root / dataset)
       return read_only_builder.builder_from_files(
         dataset, data_dir=root, config=config, version=version
       )
@@ -112,6 +125,8 @@ def _builder(name: str, root: pathlib.Path) -> tfds.core.DatasetBuilder:
     configs = [choice.name for choice in builder_cls.BUILDER_CONFIGS]
     if config is None or config in configs:
       return builder_cls(data_dir=root, config=config, version=version)
+  except UsageError:
+    raise
   except registered.DatasetNotFoundError as error:
     close = difflib.get_close_matches(dataset.lower(), names)
     hint = f"did you mean {' or '.join(close)}? " if close else ""
@@ -122,6 +137,38 @@ def _builder(name: str, root: pathlib.Path) -> tfds.core.DatasetBuilder:
   except Exception as error:  # no such version, a missing library, ...
     raise UsageError(tfds_prepare.explain(name, error)) from error
   raise UsageError(f"data.name={name!r}: {dataset} has the configs {configs}")
+
+
+def _check_classes(folder: pathlib.Path) -> None:
+  """Raises UsageError where files of a dataset name classes of other packages.
+
+  TFDS imports whatever module they name.
+  """
+  for file in ("features.json", "dataset_info.json"):
+    # As TFDS lays them out: [config/]version/.
+    for pattern in (file, f"*/{file}", f"*/*/{file}"):
+      for path in folder.glob(pattern):
+        check_regular(path)
+        for name in _classes(json.loads(path.read_text(encoding="utf-8"))):
+          if not str(name).startswith(_TRUSTED):
+            raise UsageError(
+              f"{path} names {name!r}, which is no class of TFDS: its module is"
+              " not imported"
+            )
+
+
+def _classes(value: Any) -> Iterator[Any]:
+  """The classes that a JSON of TFDS names, at any depth."""
+  if isinstance(value, list):
+    for item in value:
+      yield from _classes(item)
+  elif isinstance(value, dict):
+    for key in _CLASS_KEYS:
+      # `type` is also a field of another meaning.
+      if key in value and (key != "type" or "content" in value):
+        yield value[key]
+    for item in value.values():
+      yield from _classes(item)
 
 
 def _tfds_names() -> list[str]:
@@ -210,8 +257,9 @@ def _read_split(
   split: str,
   keys: list[str],
   mapped: bool,
+  store: bool,
 ) -> dict[str, np.ndarray]:
-  """Reads features of one split from their files, which it makes if need be.
+  """Reads features of one split from their files, which it may make.
 
   The first, x, is mapped from its file if that is asked for.
   """
@@ -219,6 +267,8 @@ def _read_split(
   paths = {key: folder / f"ae_jax-{split}-{key}.npy" for key in keys}
 
   def load() -> dict[str, np.ndarray]:
+    for path in paths.values():
+      check_regular(path)
     arrays = {
       key: np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
       for key, path in paths.items()
@@ -231,6 +281,8 @@ def _read_split(
   with contextlib.suppress(OSError, ValueError, EOFError):  # absent or damaged
     return load()
   try:
+    if not store:
+      raise OSError("nothing is to be written")
     with tfds_prepare.locked(builder):
       with contextlib.suppress(OSError, ValueError, EOFError):
         return load()  # another process was faster
