@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from ae_jax.types import Array, Scalar
 
 
-def largest(z: Array, k: Scalar, latent_mask: Array) -> Array:
+def top_k(z: Array, k: Scalar, latent_mask: Array) -> Array:
   """The k largest units of each code; the others are 0.
 
   Args:
@@ -20,11 +20,11 @@ def largest(z: Array, k: Scalar, latent_mask: Array) -> Array:
   References:
     Makhzani and Frey, "k-Sparse Autoencoders", 2014, section 2.1.
   """
-  there = jnp.where(latent_mask[None] > 0, z, -jnp.inf)
-  return jnp.where(_are_largest(there, k), z, 0) * latent_mask[None]
+  valid = jnp.where(latent_mask[None] > 0, z, -jnp.inf)
+  return jnp.where(_are_top_k(valid, k), z, 0) * latent_mask[None]
 
 
-def largest_of_batch(z: Array, k: Scalar, latent_mask: Array) -> Array:
+def batch_top_k(z: Array, k: Scalar, latent_mask: Array) -> Array:
   """The n k largest units of n codes together; the others are 0.
 
   Args:
@@ -38,12 +38,12 @@ def largest_of_batch(z: Array, k: Scalar, latent_mask: Array) -> Array:
   References:
     Bussmann et al., "BatchTopK Sparse Autoencoders", 2024, section 3.
   """
-  there = jnp.where(latent_mask[None] > 0, z, -jnp.inf)
-  kept = _are_largest(there.reshape(-1), len(z) * jnp.round(k))
+  valid = jnp.where(latent_mask[None] > 0, z, -jnp.inf)
+  kept = _are_top_k(valid.reshape(-1), len(z) * jnp.round(k))
   return jnp.where(kept.reshape(z.shape), z, 0) * latent_mask[None]
 
 
-def _are_largest(z: Array, k: Scalar) -> Array:
+def _are_top_k(z: Array, k: Scalar) -> Array:
   """Whether a number is one of the k largest along the last axis.
 
   The k-th is found bit by bit: floats are in the order of their bits, negative
@@ -85,7 +85,7 @@ def nearest(z: Array, codebook: Array) -> Array:
   return jnp.argmin(jnp.sum((parts - codebook[None, None]) ** 2, -1), axis=-1)
 
 
-def quantise(z: Array, codebook: Array) -> Array:
+def quantize(z: Array, codebook: Array) -> Array:
   """Each part of a code at its nearest vector; the gradient goes to z as it is.
 
   Args:

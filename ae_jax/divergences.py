@@ -91,11 +91,11 @@ def gaussian_log_density(x: Array, mean: Array, covariance: Array) -> Array:
     `[...]`.
   """
   factor = jnp.linalg.cholesky(covariance)
-  centred = (x - jnp.expand_dims(mean, tuple(range(x.ndim - 1)))).reshape(
+  centered = (x - jnp.expand_dims(mean, tuple(range(x.ndim - 1)))).reshape(
     -1, x.shape[-1]
   )
   # S = L L^T, so the Mahalanobis term is |L^-1 (x - m)|^2.
-  whitened = solve_triangular(factor, centred.T, lower=True)
+  whitened = solve_triangular(factor, centered.T, lower=True)
   half_log_det = jnp.sum(jnp.log(jnp.diagonal(factor)))
   mahalanobis = jnp.sum(whitened**2, axis=0).reshape(x.shape[:-1])
   return -0.5 * (mahalanobis + x.shape[-1] * LOG_2PI) - half_log_det

@@ -22,9 +22,9 @@ from jax import export
 
 import ae_jax
 from ae_jax.atomic import partial_of
-from ae_jax.evaluation.reconstruction import codes
+from ae_jax.likelihoods import NUM_LOGISTICS
+from ae_jax.metrics.reconstruction import codes
 from ae_jax.networks import ACTIVATIONS, Spec
-from ae_jax.reconstruction import NUM_LOGISTICS
 from ae_jax.trained import Trained
 from ae_jax.types import Array, Params, UsageError
 
@@ -224,7 +224,7 @@ def _readme(trained: Trained) -> str:
         if spec.code in ACTIVATIONS and spec.code != "linear"
         else "identity"
       ),
-      mean=_MEANS[spec.output].format(number=NUM_LOGISTICS),
+      mean=_MEANS[spec.likelihood].format(number=NUM_LOGISTICS),
       features=spec.features,
     ),
     scale=scale,
@@ -296,7 +296,7 @@ _KINDS = {
   "k_sparse": """\
 - the round(objective.k) largest units of z remain, the others are 0.
 """,
-  "quantised": """\
+  "quantized": """\
 - each part of z, as long as a row of objective.codebook, is replaced by the
   nearest of its rows.
 """,

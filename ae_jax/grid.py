@@ -16,10 +16,10 @@ import numbers
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ae_jax.evaluation.measures import MEASURES
+from ae_jax.metrics.registry import METRICS
 from ae_jax.networks import ACTIVATIONS, Spec
 from ae_jax.objectives import OBJECTIVES, RANGES, lookup
-from ae_jax.schedules import FACTORS, RAMPS, AtStep, at_step, settings_of
+from ae_jax.schedules import ANNEALING, FACTORS, Schedule, at_step, settings_of
 from ae_jax.training import batching
 from ae_jax.types import Objective, UsageError
 
@@ -28,7 +28,7 @@ Point = dict[str, Any]
 DEFAULTS: Point = {
   "objective": "autoencoder",  # a name in OBJECTIVES, "module:function", or one
   "latent_size": 8,
-  "seed": 0,  # of initialisation, noise and the order of the data
+  "seed": 0,  # of initialization, noise and the order of the data
   "learning_rate": 1e-3,  # of Adam
   "num_epochs": 20,
   "batch_size": 128,
@@ -37,7 +37,7 @@ DEFAULTS: Point = {
   "widths": (64,),
   "activation": "relu",
   "code": "",  # empty: what the objective needs, else "linear"
-  "output": "linear",
+  "likelihood": "gaussian",
 }
 TRACED = ("latent_size", "seed", "learning_rate")
 # Names that the tables use; no hyper-parameter and no term may have them.
@@ -47,13 +47,13 @@ RESERVED = (
   "diverged_step",
   "epoch",
   "loss",
-  *MEASURES,
+  *METRICS,
   "seconds",
   "evaluation_seconds",
   "series",
   "checksum",
 )
-_SPEC = ("network", "widths", "activation", "code", "output")
+_SPEC = ("network", "widths", "activation", "code", "likelihood")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Trial:
     """The network for such data, its code padded to `latent_size`."""
     return spec(self.settings, features, latent_size)
 
-  def at_step(self, num_examples: int) -> AtStep:
+  def at_step(self, num_examples: int) -> Schedule:
     """What is scheduled, by step, for that many examples."""
     _, num_steps = batching(num_examples, self.settings["batch_size"])
     total = num_steps * self.settings["num_epochs"]
@@ -313,9 +313,9 @@ def _schedulable(hyper: Mapping[str, Any]) -> set[str]:
 
 def _check_ramp(settings: Point, name: str) -> None:
   ramp, over = settings[f"{name}_schedule"], settings[f"{name}_over"]
-  if ramp not in RAMPS:
+  if ramp not in ANNEALING:
     raise UsageError(
-      f"{name}_schedule is {ramp!r}; allowed: {', '.join(RAMPS)}"
+      f"{name}_schedule is {ramp!r}; allowed: {', '.join(ANNEALING)}"
     )
   if not 0 < over <= 1:
     raise UsageError(f"{name}_over must be in (0, 1]; got {over}")

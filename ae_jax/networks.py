@@ -5,7 +5,7 @@ functions of an `Autoencoder`; parameters are plain dicts.
 
 A latent size may be traced: the code is padded to `spec.latent_size` and a
 0/1 mask keeps the first units. The padding is the true network of that size,
-its initialisation included: random draws are stable along the leading axis, so
+its initialization included: random draws are stable along the leading axis, so
 what has a latent axis is drawn with that axis first, scaled by the true size,
 and zeroed beyond it. Gradients and Adam moments of the padding stay exactly 0.
 """
@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from ae_jax import codes, penalties, reconstruction
+from ae_jax import codes, likelihoods, penalties
 from ae_jax.divergences import LOG_2PI
 from ae_jax.types import (
   Array,
@@ -44,21 +44,21 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
   "tanh": jnp.tanh,
 }
 NETWORKS = ("mlp", "conv")
-CODES = (*ACTIVATIONS, "gaussian", "k_sparse", "quantised")
+CODES = (*ACTIVATIONS, "gaussian", "k_sparse", "quantized")
 
 
-class Output(NamedTuple):
+class Likelihood(NamedTuple):
   """What the decoder gives, as p(x|z).
 
   Attributes:
-    distance: (x `[batch, *features]`, decoded) -> d(x, x~) `[batch]`.
+    nll: (x `[batch, *features]`, decoded) -> d(x, x~) `[batch]`.
     mean: decoded -> x~, in the units of x.
-    log_normalizer: what `distance` leaves out of `-log p(x|z)`, a feature.
+    log_normalizer: what `nll` leaves out of `-log p(x|z)`, a feature.
     activation: of the decoder's last layer.
     size: numbers for one feature.
   """
 
-  distance: Callable[[Array, Array], Array]
+  nll: Callable[[Array, Array], Array]
   mean: Callable[[Array], Array]
   log_normalizer: float
   activation: str = "linear"
@@ -69,20 +69,20 @@ class Output(NamedTuple):
     return features if self.size == 1 else (*features, self.size)
 
 
-_GAUSSIAN = Output(
-  reconstruction.half_squared_error, ACTIVATIONS["linear"], 0.5 * LOG_2PI
+_GAUSSIAN = Likelihood(
+  likelihoods.half_squared_error, ACTIVATIONS["linear"], 0.5 * LOG_2PI
 )
-OUTPUTS = {
-  "linear": _GAUSSIAN,
-  "sigmoid": _GAUSSIAN._replace(activation="sigmoid"),
-  "bernoulli": Output(
-    reconstruction.bernoulli_cross_entropy, jax.nn.sigmoid, 0.0
+LIKELIHOODS = {
+  "gaussian": _GAUSSIAN,
+  "sigmoid_gaussian": _GAUSSIAN._replace(activation="sigmoid"),
+  "bernoulli": Likelihood(
+    likelihoods.bernoulli_cross_entropy, jax.nn.sigmoid, 0.0
   ),
-  "logistic_mixture": Output(
-    reconstruction.logistic_mixture,
-    reconstruction.logistic_mixture_mean,
+  "logistic_mixture": Likelihood(
+    likelihoods.logistic_mixture,
+    likelihoods.logistic_mixture_mean,
     0.0,
-    size=3 * reconstruction.NUM_LOGISTICS,
+    size=3 * likelihoods.NUM_LOGISTICS,
   ),
 }
 
@@ -101,12 +101,12 @@ class Spec:
     activation: of the hidden layers, a name in `ACTIVATIONS`.
     code: activation of the code, a name in `ACTIVATIONS`; or "gaussian" for an
       encoder that gives the mean and log-variance of q(z|x); or a linear code
-      of which `codes.largest` ("k_sparse") or `codes.quantise` ("quantised")
+      of which `codes.top_k` ("k_sparse") or `codes.quantize` ("quantized")
       remains, with the objective's parameter `k` or `codebook`.
-    output: what the decoder gives, a name in `OUTPUTS`. "linear": means of
+    likelihood: what the decoder gives, a name in `LIKELIHOODS`. "linear": means of
       N(x~, I); "sigmoid": the same, squeezed into (0, 1); "bernoulli": logits,
-      with the cross-entropy as distance; "logistic_mixture": the parameters of
-      `reconstruction.logistic_mixture`, for bytes.
+      with the cross-entropy as nll; "logistic_mixture": the parameters of
+      `likelihoods.logistic_mixture`, for bytes.
 
   Raises:
     UsageError: a field has a value that is not allowed.
@@ -118,14 +118,14 @@ class Spec:
   widths: tuple[int, ...] = (64,)
   activation: str = "relu"
   code: str = "linear"
-  output: str = "linear"
+  likelihood: str = "gaussian"
 
   def __post_init__(self) -> None:
     for field, allowed in {
       "network": NETWORKS,
       "activation": tuple(ACTIVATIONS),
       "code": CODES,
-      "output": tuple(OUTPUTS),
+      "likelihood": tuple(LIKELIHOODS),
     }.items():
       value = getattr(self, field)
       if value not in allowed:
@@ -167,7 +167,7 @@ def autoencoder(spec: Spec, latent_size: Scalar | None = None) -> Autoencoder:
   mask = (jnp.arange(spec.latent_size) < size).astype(jnp.float32)
   encoder = _Encoder(spec, _latent_columns(mask))
   decoder = _Decoder(spec, _latent_rows(mask, size))
-  output = OUTPUTS[spec.output]
+  likelihood = LIKELIHOODS[spec.likelihood]
 
   def init(key: Key) -> Params:
     encoder_key, decoder_key = jax.random.split(key)
@@ -178,7 +178,7 @@ def autoencoder(spec: Spec, latent_size: Scalar | None = None) -> Autoencoder:
       "decoder": decoder.init(decoder_key, z)["params"],
     }
 
-  def pre_code(params: Params, x: Array) -> Array | Gaussian:
+  def dense_code(params: Params, x: Array) -> Array | Gaussian:
     batch = _leading(x, spec.features)
     heads = encoder.apply(
       {"params": params["encoder"]}, x.reshape(-1, *spec.features)
@@ -188,14 +188,14 @@ def autoencoder(spec: Spec, latent_size: Scalar | None = None) -> Autoencoder:
     )
 
   def encode(params: Params, x: Array) -> Array | Gaussian:
-    code = pre_code(params, x)
+    code = dense_code(params, x)
     if isinstance(code, Gaussian) or spec.code in ACTIVATIONS:
       return code
     own, flat = params["objective"], code.reshape(-1, spec.latent_size)
     if spec.code == "k_sparse":
-      flat = codes.largest(flat, own["k"], mask)
+      flat = codes.top_k(flat, own["k"], mask)
     else:
-      flat = codes.quantise(flat, own["codebook"]) * mask[None]
+      flat = codes.quantize(flat, own["codebook"]) * mask[None]
     return flat.reshape(code.shape)
 
   def encode_and_jacobian_norm(params: Params, x: Array) -> tuple[Array, Array]:
@@ -216,7 +216,7 @@ def autoencoder(spec: Spec, latent_size: Scalar | None = None) -> Autoencoder:
     batch = _leading(z, (spec.latent_size,))
     flat = z.reshape(-1, spec.latent_size) * mask[None]
     decoded = decoder.apply({"params": params["decoder"]}, flat)
-    return decoded.reshape(*batch, *output.shape(spec.features))
+    return decoded.reshape(*batch, *likelihood.shape(spec.features))
 
   def prior(params: Params) -> Gaussian:
     own = params.get("objective", {})
@@ -228,12 +228,12 @@ def autoencoder(spec: Spec, latent_size: Scalar | None = None) -> Autoencoder:
   return Autoencoder(
     init=init,
     encode=encode,
-    pre_code=pre_code,
+    dense_code=dense_code,
     encode_and_jacobian_norm=encode_and_jacobian_norm,
     decode=decode,
-    distance=output.distance,
-    mean=output.mean,
-    log_normalizer=math.prod(spec.features) * output.log_normalizer,
+    nll=likelihood.nll,
+    mean=likelihood.mean,
+    log_normalizer=math.prod(spec.features) * likelihood.log_normalizer,
     prior=prior,
     layers=_layers(spec, mask),
     latent_mask=mask,
@@ -298,7 +298,10 @@ def _layers(spec: Spec, mask: Array) -> tuple[Layer, ...]:
     return ()
   hidden = [f"hidden_{i}" for i in range(len(spec.widths))]
   down, up = [*hidden, "code"], [*reversed(hidden), "latent"]
-  activation, output = ACTIVATIONS[spec.activation], OUTPUTS[spec.output]
+  activation, likelihood = (
+    ACTIVATIONS[spec.activation],
+    LIKELIHOODS[spec.likelihood],
+  )
 
   def dense(part: str, name: str, params: Params, h: Array) -> Array:
     layer = params[part][name]
@@ -317,14 +320,14 @@ def _layers(spec: Spec, mask: Array) -> tuple[Layer, ...]:
       h = dense("decoder", up[k], params, h)
       if not is_first:
         return activation(h)
-      x = ACTIVATIONS[output.activation](h)
+      x = ACTIVATIONS[likelihood.activation](h)
       features = (math.prod(spec.features),)
-      return x.reshape(len(x), *output.shape(features))
+      return x.reshape(len(x), *likelihood.shape(features))
 
     return Layer(
       encode,
       decode,
-      output.distance if is_first else reconstruction.half_squared_error,
+      likelihood.nll if is_first else likelihoods.half_squared_error,
     )
 
   return tuple(map(layer, range(len(down))))
@@ -338,7 +341,7 @@ _lecun_normal_transposed = jax.nn.initializers.lecun_normal(
 
 
 def _latent_columns(mask: Array) -> Callable[..., Array]:
-  """Initialises a kernel `[fan_in, latent]`, drawn with latent leading."""
+  """Initializes a kernel `[fan_in, latent]`, drawn with latent leading."""
 
   def init(key: Key, shape: tuple[int, int], dtype: Any) -> Array:
     draw = _lecun_normal_transposed(key, shape[::-1], dtype)
@@ -348,7 +351,7 @@ def _latent_columns(mask: Array) -> Callable[..., Array]:
 
 
 def _latent_rows(mask: Array, latent_size: Scalar) -> Callable[..., Array]:
-  """Initialises a kernel `[latent, fan_out]` whose fan-in is `latent_size`."""
+  """Initializes a kernel `[latent, fan_out]` whose fan-in is `latent_size`."""
 
   def init(key: Key, shape: tuple[int, int], dtype: Any) -> Array:
     scale = jnp.sqrt(shape[0] / jnp.asarray(latent_size, dtype))
@@ -402,10 +405,12 @@ class _Decoder(nn.Module):
     activation = ACTIVATIONS[spec.activation]
     decode = self._mlp if spec.network == "mlp" else self._conv
     x = decode(z, activation)
-    return ACTIVATIONS[OUTPUTS[spec.output].activation](x)
+    return ACTIVATIONS[LIKELIHOODS[spec.likelihood].activation](x)
 
   def _mlp(self, z: Array, activation: Callable[[Array], Array]) -> Array:
-    num_outputs = math.prod(self.spec.features) * OUTPUTS[self.spec.output].size
+    num_outputs = (
+      math.prod(self.spec.features) * LIKELIHOODS[self.spec.likelihood].size
+    )
     sizes = (*reversed(self.spec.widths), num_outputs)
     x = nn.Dense(sizes[0], kernel_init=self.latent_init, name="latent")(z)
     for i, size in enumerate(sizes[1:]):
@@ -421,7 +426,7 @@ class _Decoder(nn.Module):
     top = (*sizes.pop(), self.spec.widths[-1])
     x = nn.Dense(math.prod(top), kernel_init=self.latent_init, name="latent")(z)
     x = x.reshape(x.shape[0], *top)
-    channels *= OUTPUTS[self.spec.output].size
+    channels *= LIKELIHOODS[self.spec.likelihood].size
     outputs = (*reversed(self.spec.widths[:-1]), channels)
     for i, output in enumerate(outputs):
       x = nn.ConvTranspose(output, (3, 3), strides=(2, 2), name=f"hidden_{i}")(

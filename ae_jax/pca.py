@@ -46,7 +46,7 @@ def fit(x: np.ndarray) -> PCA:
   Four points, two features; the first component lies along (2, 1):
 
   >>> x = np.array([[9.0, 7.0], [1.0, 3.0], [4.0, 7.0], [6.0, 3.0]])
-  >>> pca = fit(x)                           # 1. centre: the mean is (5, 5)
+  >>> pca = fit(x)                           # 1. center: the mean is (5, 5)
   >>> pca.mean                               # 2. covariance over N - 1 = 3:
   array([5., 5.])
   >>> np.cov(x.T) * 3                        #    [[34, 12], [12, 16]] / 3
@@ -87,7 +87,7 @@ def fit(x: np.ndarray) -> PCA:
     # Of x - shift, a mean that is near enough: one pass, nothing cancels.
     shift = np.asarray(np.mean(x[:_BLOCK], axis=0, dtype=np.float64))
     scatter, total = np.zeros((d, d)), np.zeros(d)
-    for c in _centred_blocks(x, shift):
+    for c in _centered_blocks(x, shift):
       scatter += c.T @ c
       total += np.sum(c, axis=0)
     mean = shift + total / n
@@ -96,10 +96,10 @@ def fit(x: np.ndarray) -> PCA:
     components = vectors[:, ::-1].T
   else:  # the n x n Gram matrix has the same eigenvalues, and a last one of 0
     mean = np.asarray(np.mean(x, axis=0, dtype=np.float64))
-    centred = x - mean
-    variance, vectors = np.linalg.eigh(centred @ centred.T / (n - 1))
+    centered = x - mean
+    variance, vectors = np.linalg.eigh(centered @ centered.T / (n - 1))
     # X^T u is orthogonal already; QR scales it and fills a degenerate rest.
-    components = np.linalg.qr(centred.T @ vectors[:, ::-1])[0].T
+    components = np.linalg.qr(centered.T @ vectors[:, ::-1])[0].T
   rank = min(n - 1, d)
   components = components[:rank]
   largest = np.argmax(np.abs(components), axis=1)
@@ -153,7 +153,7 @@ def squared_errors(pca: PCA, x: np.ndarray) -> np.ndarray:
   Returns:
     `[r + 1]`, for K = 0 ... r: summed over features, mean over examples.
   """
-  blocks = _centred_blocks(np.asarray(x), pca.mean)
+  blocks = _centered_blocks(np.asarray(x), pca.mean)
   sums = [
     (np.sum((c @ pca.components.T) ** 2, axis=0), np.sum(c**2)) for c in blocks
   ]
@@ -163,7 +163,7 @@ def squared_errors(pca: PCA, x: np.ndarray) -> np.ndarray:
   return outside + np.append(np.cumsum(power[::-1])[::-1], 0.0)
 
 
-def _centred_blocks(x: np.ndarray, mean: np.ndarray) -> Iterator[np.ndarray]:
+def _centered_blocks(x: np.ndarray, mean: np.ndarray) -> Iterator[np.ndarray]:
   """`x - mean` in float64, some rows at a time: they stay in the cache."""
   for start in range(0, len(x), _BLOCK):
     yield x[start : start + _BLOCK] - mean

@@ -12,7 +12,7 @@ from ae_jax.types import Array, Scalar
 
 Hyper = Mapping[str, Scalar]
 # Hyper-parameters of a trial -> what they are at a step.
-AtStep = Callable[[Hyper, Scalar], Hyper]
+Schedule = Callable[[Hyper, Scalar], Hyper]
 
 # Factors of the learning rate, by t.
 FACTORS: dict[str, Callable[[Scalar], Scalar]] = {
@@ -42,7 +42,7 @@ def cyclic(t: Scalar, over: Scalar) -> Array:
 
 
 # How a scheduled hyper-parameter goes from its start to its value.
-RAMPS: dict[str, Callable[[Scalar, Scalar], Array]] = {
+ANNEALING: dict[str, Callable[[Scalar, Scalar], Array]] = {
   "linear": linear,
   "cosine": cosine,
   "cyclic": cyclic,
@@ -52,7 +52,7 @@ RAMPS: dict[str, Callable[[Scalar, Scalar], Array]] = {
 def settings_of(name: str) -> dict[str, Any]:
   """The settings that schedule a hyper-parameter, with their defaults.
 
-  `beta_schedule` is how beta goes to its value: a name in `RAMPS`;
+  `beta_schedule` is how beta goes to its value: a name in `ANNEALING`;
   `beta_start` where from, `beta_over` within which share of the steps.
   """
   return {
@@ -62,12 +62,12 @@ def settings_of(name: str) -> dict[str, Any]:
   }
 
 
-def at_step(factor: str, ramps: Mapping[str, str], num_steps: int) -> AtStep:
+def at_step(factor: str, ramps: Mapping[str, str], num_steps: int) -> Schedule:
   """What the hyper-parameters of a trial are at a step.
 
   Args:
     factor: of the learning rate, a name in `FACTORS`.
-    ramps: hyper-parameter -> a name in `RAMPS`.
+    ramps: hyper-parameter -> a name in `ANNEALING`.
     num_steps: of the whole training.
 
   Returns:
@@ -80,7 +80,7 @@ def at_step(factor: str, ramps: Mapping[str, str], num_steps: int) -> AtStep:
     now = dict(hyper)
     for name, ramp in ramps.items():
       start, over = now.pop(f"{name}_start"), now.pop(f"{name}_over")
-      now[name] = start + (hyper[name] - start) * RAMPS[ramp](t, over)
+      now[name] = start + (hyper[name] - start) * ANNEALING[ramp](t, over)
     return now | {"learning_rate": now["learning_rate"] * FACTORS[factor](t)}
 
   return hyper_at

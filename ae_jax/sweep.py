@@ -24,37 +24,38 @@ from typing import Any
 import jax
 import numpy as np
 
-from ae_jax.chunk import Chunk, OnAdvance, OnEpoch, Snapshot, run_program
 from ae_jax.data import Dataset, from_arrays, to_float, value_range
-from ae_jax.data.beside import Pairs, beside
-from ae_jax.evaluation.baselines import Baselines, baselines
-from ae_jax.evaluation.evaluate import Measured, OnMeasured, evaluate
-from ae_jax.evaluation.examples import Examples, examples
-from ae_jax.evaluation.measures import FAMILIES, MEASURES, families
-from ae_jax.feed import Feed, feed
-from ae_jax.grid import RESERVED, Trial, resolve
-from ae_jax.layout import (
+from ae_jax.data.supervision import Pairs, beside
+from ae_jax.engine.autotune import (
   Choice,
   OutOfMemory,
   choose,
   memory_for,
   smaller,
 )
+from ae_jax.engine.input_pipeline import InputPipeline, input_pipeline
+from ae_jax.engine.program import Placement, Program, build, stack
+from ae_jax.engine.training_loop import (
+  OnAdvance,
+  OnEpoch,
+  Snapshot,
+  TrainedGroup,
+  run_program,
+)
+from ae_jax.grid import RESERVED, Trial, resolve
+from ae_jax.metrics.baselines import Baselines, baselines
+from ae_jax.metrics.eval_data import Examples, examples
+from ae_jax.metrics.evaluate import Measured, OnMeasured, evaluate
+from ae_jax.metrics.registry import GROUPS, METRICS, metric_groups
 from ae_jax.networks import autoencoder, unpad
 from ae_jax.objectives import OBJECTIVES
-from ae_jax.program import (
-  Layout,
-  Program,
-  build,
-  stack,
-)
 from ae_jax.trained import Trained
-from ae_jax.types import Labelled, UsageError
+from ae_jax.types import Labeled, UsageError
 
 Row = dict[str, Any]
-OnChoice = Callable[[list[Trial], Choice], None]
+OnProgram = Callable[[list[Trial], Choice], None]
 # Trials of a program -> what there is of them: trained, in training or nothing.
-Resume = Callable[[Program, list[Trial]], Chunk | Snapshot | None]
+Resume = Callable[[Program, list[Trial]], TrainedGroup | Snapshot | None]
 
 
 def run(
@@ -62,18 +63,18 @@ def run(
   train: np.ndarray | Dataset,
   test: np.ndarray | None = None,
   *,
-  measures: Sequence[str] = tuple(FAMILIES),
+  metrics: Sequence[str] = tuple(GROUPS),
   memory_bytes: int | None = None,
   on_epoch: OnEpoch | None = None,
 ) -> list[Trained]:
-  """Trains and measures every point of a grid; needs no files.
+  """Trains and metrics every point of a grid; needs no files.
 
   Args:
     points: the grid, from `grid.product`, `grid.zipped`, `grid.union` or any
       list of dicts; `+` joins them.
     train: data `[n, *features]`, or a dataset with its test part.
     test: data `[m, *features]`; without it a fifth of `train` is held out.
-    measures: families of `evaluation.measures.FAMILIES`; "reconstruction" is
+    metrics: metric_groups of `evaluation.metrics.GROUPS`; "reconstruction" is
       always measured.
     memory_bytes: what a program may take; half of the memory by default.
     on_epoch: called with trials, epoch and mean terms after each epoch.
@@ -90,12 +91,15 @@ def run(
   memory = memory_bytes or half_of_memory()
   check(trials, dataset, memory)
   data = examples(dataset)
-  wanted = families(measures)
+  wanted = metric_groups(metrics)
   sizes = {trial.settings["latent_size"] for trial in trials}
   of_baselines = baselines(data, sizes, wanted)
   trained = {}
   for chunk in train_chunks(
-    trials, feed(dataset, data.train), memory_bytes=memory, on_epoch=on_epoch
+    trials,
+    input_pipeline(dataset, data.train),
+    memory_bytes=memory,
+    on_epoch=on_epoch,
   ):
     chunk_rows = rows(chunk, measure(chunk, data, wanted), of_baselines)
     for i, trial in enumerate(chunk.trials):
@@ -116,7 +120,7 @@ def run(
 
 
 def measure(
-  chunk: Chunk,
+  chunk: TrainedGroup,
   data: Examples,
   wanted: Sequence[str],
   on_measured: OnMeasured | None = None,
@@ -136,29 +140,29 @@ def groups(trials: Iterable[Trial]) -> list[list[Trial]]:
 
 def train_chunks(
   trials: Iterable[Trial],
-  feed: Feed,
+  pipeline: InputPipeline,
   *,
   memory_bytes: int,
   done: Collection[str] = (),
-  layouts: MutableMapping[str, Layout] | None = None,
-  on_choice: OnChoice | None = None,
+  placements: MutableMapping[str, Placement] | None = None,
+  on_program: OnProgram | None = None,
   on_epoch: OnEpoch | None = None,
   on_advance: OnAdvance | None = None,
   resume: Resume | None = None,
-) -> Iterator[Chunk]:
+) -> Iterator[TrainedGroup]:
   """Trains all trials but those that are done, a chunk at a time.
 
-  The program of a group depends on its trials, the machine and `layouts`,
+  The program of a group depends on its trials, the machine and `placements`,
   never on `done`: a sweep that was interrupted goes on with the programs that
   it had. Where one runs out of memory all the same, smaller ones follow.
 
   Args:
     trials: the whole grid.
-    feed: the train set.
+    pipeline: the train set.
     memory_bytes: what a program may take.
     done: ids of trials to leave out.
-    layouts: choices of before, see `layout.choose`; new ones are added.
-    on_choice: called with the trials of a group that are to be trained and
+    placements: choices of before, see `placement.choose`; new ones are added.
+    on_program: called with the trials of a group that are to be trained and
       the choice of their program; again where that was too large.
     on_epoch: called with trials, epoch and mean terms after each epoch.
     on_advance: called about every second with what is training.
@@ -168,28 +172,28 @@ def train_chunks(
     Each chunk as soon as it is trained.
 
   Raises:
-    OutOfMemory: a CPU has no more memory; `layouts` has a smaller one.
+    OutOfMemory: a CPU has no more memory; `placements` has a smaller one.
     UsageError: one trial alone does not fit the memory.
   """
-  known = {} if layouts is None else layouts
+  known = {} if placements is None else placements
   for group in groups(trials):
     missing = [trial for trial in group if trial.id not in done]
     if not missing:
       continue
     kind = group[0].beside
-    own = feed if kind is None else feed.with_beside(kind)
+    own = pipeline if kind is None else pipeline.with_supervision(kind)
     choice = None
     while missing:
       try:
         if choice is None:
           choice = choose(group, own, memory_bytes, known)
-          if on_choice is not None:
-            on_choice(missing, choice)
+          if on_program is not None:
+            on_program(missing, choice)
         program = choice.program
-        part = missing[: program.layout.size]
+        part = missing[: program.placement.size]
         chunk = None if resume is None else resume(program, part)
-        if not isinstance(chunk, Chunk):
-          with memory_for(group, choice.key, smaller(program.layout), known):
+        if not isinstance(chunk, TrainedGroup):
+          with memory_for(group, choice.key, smaller(program.placement), known):
             chunk = run_program(program, part, own, on_epoch, on_advance, chunk)
       except OutOfMemory:
         if jax.default_backend() == "cpu":
@@ -200,17 +204,19 @@ def train_chunks(
       missing = missing[len(part) :]
 
 
-def rows(chunk: Chunk, measured: Measured, beside: Baselines) -> list[Row]:
+def rows(
+  chunk: TrainedGroup, measured: Measured, beside: Baselines
+) -> list[Row]:
   """The lines of the table: one dict a trial.
 
   Columns: `id`; `status`, "ok" or "diverged"; `diverged_step`, from 0 (None
   where it is ok); every setting; every term of the loss, mean over the last
-  epoch; the measures of `evaluation.measures`; `seconds` and
+  epoch; the metrics of `evaluation.metrics`; `seconds` and
   `evaluation_seconds`, the trial's share of training and of measuring.
 
   Args:
     chunk: trained trials.
-    measured: their measures.
+    measured: their metrics.
     beside: those of the baselines.
   """
   table = []
@@ -228,7 +234,7 @@ def rows(chunk: Chunk, measured: Measured, beside: Baselines) -> list[Row]:
         "diverged_step": None if diverged_step < 0 else diverged_step,
         **trial.settings,
         **{name: float(term[i, -1]) for name, term in chunk.history.items()},
-        **{name: float(values[name]) for name in MEASURES if name in values},
+        **{name: float(values[name]) for name in METRICS if name in values},
         "seconds": chunk.seconds / len(chunk.trials),
         "evaluation_seconds": sum(measured.seconds.values())
         / len(chunk.trials),
@@ -249,7 +255,7 @@ def check(trials: list[Trial], dataset: Dataset, memory_bytes: int) -> None:
   columns = {*RESERVED}.union(*(trial.settings for trial in trials))
   for group in groups(trials):
     name = group[0].settings["objective"]
-    _check_range(group[0].settings["output"], dataset.train)
+    _check_range(group[0].settings["likelihood"], dataset.train)
     one = build(group, dataset.train.shape[1:], dataset.num_train)
     key, hyper = jax.tree.map(lambda x: x[0], stack(group[:1]))
     batch = _minibatch(group[0], dataset, rows_of)
@@ -322,7 +328,7 @@ def _minibatch(
       f"num_classes is {trial.settings['num_classes']}; this data has"
       f" {num_classes} classes"
     )
-  return Labelled(x, rows.label[:2])
+  return Labeled(x, rows.label[:2])
 
 
 def _check_range(output: str, x: np.ndarray) -> None:

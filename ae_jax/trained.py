@@ -8,13 +8,13 @@ import jax
 import numpy as np
 
 from ae_jax.data import Standardization, to_float
-from ae_jax.evaluation.reconstruction import codes
+from ae_jax.metrics.reconstruction import codes
 from ae_jax.networks import Spec, autoencoder
-from ae_jax.objectives.conditional import classes, given
+from ae_jax.objectives.conditional_vae import classes, condition_on
 from ae_jax.types import Array, Autoencoder, Params, UsageError
 
 _BATCH_SIZE = 1024
-_MOST_NUMBERS = 1 << 28  # of sampled codes
+_MAX_NUMBERS = 1 << 28  # of sampled codes
 
 
 class Trained(NamedTuple):
@@ -22,7 +22,7 @@ class Trained(NamedTuple):
 
   Its methods take and give NumPy arrays in the units of the data that it was
   trained on: of a model that was trained on bytes they are read as x / 255;
-  standardisation is applied and undone.
+  standardization is applied and undone.
   They walk an array in batches, which `encode_batches` and its like give one by
   one: with these, what does not fit in memory may be a memory-mapped file.
 
@@ -32,7 +32,7 @@ class Trained(NamedTuple):
     spec: of its network, of its own latent size.
     model: the pure functions.
     params: of the model.
-    standardization: what its data was standardised with, or None.
+    standardization: what its data was standardized with, or None.
     data_range: the least and the greatest value of its train data in the units
       of the data, see `data.value_range`.
     bytes: whether its train data were uint8, which stand for x / 255.
@@ -51,7 +51,7 @@ class Trained(NamedTuple):
     names = "id", "status", "objective", "latent_size", "test_squared_error"
     return f"Trained({', '.join(f'{n}={self.row.get(n)!r}' for n in names)})"
 
-  def given(self, label: int) -> "Trained":
+  def condition(self, label: int) -> "Trained":
     """The model of a class, of a `conditional_vae`: p(x|z, y) and q(z|x, y).
 
     Args:
@@ -73,7 +73,7 @@ class Trained(NamedTuple):
     if label not in classes(self.params):
       raise UsageError(f"no example of class {label} was trained on")
     told = np.arange(num_classes) == label
-    return self._replace(params=given(self.params, told.astype(np.float32)))
+    return self._replace(params=condition_on(self.params, told.astype(np.float32)))
 
   def encode(self, x: np.ndarray) -> np.ndarray:
     """Codes z = f(x); of a Gaussian code the mean.
@@ -140,7 +140,7 @@ class Trained(NamedTuple):
     for name, value in {"num_samples": num_samples, "seed": seed}.items():
       if not 0 <= value < 2**31:
         raise UsageError(f"{name} must be in [0, 2^31); got {value}")
-    if num_samples * self.spec.latent_size > _MOST_NUMBERS:
+    if num_samples * self.spec.latent_size > _MAX_NUMBERS:
       raise UsageError(
         f"{num_samples} codes of {self.spec.latent_size} units do not fit at"
         " once: draw fewer, with several seeds"

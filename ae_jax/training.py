@@ -14,21 +14,21 @@ import numpy as np
 import optax
 
 from ae_jax.data import to_float
-from ae_jax.data.beside import Pairs
+from ae_jax.data.supervision import Pairs
 from ae_jax.networks import Spec, autoencoder
-from ae_jax.schedules import AtStep, Hyper
+from ae_jax.schedules import Hyper, Schedule
 from ae_jax.types import (
   Array,
   Autoencoder,
   Key,
-  Labelled,
+  Labeled,
   Objective,
   Params,
   Scalar,
   Terms,
 )
 
-Data = Array | Labelled | Pairs
+Data = Array | Labeled | Pairs
 
 _NOT_THE_OBJECTIVES = ("learning_rate", "latent_size")
 _INIT, _NOISE, _ORDER, _PAIR = range(4)  # what the trial's key is folded with
@@ -38,7 +38,7 @@ class TrainState(NamedTuple):
   """What training carries from step to step.
 
   Attributes:
-    key: the trial's key; it drives initialisation, noise and data order.
+    key: the trial's key; it drives initialization, noise and data order.
     step: number of steps done, the frozen ones included.
     params: of the model.
     opt_state: of Adam.
@@ -83,7 +83,7 @@ class Trainer(NamedTuple):
   model: Callable[[Hyper], Autoencoder]
   loss: Callable[[Params, Key, Array, Hyper], tuple[Array, Terms]]
   init: Callable[[Key, Hyper], TrainState]
-  at_step: AtStep
+  at_step: Schedule
   step: Callable[[TrainState, Array, Hyper], tuple[TrainState, Terms]]
   steps: Callable[
     [TrainState, Hyper, Data, Array, Scalar], tuple[TrainState, Terms]
@@ -98,7 +98,7 @@ def trainer(
   *,
   num_epochs: int,
   batch_size: int = 128,
-  at_step: AtStep = lambda hyper, step: hyper,
+  at_step: Schedule = lambda hyper, step: hyper,
   binarize: bool = False,
 ) -> Trainer:
   """Builds the pure functions that train one autoencoder.
@@ -132,13 +132,13 @@ def trainer(
     return {k: v for k, v in hyper.items() if k not in _NOT_THE_OBJECTIVES}
 
   def loss(
-    params: Params, key: Key, batch: Array | Labelled, hyper: Hyper
+    params: Params, key: Key, batch: Array | Labeled, hyper: Hyper
   ) -> tuple[Array, Terms]:
     x: Any = to_float(examples_of(batch))
     if binarize:
       key, draw_key = jax.random.split(key)
       x = jax.random.bernoulli(draw_key, x).astype(x.dtype)
-    if isinstance(batch, Labelled):
+    if isinstance(batch, Labeled):
       x = batch._replace(x=x)
     return objective(model(hyper), params, key, x, **objectives(hyper))
 
@@ -157,7 +157,7 @@ def trainer(
     )
 
   def step(
-    state: TrainState, batch: Array | Labelled, hyper: Hyper
+    state: TrainState, batch: Array | Labeled, hyper: Hyper
   ) -> tuple[TrainState, Terms]:
     noise_key = jax.random.fold_in(
       jax.random.fold_in(state.key, _NOISE), state.step
@@ -273,11 +273,11 @@ def init_params(
 
 def examples_of(data: Data | np.ndarray) -> Any:
   """The examples alone."""
-  return data.x if isinstance(data, Labelled | Pairs) else data
+  return data.x if isinstance(data, Labeled | Pairs) else data
 
 
-def minibatch(data: Data, rows: Array, state: TrainState) -> Array | Labelled:
-  """Examples `[batch, *features]`, labelled, or pairs `[batch, 2, *features]`.
+def minibatch(data: Data, rows: Array, state: TrainState) -> Array | Labeled:
+  """Examples `[batch, *features]`, labeled, or pairs `[batch, 2, *features]`.
 
   Args:
     data: to take them from.

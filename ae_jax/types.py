@@ -47,34 +47,34 @@ class Layer(NamedTuple):
 
   Attributes:
     encode: (params, h `[batch, units]`) -> the next layer's `[batch, units]`.
-    decode: (params, next) -> what `distance` understands.
-    distance: (h, decoded) -> `[batch]`, in nats.
+    decode: (params, next) -> what `nll` understands.
+    nll: (h, decoded) -> `[batch]`, in nats.
   """
 
   encode: Callable[[Params, Array], Array]
   decode: Callable[[Params, Array], Array]
-  distance: Callable[[Array, Array], Array]
+  nll: Callable[[Array, Array], Array]
 
 
 class Autoencoder(NamedTuple):
   """An autoencoder as pure functions; leading batch dimensions are free.
 
-  The decoder stands for `p(x|z)`; `distance` is its `-log p(x|z)` in nats, up
+  The decoder stands for `p(x|z)`; `nll` is its `-log p(x|z)` in nats, up
   to a constant, and `mean` its expectation. Objectives use nothing else.
 
   Attributes:
     init: key -> params.
     encode: (params, x `[..., *features]`) -> z `[..., latent]`, or a
       `Gaussian` of that shape for an objective that needs one.
-    pre_code: (params, x) -> the code before what its kind does to it: all units
-      of "k_sparse", unquantised ones of "quantised"; else what `encode` gives.
+    dense_code: (params, x) -> the code before what its kind does to it: all units
+      of "k_sparse", unquantized ones of "quantized"; else what `encode` gives.
     encode_and_jacobian_norm: (params, x) -> z and `||dz/dx||_F^2` `[...]`, in
       the cheapest exact form that the network has; of a Gaussian, its mean.
     decode: (params, z) -> means or logits `[..., *features]`, or parameters of
-      p(x|z) `[..., *features, size]`, which `distance` and `mean` understand.
-    distance: (x `[batch, *features]`, decoded) -> d(x, x~) `[batch]`.
+      p(x|z) `[..., *features, size]`, which `nll` and `mean` understand.
+    nll: (x `[batch, *features]`, decoded) -> d(x, x~) `[batch]`.
     mean: decoded -> x~, in the units of x.
-    log_normalizer: what `distance` leaves out of `-log p(x|z)`, in nats:
+    log_normalizer: what `nll` leaves out of `-log p(x|z)`, in nats:
       d/2 log 2 pi of a Gaussian with d features, 0 of a Bernoulli.
     prior: params -> p(z), a mixture of diagonal Gaussians of equal weight, each
       field `[components, latent]`: N(0, I), or where an objective trains
@@ -86,10 +86,10 @@ class Autoencoder(NamedTuple):
 
   init: Callable[[Key], Params]
   encode: Callable[[Params, Array], Any]
-  pre_code: Callable[[Params, Array], Any]
+  dense_code: Callable[[Params, Array], Any]
   encode_and_jacobian_norm: Callable[[Params, Array], tuple[Array, Array]]
   decode: Callable[[Params, Array], Array]
-  distance: Callable[[Array, Array], Array]
+  nll: Callable[[Array, Array], Array]
   mean: Callable[[Array], Array]
   log_normalizer: float
   prior: Callable[[Params], Gaussian]
@@ -128,7 +128,7 @@ def needs_pairs(objective: Objective) -> Objective:
   return objective
 
 
-class Labelled(NamedTuple):
+class Labeled(NamedTuple):
   """Examples with their classes.
 
   Attributes:
@@ -141,7 +141,7 @@ class Labelled(NamedTuple):
 
 
 def needs_labels(objective: Objective) -> Objective:
-  """Marks an objective whose batch is `Labelled`.
+  """Marks an objective whose batch is `Labeled`.
 
   Its hyper-parameter `num_classes` says how many classes there are.
   """

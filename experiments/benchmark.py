@@ -38,9 +38,10 @@ from typing import Any, NamedTuple
 import jax
 from absl import flags
 
+from ae_jax.cli import start
+from ae_jax.environment import environment, use_all_cores
 from ae_jax.objectives import OBJECTIVES
 from ae_jax.types import UsageError
-from experiments import start
 from experiments.benchmarks import (
   contractive,
   data_path,
@@ -60,7 +61,6 @@ from experiments.benchmarks.section import (
   failed,
   must_stop,
 )
-from experiments.environment import environment, use_all_cores
 
 SECTIONS = {
   "trials": trials.SECTION,

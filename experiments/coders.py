@@ -26,16 +26,16 @@ import numpy as np
 from absl import flags
 from PIL import Image
 
-from ae_jax import runs
 from ae_jax.atomic import write_text
+from ae_jax.cli import start, sweep
+from ae_jax.cli.report import dataset_of
 from ae_jax.compression import file as aej
 from ae_jax.data import are_images
+from ae_jax.run_folder import load
 from ae_jax.types import UsageError
-from experiments import start, sweep
 from experiments.benchmarks.table import markdown
-from experiments.report import dataset_of
 
-CONFIGS = {"binarised": "mnist_bits.py", "bytes": "mnist_bytes.py"}
+CONFIGS = {"binarized": "mnist_bits.py", "bytes": "mnist_bytes.py"}
 
 # bytes -> bytes and back, at the highest level of each.
 STRING_CODERS: dict[str, tuple[Callable[[bytes], bytes], Callable]] = {
@@ -79,7 +79,7 @@ def table(name: str, folder: Path) -> list[dict[str, Any]]:
     for coder, size in standard_sizes(x).items()
   ]
   by = "test_negative_elbo_bits_per_dim"
-  trained = runs.load(folder, by=by)
+  trained = load.load(folder, by=by)
   packed, unpacked = folder / "test.aej", folder / "test.npy"
   begin = time.perf_counter()
   size = aej.compress(trained, x, packed)
@@ -128,14 +128,14 @@ def _bits(size: int, x: np.ndarray) -> str:
 
 
 def _png_size(image: np.ndarray, binary: bool) -> int:
-  grey = image.ndim == 2 or image.shape[2] == 1
-  picture = Image.fromarray(image.reshape(image.shape[:2]) if grey else image)
+  gray = image.ndim == 2 or image.shape[2] == 1
+  picture = Image.fromarray(image.reshape(image.shape[:2]) if gray else image)
   if binary:
     picture = picture.convert("1")
   file = io.BytesIO()
   picture.save(file, "PNG", optimize=True)
   size = file.tell()
-  again = np.asarray(Image.open(file).convert("L" if grey else "RGB"))
+  again = np.asarray(Image.open(file).convert("L" if gray else "RGB"))
   _check_equal("PNG", again.reshape(image.shape), image)
   return size
 

@@ -19,18 +19,11 @@ import numpy as np
 import pytest
 
 from ae_jax import grid
+from ae_jax.engine.program import build, stack
 from ae_jax.networks import Spec, autoencoder
 from ae_jax.objectives import OBJECTIVES
-from ae_jax.program import build, stack
 from experiments import benchmark, benchmarks
-from experiments.benchmarks import (
-  flops,
-  peers,
-  problems,
-  table,
-  timing,
-  trials,
-)
+from experiments.benchmarks import flops, peers, problems, table, timing, trials
 from experiments.benchmarks.section import Options, Section, attempt
 
 ROOT = Path(__file__).parent.parent
@@ -45,7 +38,7 @@ def quick(tmp_path_factory):
       sys.executable,
       ROOT / "experiments" / "benchmark.py",
       "--quick",
-      f"--output={folder}",
+      f"--likelihood={folder}",
     ],
     cwd=folder,
     env={"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
@@ -154,7 +147,7 @@ def measured(tmp_path, monkeypatch):
     monkeypatch.setattr(benchmark, "SECTIONS", sections)
     try:
       with pytest.raises(SystemExit) as raised:
-        benchmark.main(["benchmark.py", "--quick", f"--output={tmp_path}"])
+        benchmark.main(["benchmark.py", "--quick", f"--likelihood={tmp_path}"])
     finally:
       jax.config.update("jax_enable_compilation_cache", cache)
     record = json.loads((tmp_path / "benchmark.json").read_text())
@@ -197,10 +190,10 @@ def test_a_row_that_raises_is_recorded_and_the_others_go_on(
 def test_an_objective_that_fails_is_a_row_beside_the_others(
   measured, monkeypatch
 ):
-  def prepare(points, feed):
+  def prepare(points, pipeline):
     if points[0]["objective"] in ("sparse", "vae"):
       raise ValueError("no")
-    return real(points, feed)
+    return real(points, pipeline)
 
   real = trials.prepare
   monkeypatch.setattr(trials, "prepare", prepare)
@@ -257,9 +250,9 @@ MISTAKES = {
   "no trials": (["--trials=0"], "--trials must be numbers"),
   "no repeats": (["--repeats=0"], "repeats"),
   "stray argument": (["trials"], "unexpected argument 'trials'"),
-  "unwritable": (["--output=/proc/ae_jax"], "cannot write"),
-  "unwritable, and there": (["--output=/proc"], "cannot write"),
-  "empty output": (["--output="], "--output is empty"),
+  "unwritable": (["--likelihood=/proc/ae_jax"], "cannot write"),
+  "unwritable, and there": (["--likelihood=/proc"], "cannot write"),
+  "empty output": (["--likelihood="], "--output is empty"),
   "no peers": (["--peers"], "torch and pythae.*EXTRAS=peers ./launch.sh"),
 }
 
@@ -292,7 +285,7 @@ def test_operations_are_those_that_xla_counts(widths):
     return model.decode(params, model.encode(params, x))
 
   def loss(params, x):
-    return jnp.mean(model.distance(x, reconstruct(params, x)))
+    return jnp.mean(model.nll(x, reconstruct(params, x)))
 
   weights = sum(p.size for p in jax.tree.leaves(params) if p.ndim == 2)
   forward = flops.xla_count(jax.jit(reconstruct), params, x)
@@ -334,7 +327,7 @@ def test_labels_and_pairs_count_as_what_they_are():
 @pytest.mark.parametrize("name", ["784-32-16", "conv-16-32-16"])
 def test_the_labels_of_made_up_images_feed_what_needs_them(name):
   problem = problems.PROBLEMS[name]
-  of_pairs = problem.feed().with_beside("class").train
+  of_pairs = problem.input_pipeline().with_supervision("class").train
   labels = problem.dataset().train_labels
   assert {*labels} == {*range(10)}
   np.testing.assert_array_equal(
@@ -441,6 +434,6 @@ def test_other_work_is_refused(reference, name, what):
       ours = reference._replace(params=more)
   with (
     all_peers(other) as everyone,
-    pytest.raises(peers.UnequalWork, match="parameters|loss of"),
+    pytest.raises(peers.UnequalWorkError, match="parameters|loss of"),
   ):
     peers.check_equal_work(name, everyone[name], ours)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from ae_jax import data, sweep
-from ae_jax.evaluation.examples import examples
+from ae_jax.metrics.eval_data import examples
 from ae_jax.networks import Spec
 from ae_jax.training import trainer
 from ae_jax.types import UsageError
@@ -33,18 +33,18 @@ def reveals(model, params, key, batch):
 
 
 @pytest.mark.parametrize("as_bytes", [False, True])
-def test_what_is_measured_is_one_draw_and_what_is_trained_on_is_grey(
+def test_what_is_measured_is_one_draw_and_what_is_trained_on_is_gray(
   binary, as_bytes
 ):
   dataset = binary((255 * X).astype(np.uint8) if as_bytes else X)
-  grey = data.to_float(dataset.train)
-  assert len(np.unique(grey)) > 100
+  gray = data.to_float(dataset.train)
+  assert len(np.unique(gray)) > 100
   kept = examples(dataset)
   for x in (kept.train, kept.test):
     assert {*np.unique(data.to_float(x))} == {0, 1}
   drawn = np.asarray(data.to_float(kept.train))
   # Four standard errors of 320 draws.
-  np.testing.assert_allclose(drawn.mean(0), grey.mean(0), atol=4 * 0.5 / 17.9)
+  np.testing.assert_allclose(drawn.mean(0), gray.mean(0), atol=4 * 0.5 / 17.9)
   np.testing.assert_array_equal(kept.train, examples(dataset).train)
 
 
@@ -63,7 +63,7 @@ def test_a_step_draws_anew():
 
 def test_a_sweep_trains_on_draws(binary):
   point = {"objective": reveals, "num_epochs": 2, "batch_size": 64}
-  (trained,) = sweep.run([point], binary(X), measures=())
+  (trained,) = sweep.run([point], binary(X), metrics=())
   history = trained.history
   np.testing.assert_array_equal(history["mean"], history["second"])
 

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 import ae_jax
-from ae_jax import checkpoints, grid
-from ae_jax.chunk import run_program
-from ae_jax.feed import InMemory
-from ae_jax.program import Layout, compile_program
+from ae_jax import grid
+from ae_jax.engine.input_pipeline import InMemory
+from ae_jax.engine.program import Placement, compile_program
+from ae_jax.engine.training_loop import run_program
+from ae_jax.run_folder import checkpoints
 from ae_jax.types import UsageError
 from experiments import sweep as program
 
@@ -34,7 +35,7 @@ def run(tmp_path_factory):
       "--config.sweep.beta=1.0",
       "--config.sweep.seed=0,1",
       "--config.fixed.num_epochs=2",
-      "--config.measures=()",
+      "--config.metrics=()",
     ]
   )
   return folder / "out"
@@ -51,14 +52,14 @@ def test_a_model_that_was_found_is_not_written_again(
     "--config.objective=autoencoder",
     "--config.sweep.latent_size=2",
     "--config.fixed.num_epochs=1",
-    "--config.measures=()",
+    "--config.metrics=()",
   ]
 
   def killed(*_):
     raise KeyboardInterrupt
 
   with monkeypatch.context() as patched:
-    patched.setattr(program.sweep, "measure", killed)
+    patched.setattr(program.sweep, "metric", killed)
     with pytest.raises(KeyboardInterrupt):
       program.main(command)
   (seal,) = (tmp_path / "out").rglob("seal.json")
@@ -94,8 +95,10 @@ def saved(tmp_path, open_workdir):
   trials = grid.resolve(
     [{"num_epochs": 2, "latent_size": size} for size in (3, 2)]
   )
-  feed = InMemory(X)
-  chunk = run_program(compile_program(trials, feed, Layout(1, 2)), trials, feed)
+  pipeline = InMemory(X)
+  chunk = run_program(
+    compile_program(trials, pipeline, Placement(1, 2)), trials, pipeline
+  )
   checkpoints.save(tmp_path, chunk)
   return chunk
 

@@ -55,7 +55,7 @@ def test_the_table_of_own_images(tmp_path, capsys):
     for line in table.splitlines()
   )
   rows = [dict(zip(heading, line, strict=True)) for line in lines]
-  assert [row["data"] for row in rows] == ["binarised"] * 5 + ["bytes"] * 5
+  assert [row["data"] for row in rows] == ["binarized"] * 5 + ["bytes"] * 5
   for ours in (rows[4], rows[9]):
     assert ours["coder"].startswith("ae_jax, trial ")
     # 360 images in one chain, which pays for a header of 500 bytes.

@@ -1,4 +1,4 @@
-"""Selection and quantisation of codes against NumPy and SciPy."""
+"""Selection and quantization of codes against NumPy and SciPy."""
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,7 @@ MASK = (np.arange(12) < 9).astype(np.float32)
 
 @pytest.mark.parametrize("k", [1.0, 3.0, 3.4, 9.0, 100.0])
 def test_the_largest_units_of_each_code_are_kept(k):
-  kept = np.asarray(jax.jit(codes.largest)(Z, k, MASK))
+  kept = np.asarray(jax.jit(codes.top_k)(Z, k, MASK))
   expected = np.zeros_like(Z)
   for row, z in zip(expected, Z, strict=True):
     order = np.argsort(-z[:9])[: round(k)]
@@ -24,7 +24,7 @@ def test_the_largest_units_of_each_code_are_kept(k):
 
 @pytest.mark.parametrize("k", [1.0, 4.0, 9.0])
 def test_the_largest_units_of_a_batch_are_kept(k):
-  kept = np.asarray(jax.jit(codes.largest_of_batch)(Z, k, MASK))
+  kept = np.asarray(jax.jit(codes.batch_top_k)(Z, k, MASK))
   threshold = np.sort(Z[:, :9].ravel())[::-1][7 * int(k) - 1]
   expected = np.where((threshold <= Z) & (MASK > 0), Z, 0)
   np.testing.assert_array_equal(kept, expected)
@@ -32,19 +32,19 @@ def test_the_largest_units_of_a_batch_are_kept(k):
 
 
 def test_the_gradient_reaches_what_is_kept():
-  slope = jax.grad(lambda z: jnp.sum(codes.largest(z, 2.0, MASK)))(Z)
-  np.testing.assert_array_equal(slope, codes.largest(Z, 2.0, MASK) != 0)
+  slope = jax.grad(lambda z: jnp.sum(codes.top_k(z, 2.0, MASK)))(Z)
+  np.testing.assert_array_equal(slope, codes.top_k(Z, 2.0, MASK) != 0)
 
 
-def test_quantised_parts_are_the_nearest_vectors():
+def test_quantized_parts_are_the_nearest_vectors():
   codebook = np.random.default_rng(1).normal(size=(5, 3)).astype(np.float32)
   _, index = cKDTree(codebook).query(Z.reshape(-1, 3))
   np.testing.assert_array_equal(codes.nearest(Z, codebook), index.reshape(7, 4))
   np.testing.assert_array_equal(
-    codes.quantise(Z, codebook), codebook[index].reshape(7, 12)
+    codes.quantize(Z, codebook), codebook[index].reshape(7, 12)
   )
   weights = np.arange(12, dtype=np.float32)
-  slope = jax.grad(lambda z: jnp.sum(codes.quantise(z, codebook) @ weights))(Z)
+  slope = jax.grad(lambda z: jnp.sum(codes.quantize(z, codebook) @ weights))(Z)
   np.testing.assert_array_equal(slope, np.tile(weights, (7, 1)))
 
 

@@ -14,20 +14,20 @@ import pytest
 from sklearn.datasets import load_digits
 
 from ae_jax import sweep
+from ae_jax.cli import use
 from ae_jax.compression import file as aej
 from ae_jax.types import UsageError
 from experiments import sweep as program
-from experiments import use
 
 BITS = (load_digits().images > 7).astype(np.float32)
 BYTES = np.rint(load_digits().images * (255 / 16)).astype(np.uint8)
-POINT = {"objective": "vae", "output": "bernoulli", "num_epochs": 60}
+POINT = {"objective": "vae", "likelihood": "bernoulli", "num_epochs": 60}
 POINT |= {"latent_size": 8, "learning_rate": 3e-3}
 
 
 def train(x, **settings):
   (trained,) = sweep.run(
-    [POINT | settings], x[:1500], x[1500:], measures=["likelihood"]
+    [POINT | settings], x[:1500], x[1500:], metrics=["likelihood"]
   )
   return trained
 
@@ -39,7 +39,7 @@ def trained():
 
 @pytest.fixture(scope="module")
 def of_bytes():
-  return train(BYTES, output="logistic_mixture")
+  return train(BYTES, likelihood="logistic_mixture")
 
 
 def again(trained, x, folder):
@@ -53,7 +53,7 @@ def again(trained, x, folder):
 
 @pytest.mark.parametrize("n", [1, 2, 63, 64, 65, 200, 297])
 def test_any_number_of_examples_comes_back(trained, tmp_path, monkeypatch, n):
-  monkeypatch.setattr(aej, "_FEWEST", 64)  # of a chain
+  monkeypatch.setattr(aej, "_MIN", 64)  # of a chain
   x = BITS[1500 : 1500 + n]
   y, _ = again(trained, x, tmp_path)
   assert y.tobytes() == x.tobytes()
@@ -92,21 +92,21 @@ def test_strange_bytes_come_back(of_bytes, tmp_path):
 @pytest.mark.parametrize(
   "settings",
   [
-    {"network": "conv", "widths": (4, 8), "output": "logistic_mixture"},
+    {"network": "conv", "widths": (4, 8), "likelihood": "logistic_mixture"},
     {"network": "conv", "widths": (4,)},
-    {"latent_size": 96, "output": "logistic_mixture"},
+    {"latent_size": 96, "likelihood": "logistic_mixture"},
   ],
   ids=str,
 )
-def test_colours_come_back(tmp_path, monkeypatch, settings):
+def test_colors_come_back(tmp_path, monkeypatch, settings):
   monkeypatch.setattr(aej, "_BLOCK", 50)
-  colours = np.stack([BYTES, 255 - BYTES, BYTES // 2], axis=-1)[..., :3]
-  if "output" not in settings:
-    colours = np.where(colours > 100, np.uint8(255), np.uint8(0))
+  colors = np.stack([BYTES, 255 - BYTES, BYTES // 2], axis=-1)[..., :3]
+  if "likelihood" not in settings:
+    colors = np.where(colors > 100, np.uint8(255), np.uint8(0))
   (model,) = sweep.run(
-    [POINT | {"num_epochs": 1} | settings], colours[:300], measures=()
+    [POINT | {"num_epochs": 1} | settings], colors[:300], metrics=()
   )
-  x = colours[1500:1612]
+  x = colors[1500:1612]
   y, _ = again(model, x, tmp_path)
   assert y.tobytes() == x.tobytes()
 
@@ -171,9 +171,12 @@ def run_dir(request, tmp_path_factory):
   folder = tmp_path_factory.mktemp("run")
   np.save(folder / "x.npy", RUNS[request.param])
   argv = ["--config.data.path=" + str(folder / "x.npy")]
-  argv += ["--config.objective=vae", f"--config.fixed.output={request.param}"]
+  argv += [
+    "--config.objective=vae",
+    f"--config.fixed.likelihood={request.param}",
+  ]
   argv += ["--config.sweep.latent_size=8", "--config.sweep.seed=0,1"]
-  argv += ["--config.fixed.num_epochs=2", "--config.measures=likelihood"]
+  argv += ["--config.fixed.num_epochs=2", "--config.metrics=likelihood"]
   program.main(["sweep.py", f"--workdir={folder / 'run'}", *argv])
   return folder
 
@@ -272,7 +275,7 @@ def test_what_cannot_be_compressed_is_one_line(trained, tmp_path):
   ):
     with pytest.raises(UsageError, match=message):
       aej.compress(trained, x, target)
-  (plain,) = sweep.run([{"num_epochs": 1}], BITS, measures=())
+  (plain,) = sweep.run([{"num_epochs": 1}], BITS, metrics=())
   with pytest.raises(UsageError, match="needs a VAE with output bernoulli or"):
     aej.compress(plain, BITS, target)
   assert not list(tmp_path.iterdir())

@@ -29,10 +29,10 @@ def nan_is_meant(request):
 @pytest.fixture
 def open_workdir():
   """Makes the workdir of a run of some identity, without a sweep."""
-  from ae_jax import record
+  from ae_jax.run_folder import run_config
 
   def open_workdir(path, **identity):
     rest = {"config": {"data": {}}, "data_range": (0, 1), "data_bytes": False}
-    record.open_workdir(path, {"identity": identity} | rest).close()
+    run_config.open_workdir(path, {"identity": identity} | rest).close()
 
   return open_workdir

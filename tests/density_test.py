@@ -9,14 +9,14 @@ from ae_jax.types import UsageError
 
 def test_samples_are_distributed_as_the_codes():
   rng = np.random.default_rng(0)
-  centres = np.array([[0, 0], [8, 0], [0, 8]], np.float32)
-  codes = centres[rng.integers(3, size=3000)]
+  centers = np.array([[0, 0], [8, 0], [0, 8]], np.float32)
+  codes = centers[rng.integers(3, size=3000)]
   codes = (codes + rng.normal(size=codes.shape)).astype(np.float32)
   drawn = density.sample_codes(codes, 3000, seed=1)
   assert drawn.shape == (3000, 2)
   assert drawn.dtype == np.float32
   for z in codes, drawn:
-    near = np.linalg.norm(z[:, None] - centres[None], axis=2).argmin(1)
+    near = np.linalg.norm(z[:, None] - centers[None], axis=2).argmin(1)
     # Four standard errors of a third of 3,000.
     np.testing.assert_allclose(np.bincount(near) / 3000, 1 / 3, atol=0.035)
   np.testing.assert_allclose(np.cov(drawn.T), np.cov(codes.T), atol=1.5)

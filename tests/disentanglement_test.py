@@ -8,9 +8,9 @@ from sklearn.metrics import mutual_info_score
 
 from ae_jax import data, sweep
 from ae_jax.data import shapes
-from ae_jax.evaluation import disentanglement, interpretability
-from ae_jax.evaluation.examples import examples
-from ae_jax.evaluation.measures import FAMILIES
+from ae_jax.metrics import disentanglement, interpretability
+from ae_jax.metrics.eval_data import examples
+from ae_jax.metrics.registry import GROUPS
 from ae_jax.types import UsageError
 
 NUM_VALUES = (3, 6, 10, 8, 8)
@@ -38,7 +38,7 @@ def of_codes(z):
 
 def scores(z):
   z = np.asarray(z, np.float32)
-  return of_codes(z) | interpretability.measures(z, FACTORS)
+  return of_codes(z) | interpretability.metrics(z, FACTORS)
 
 
 @pytest.fixture(scope="module")
@@ -62,11 +62,11 @@ def test_order_sign_and_scale_do_not_matter(of_factors):
 def test_a_larger_code_beside_it_changes_no_measure():
   dataset = data.load(name="shapes/2x3x1x6x6")
   point = {"objective": "vae", "num_epochs": 2, "widths": (16,)}
-  common = {"train": dataset, "measures": ["disentanglement"]}
+  common = {"train": dataset, "metrics": ["disentanglement"]}
   (alone,) = sweep.run([point | {"latent_size": 2}], **common)
   both = sweep.run([point | {"latent_size": n} for n in (2, 9)], **common)
-  for name, measure in FAMILIES["disentanglement"].items():
-    assert measure.unit == "share"
+  for name, metric in GROUPS["disentanglement"].items():
+    assert metric.unit == "share"
     # A code at the edge of a bin may fall on either side of it.
     np.testing.assert_allclose(
       both[0].row[name], alone.row[name], atol=5e-3, err_msg=name
@@ -165,7 +165,7 @@ def test_a_sweep_measures_shapes():
   (trained,) = sweep.run(
     [{"objective": "vae", "latent_size": 3, "num_epochs": 1}],
     dataset,
-    measures=["disentanglement"],
+    metrics=["disentanglement"],
   )
   for name in ("mig", "sap", "modularity", "dci_completeness"):
     assert 0 <= trained.row[name] <= 1

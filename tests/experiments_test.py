@@ -20,16 +20,17 @@ import pytest
 from tensorboardX.proto import event_pb2
 
 import ae_jax
-from ae_jax import checkpoints, grid, ledger, series
-from ae_jax.evaluation.measures import FAMILIES, MEASURES
-from ae_jax.layout import OutOfMemory
+from ae_jax import grid, tensorboard
+from ae_jax.cli import flags, sweep
+from ae_jax.engine.autotune import OutOfMemory
+from ae_jax.engine.program import Placement
+from ae_jax.metrics.registry import GROUPS, METRICS
 from ae_jax.objectives import OBJECTIVES
-from ae_jax.program import Layout
-from experiments import flags, sweep, tensorboard
+from ae_jax.run_folder import checkpoints, curves, results
 
 ROOT = Path(__file__).parent.parent
 CONFIGS = sorted(p.name for p in flags.CONFIGS.glob("*.py"))
-FEW_MEASURES = ("--config.measures=()",)
+FEW_MEASURES = ("--config.metrics=()",)
 SMALL = (
   "--config.sweep.objective=autoencoder,sparse",
   "--config.sweep.latent_size=2,5",
@@ -69,7 +70,7 @@ def run(images, tmp_path, monkeypatch, capsys):
 
 
 def rows_of(workdir, without=("seconds", "evaluation_seconds")):
-  with (workdir / ledger.RESULTS).open(newline="") as file:
+  with (workdir / results.RESULTS).open(newline="") as file:
     return [
       {k: v for k, v in row.items() if k not in without}
       for row in csv.DictReader(file)
@@ -84,8 +85,8 @@ def test_a_run_leaves_table_curves_config_and_models(run):
   assert {row["status"] for row in rows} == {"ok"}
   assert [*rows[0]][:3] == ["id", "status", "diverged_step"]
   assert [*rows[0]][-12:] == [
-    *FAMILIES["reconstruction"],
-    *(f"pca_{name}" for name in FAMILIES["reconstruction"]),
+    *GROUPS["reconstruction"],
+    *(f"pca_{name}" for name in GROUPS["reconstruction"]),
     "seconds",
     "evaluation_seconds",
     "series",
@@ -93,7 +94,7 @@ def test_a_run_leaves_table_curves_config_and_models(run):
   ]
   assert {row["strength"] for row in rows} == {"", "0.1", "1.0"}
   for row in rows:
-    assert series.read_units(workdir, row["id"]) == {}
+    assert curves.read_units(workdir, row["id"]) == {}
     with (workdir / "curves" / f"{row['id']}.csv").open() as file:
       curve = list(csv.DictReader(file))
     assert [line["epoch"] for line in curve] == ["1", "2"]
@@ -114,7 +115,7 @@ def test_all_measures_are_columns_with_labels(run, tmp_path):
   x = rng.uniform(size=(40, 5)) * (1 + labels[:, None])
   np.savez(tmp_path / "mine.npz", x=x / 2, y=labels)
   workdir, code, out, err = run(
-    f"--config.measures={','.join(FAMILIES)}",
+    f"--config.metrics={','.join(GROUPS)}",
     "--config.objective=vae",
     "--config.sweep.beta=1.0",
     "--config.sweep.latent_size=3",
@@ -127,17 +128,17 @@ def test_all_measures_are_columns_with_labels(run, tmp_path):
   # 32 training examples: there are no 100 nearest. A file has no factors.
   expected = {
     n
-    for n in MEASURES
+    for n in METRICS
     if not n.endswith("precision_at_100")
-    and n not in {*FAMILIES["disentanglement"], "udr"}
+    and n not in {*GROUPS["disentanglement"], "udr"}
   }
-  assert {*row} & {*MEASURES} == expected
+  assert {*row} & {*METRICS} == expected
   assert all(np.isfinite(float(row[name])) for name in expected)
-  units = series.read_units(workdir, row["id"])
+  units = curves.read_units(workdir, row["id"])
   assert {*units} == {"mean", "std", "active_share", "singular_value", "kl"}
   assert all(unit.shape == (3,) for unit in units.values())
-  for family in {*FAMILIES} - {"disentanglement"}:
-    assert f"{family} " in out
+  for metric_group in {*GROUPS} - {"disentanglement"}:
+    assert f"{metric_group} " in out
 
 
 def tf_records(path):
@@ -165,9 +166,9 @@ def test_tensorboard_gets_the_learning_curves(run):
       event = event_pb2.Event.FromString(record)
       for value in event.summary.value:
         logged[value.tag].append((event.step, value.simple_value))
-    curves = series.read_curves(workdir, row["id"])
-    assert {*logged} == {*curves}
-    for term, curve in curves.items():
+    own = curves.read_curves(workdir, row["id"])
+    assert {*logged} == {*own}
+    for term, curve in own.items():
       steps, values = zip(*logged[term], strict=True)
       assert steps == (1, 2)
       np.testing.assert_array_equal(np.float32(values), np.float32(curve))
@@ -184,8 +185,8 @@ def test_tensorboard_goes_on_where_a_run_does(tmp_path):
 
 
 def test_a_process_without_memory_is_not_started_for_ever(tmp_path, capsys):
-  (tmp_path / "layouts.json").mkdir()  # so that no layout can be kept
-  error = OutOfMemory("key", Layout(1, 2))
+  (tmp_path / "placements.json").mkdir()  # so that no placement can be kept
+  error = OutOfMemory("key", Placement(1, 2))
   with pytest.raises(SystemExit) as raised:
     sweep._start_again(tmp_path, error, 0)
   assert raised.value.code == 1
@@ -237,9 +238,9 @@ MISTAKES = {
     ],
     "a log open for each of 300 trials",
   ),
-  "unknown measures": (
-    ["--config.measures=sound"],
-    "unknown measures 'sound'; allowed: reconstruction, features",
+  "unknown metrics": (
+    ["--config.metrics=sound"],
+    "unknown metrics 'sound'; allowed: reconstruction, features",
   ),
   "unknown field": (
     ["--config.fixed.epochs=3"],
@@ -316,7 +317,7 @@ MISTAKES = {
     "target must be in",
   ),
   "bernoulli of other data": (
-    ["--config.data.path=wide.npy", "--config.fixed.output=bernoulli"],
+    ["--config.data.path=wide.npy", "--config.fixed.likelihood=bernoulli"],
     r"needs data in \[0, 1\]; these are in \[-",
   ),
   "unwritable workdir": (["--workdir=/proc/ae_jax"], "cannot write"),
@@ -415,7 +416,7 @@ def test_every_config_runs(run, tmp_path, name):
         axes[axis] = ("class",) if name_of_own == "pairs" else (few[-1],)
   workdir, code, out, err = run(
     f"--config={name}",
-    "--config.measures=reconstruction",  # all of them: see below
+    "--config.metrics=reconstruction",  # all of them: see below
     "--config.fixed.num_epochs=1",
     f"--config.data.labels_path={tmp_path / 'labels.npy'}",
     *(f"--config.sweep.{key}={values!r}" for key, values in axes.items()),
@@ -432,7 +433,7 @@ def test_an_objective_of_ones_own_file(run, tmp_path, monkeypatch):
     "import jax.numpy as jnp\n"
     "def cubic(model, params, key, batch, *, weight: float = 1.0):\n"
     "  z = model.encode(params, batch)\n"
-    "  d = jnp.mean(model.distance(batch, model.decode(params, z)))\n"
+    "  d = jnp.mean(model.nll(batch, model.decode(params, z)))\n"
     "  penalty = jnp.mean(jnp.abs(z) ** 3)\n"
     "  return d + weight * penalty, {'penalty': penalty, 'a,b': d}\n"
   )
@@ -445,7 +446,7 @@ def test_an_objective_of_ones_own_file(run, tmp_path, monkeypatch):
   )
   assert code == 0, err
   off, on = rows_of(workdir)
-  assert series.read_curves(workdir, off["id"])["a,b"].shape == (20,)
+  assert curves.read_curves(workdir, off["id"])["a,b"].shape == (20,)
   assert off["objective"] == "my_losses:cubic"
   assert float(on["penalty"]) < float(off["penalty"])
 
@@ -479,7 +480,7 @@ def test_a_changed_loss_is_trained_again(run, tmp_path, monkeypatch):
 def test_a_changed_row_is_trained_again(run):
   workdir, _, _, _ = run(*SMALL)
   before = rows_of(workdir)
-  path = workdir / ledger.RESULTS
+  path = workdir / results.RESULTS
   content = path.read_text()
   error = before[0]["test_squared_error"]
   path.write_text(content.replace(error, error[:-1] + "0", 1))
@@ -503,19 +504,19 @@ def test_a_changed_row_is_trained_again(run):
 def test_what_was_lost_is_made_again(run, lost):
   workdir, _, _, _ = run(*SMALL)
   before = rows_of(workdir)
-  curves = sorted((workdir / series.CURVES).iterdir())
+  files = sorted((workdir / curves.CURVES).iterdir())
   match lost:
     case "model":
       shutil.rmtree(workdir / checkpoints.FOLDER)
     case "curves":
-      shutil.rmtree(workdir / series.CURVES)
+      shutil.rmtree(workdir / curves.CURVES)
     case "curve":
-      curves[0].write_text(curves[0].read_text()[:-20])
+      files[0].write_text(files[0].read_text()[:-20])
     case "a digit of a curve":
-      text = curves[0].read_text().rstrip()
-      curves[0].write_text(f"{text[:-1]}{(int(text[-1]) + 1) % 10}\n")
+      text = files[0].read_text().rstrip()
+      files[0].write_text(f"{text[:-1]}{(int(text[-1]) + 1) % 10}\n")
     case _:
-      path = workdir / ledger.RESULTS
+      path = workdir / results.RESULTS
       path.write_bytes(path.read_bytes()[:-10])
   _, code, out, err = run(*SMALL)
   assert code == 0, err
@@ -565,7 +566,7 @@ def test_kill_9_in_the_middle_keeps_what_was_finished(images, tmp_path):
   whole, killed = tmp_path / "whole", tmp_path / "killed"
   process = start(killed)
   deadline = time.monotonic() + 120
-  while not (killed / ledger.RESULTS).exists():
+  while not (killed / results.RESULTS).exists():
     assert process.poll() is None
     assert time.monotonic() < deadline
     time.sleep(0.02)

@@ -20,17 +20,19 @@ from ae_jax.types import UsageError
 
 SPECS = {
   "mlp": Spec((6,), 3, widths=(8, 5), activation="tanh"),
-  "linear": Spec((2, 3), 2, widths=(), code="sigmoid", output="sigmoid"),
-  "vae": Spec((6, 5, 1), 3, code="gaussian", output="bernoulli"),
-  "bytes": Spec((6, 5), 3, code="gaussian", output="logistic_mixture"),
-  "grey bytes": Spec((6, 5), 3, "conv", (4,), output="logistic_mixture"),
-  "conv": Spec((7, 5, 3), 4, "conv", (4, 6), output="bernoulli"),
-  "grey conv": Spec((6, 5), 4, "conv", (4,), code="gaussian"),
+  "linear": Spec(
+    (2, 3), 2, widths=(), code="sigmoid", likelihood="sigmoid_gaussian"
+  ),
+  "vae": Spec((6, 5, 1), 3, code="gaussian", likelihood="bernoulli"),
+  "bytes": Spec((6, 5), 3, code="gaussian", likelihood="logistic_mixture"),
+  "gray bytes": Spec((6, 5), 3, "conv", (4,), likelihood="logistic_mixture"),
+  "conv": Spec((7, 5, 3), 4, "conv", (4, 6), likelihood="bernoulli"),
+  "gray conv": Spec((6, 5), 4, "conv", (4,), code="gaussian"),
   "k_sparse": Spec((6,), 5, code="k_sparse"),
-  "quantised": Spec((6,), 4, code="quantised"),
+  "quantized": Spec((6,), 4, code="quantized"),
 }
 # The artefact is compiled for another batch size than `Trained` uses, so sums
-# may be taken in another order, and standardisation is in float32 throughout.
+# may be taken in another order, and standardization is in float32 throughout.
 CLOSE = {"rtol": 1e-5, "atol": 1e-5}
 # What a user runs; importing ae_jax or flax here is an ImportError.
 OUTSIDE = """
@@ -54,7 +56,7 @@ for folder in (Path(sys.argv[1], name) for name in sys.argv[2:]):
 def trained(name):
   spec = SPECS[name]
   model = autoencoder(spec)
-  objective = {"k_sparse": "k_sparse", "quantised": "vq_vae"}.get(spec.code)
+  objective = {"k_sparse": "k_sparse", "quantized": "vq_vae"}.get(spec.code)
   hyper = {"k": 2.0} if objective == "k_sparse" else {}
   params = init_params(
     OBJECTIVES[objective or "autoencoder"], model, jax.random.key(1), hyper
@@ -137,7 +139,7 @@ def test_the_recipe_of_the_readme_in_numpy(folder, name):
   h = dense(z, "decoder.latent")
   for i in range(len(spec["spec"]["widths"])):
     h = dense(activation(h), f"decoder.hidden_{i}")
-  if spec["spec"]["output"] == "bernoulli":
+  if spec["spec"]["likelihood"] == "bernoulli":
     h = 1 / (1 + np.exp(-h))
   if spec["standardization"]:
     h = h * w["standardization.std"] + w["standardization.mean"]
@@ -147,8 +149,8 @@ def test_the_recipe_of_the_readme_in_numpy(folder, name):
 
 
 def test_the_readme_loads_what_lies_beside_it(folder, monkeypatch):
-  monkeypatch.chdir(folder / "grey conv")
-  _, code, _ = (folder / "grey conv" / "README.md").read_text().split("```")
+  monkeypatch.chdir(folder / "gray conv")
+  _, code, _ = (folder / "gray conv" / "README.md").read_text().split("```")
   names = {}
   exec(code.removeprefix("python"), names)
   assert names["decode"](names["encode"](np.zeros((2, 6, 5), np.float32))).shape

@@ -14,10 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ae_jax import ledger, report
-from ae_jax.layout import OutOfMemory
-from ae_jax.program import Layout
-from experiments import layouts, sweep
+from ae_jax import report
+from ae_jax.cli import sweep
+from ae_jax.engine.autotune import OutOfMemory
+from ae_jax.engine.program import Placement
+from ae_jax.run_folder import placements, results
 
 ROOT = Path(__file__).parent.parent
 NUM_KILLS = 50
@@ -41,7 +42,7 @@ def start(tmp_path_factory):
         sys.executable,
         ROOT / "experiments" / "sweep.py",
         f"--config.data.path={folder / 'x.npz'}",
-        "--config.measures=reconstruction,neighbours",
+        "--config.metrics=reconstruction,neighbors",
         "--config.sweep.objective=sparse,denoising,vae",
         "--config.sweep.latent_size=2,5",
         "--config.sweep.seed=0,1,2",
@@ -80,7 +81,7 @@ def finish(process):
 
 
 def rows_of(workdir):
-  with (workdir / ledger.RESULTS).open(newline="") as file:
+  with (workdir / results.RESULTS).open(newline="") as file:
     return [
       {k: v for k, v in row.items() if not k.endswith("seconds")}
       for row in csv.DictReader(file)
@@ -152,11 +153,11 @@ def test_a_signal_ends_a_run_that_nobody_hears(start, whole, tmp_path, number):
 
 
 def test_a_signal_ends_a_run_out_of_memory(tmp_path, capsys):
-  error = OutOfMemory("one", Layout(2, 4))
+  error = OutOfMemory("one", Placement(2, 4))
   with pytest.raises(SystemExit) as ended:
     sweep._start_again(tmp_path, error, 143)
   assert ended.value.code == 143
-  assert layouts.read(tmp_path)["one"] == Layout(2, 4)
+  assert placements.read(tmp_path)["one"] == Placement(2, 4)
   assert "interrupted: the same command goes on" in capsys.readouterr().err
 
 
@@ -198,7 +199,7 @@ def test_a_full_disk_is_told_and_what_was_finished_is_whole(
     assert re.search("error: .*No space left on device.*goes on", out)
     assert "Traceback" not in out
     finished = (
-      rows_of(disk / "run") if (disk / "run" / ledger.RESULTS).exists() else []
+      rows_of(disk / "run") if (disk / "run" / results.RESULTS).exists() else []
     )
     assert all(row in expected for row in finished)
     subprocess.run(["mount", "-o", "remount,size=1g", disk], check=True)
@@ -214,20 +215,20 @@ import resource
 import psutil
 
 from ae_jax import sweep
-from ae_jax.layout import Choice
-from ae_jax.program import Layout, compile_program
-from experiments import start
-from experiments.sweep import main
+from ae_jax.engine.autotune import Choice
+from ae_jax.engine.program import Placement, compile_program
+from ae_jax.cli import start
+from ae_jax.cli.sweep import main
 
 FREE = 300 * 2**20  # the program takes 398 MiB, half of it 199
 UNLIMITED = resource.RLIM_INFINITY
 resource.setrlimit(resource.RLIMIT_AS, (UNLIMITED, UNLIMITED))
 
 
-def choose(group, feed, memory_bytes, known):
+def choose(group, pipeline, memory_bytes, known):
   is_new = "one" not in known
-  layout = known.setdefault("one", Layout(2, 8))
-  program = compile_program(group, feed, layout)
+  placement = known.setdefault("one", Placement(2, 8))
+  program = compile_program(group, pipeline, placement)
   limit = psutil.Process().memory_info().vms + FREE
   resource.setrlimit(resource.RLIMIT_AS, (limit, UNLIMITED))
   return Choice("one", program, is_new, {}, program.seconds)
@@ -249,7 +250,7 @@ def test_out_of_memory_starts_again_with_smaller_programs(tmp_path):
     "--config.sweep.latent_size=32",
     "--config.fixed.widths=512,256",
     "--config.fixed.num_epochs=1",
-    "--config.measures=",
+    "--config.metrics=",
   ]
 
   def run(workdir, *program):
@@ -269,7 +270,9 @@ def test_out_of_memory_starts_again_with_smaller_programs(tmp_path):
   assert "out of memory: again with 8 trials at a time" in err
   assert "Traceback" not in err
   kept = {
-    folder: json.loads((tmp_path / folder / "layouts.json").read_text())["one"]
+    folder: json.loads((tmp_path / folder / "placements.json").read_text())[
+      "one"
+    ]
     for folder in ("cache", "little")
   }
   # Other runs may have more memory.

@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import ae_jax
-from ae_jax import data, grid, ledger, report
-from ae_jax.evaluation.measures import FAMILIES
-from ae_jax.networks import OUTPUTS
+from ae_jax import data, grid, report
+from ae_jax.cli import sweep
+from ae_jax.metrics.registry import GROUPS
+from ae_jax.networks import LIKELIHOODS
 from ae_jax.objectives import OBJECTIVES
+from ae_jax.run_folder import results
 from ae_jax.types import UsageError
-from experiments import sweep
 
 pytestmark = pytest.mark.slow
 MANY = settings(
@@ -143,7 +144,7 @@ FIELDS = {
   "fixed.widths": st.sampled_from(["()", "5", "(8, 4)", "0"]),
   "fixed.network": st.sampled_from(["mlp", "mlp", "conv"]),
   "fixed.activation": st.sampled_from(["relu", "tanh", "silu"]),
-  "fixed.output": st.sampled_from([*OUTPUTS]),
+  "fixed.likelihood": st.sampled_from([*LIKELIHOODS]),
   "fixed.code": st.sampled_from(["", "", "sigmoid", "gaussian"]),
   "fixed.schedule": st.sampled_from(["constant", "linear", "cosine"]),
   "fixed.learning_rate": st.sampled_from([1e-3, 1.0, 1e6]),
@@ -153,7 +154,7 @@ FIELDS = {
   "data.seed": st.sampled_from([1, 2, -1]),
   "sweep.latent_size": st.sampled_from(["1", "(2, 9)", "(3, 4)", "0"]),
   "sweep.seed": st.sampled_from(["1", "(1, 2147483647)", "(-1,)"]),
-  "measures": st.lists(st.sampled_from([*FAMILIES])).map(",".join),
+  "metrics": st.lists(st.sampled_from([*GROUPS])).map(",".join),
   "memory_gb": st.sampled_from([1.0, 0.1, 1e-6]),
 }
 REAL = hnp.arrays(
@@ -202,7 +203,7 @@ def test_a_run_ends_with_numbers_or_one_line(
     assert line.startswith("error: ")
     assert not (folder / "run").exists()
     return
-  rows = ledger.read_rows(folder / "run")
+  rows = results.read_rows(folder / "run")
   assert rows
   assert (folder / "run" / report.REPORT).exists()
   for trial_id, row in rows.items():

@@ -12,13 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ae_jax import checkpoints, ledger, record, report
 from ae_jax import data as datasets
+from ae_jax import report
 from ae_jax.atomic import partial_of, replacing
+from ae_jax.cli import sweep, use
+from ae_jax.run_folder import checkpoints, results, run_config
+from ae_jax.run_folder.snapshots import FOLDER as UNFINISHED
 from ae_jax.types import UsageError
-from ae_jax.unfinished import FOLDER as UNFINISHED
 from experiments import report as report_program
-from experiments import sweep, use
 
 ROOT = Path(__file__).parent.parent
 X = np.random.default_rng(0).uniform(size=(40, 6)).astype(np.float32)
@@ -47,7 +48,7 @@ def run(workdir, data, *arguments):
     "--config.sweep.seed=0",
     "--config.fixed.num_epochs=1",
     "--config.fixed.widths=4",
-    "--config.measures=()",
+    "--config.metrics=()",
     *arguments,
   )
 
@@ -79,9 +80,9 @@ def test_what_a_run_leaves_before_it_is_one_is_no_content(data, tmp_path):
   workdir = tmp_path / "run"
   workdir.mkdir()
   (workdir / ".lock").write_text("process 1")
-  partial_of(workdir / record.CONFIG).write_text("{")
+  partial_of(workdir / run_config.CONFIG).write_text("{")
   assert run(workdir, data)[0] == 0
-  assert len(ledger.read_rows(workdir)) == 1
+  assert len(results.read_rows(workdir)) == 1
 
 
 def test_only_snapshots_are_removed(data, tmp_path):
@@ -138,7 +139,7 @@ def test_a_model_is_durable_before_its_row_and_that_before_snapshots_go(
   code, _, err = run(workdir, data, "--config.snapshot_seconds=0")
   assert code == 0, err
   folder = workdir / checkpoints.FOLDER
-  row = calls.index(("rename", f"{workdir / ledger.RESULTS}"))
+  row = calls.index(("rename", f"{workdir / results.RESULTS}"))
   (seal,) = folder.glob("*/seal.json")
   sealed = calls.index(("rename", f"{seal}"))
   model = {folder, *folder.rglob("*")} - {seal}
@@ -170,8 +171,8 @@ def test_nothing_is_written_through_a_link(data, tmp_path, own):
   workdir = tmp_path / "run"
   assert run(workdir, data)[0] == 0
   # The names that such files had before they were drawn.
-  links = [f".{report.REPORT}.partial", f".{ledger.RESULTS}.partial"]
-  for name in (*links, report.REPORT, ".layouts.json.lock"):
+  links = [f".{report.REPORT}.partial", f".{results.RESULTS}.partial"]
+  for name in (*links, report.REPORT, ".placements.json.lock"):
     (workdir / name).unlink(missing_ok=True)
     (workdir / name).symlink_to(own)
   assert call(report_program.main, workdir)[0] == 0
@@ -275,7 +276,7 @@ def test_own_modules_come_after_all_others(data, tmp_path):
     "--config.sweep.latent_size=2",
     "--config.sweep.seed=0",
     "--config.fixed.num_epochs=1",
-    "--config.measures=()",
+    "--config.metrics=()",
   )
   assert "1 trials: 1 ok" in out
 

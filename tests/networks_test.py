@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import special
 
-from ae_jax import networks, reconstruction
+from ae_jax import likelihoods, networks
 from ae_jax.networks import Spec, autoencoder
 from ae_jax.types import Gaussian, UsageError
 
@@ -32,7 +32,7 @@ CODES = ["linear", "sigmoid", "gaussian"]
 # may be added in another order, a few roundings of 2^-24 = 6e-8 a layer.
 TOLERANCE = {"rtol": 1e-5, "atol": 2e-6}
 
-# To compile is what these tests cost: with fewer optimisations, a third of it.
+# To compile is what these tests cost: with fewer optimizations, a third of it.
 quick_jit = functools.partial(
   jax.jit,
   compiler_options={
@@ -89,7 +89,7 @@ def loss(model, params, x):
   z = code
   if isinstance(code, Gaussian):
     z = code.mean + jnp.exp(0.5 * code.log_variance)
-  distance = model.distance(x, model.decode(params, z))
+  distance = model.nll(x, model.decode(params, z))
   return jnp.mean(distance) + sum(
     jnp.mean(jnp.sum(jnp.sin(leaf), axis=-1)) for leaf in jax.tree.leaves(code)
   )
@@ -131,20 +131,20 @@ def test_mlp_encoder_matches_numpy(widths, code):
   assert_trees_close(actual, expected, **TOLERANCE)
 
 
-@pytest.mark.parametrize("output", networks.OUTPUTS)
+@pytest.mark.parametrize("likelihood", networks.LIKELIHOODS)
 @pytest.mark.parametrize("widths", [(), (16,), (32, 16)])
-def test_mlp_decoder_matches_numpy(widths, output):
-  model = autoencoder(Spec((3, 4), 5, widths=widths, output=output))
+def test_mlp_decoder_matches_numpy(widths, likelihood):
+  model = autoencoder(Spec((3, 4), 5, widths=widths, likelihood=likelihood))
   params, z = any_params(model), normal(7, 5)
 
   x = dense(params["decoder"]["latent"], z)
   for i in range(len(widths)):
     x = dense(params["decoder"][f"hidden_{i}"], relu(x))
-  if output == "sigmoid":
+  if likelihood == "sigmoid_gaussian":
     x = special.expit(x)
 
   actual = quick_jit(model.decode)(params, z)
-  shape = (7, *networks.OUTPUTS[output].shape((3, 4)))
+  shape = (7, *networks.LIKELIHOODS[likelihood].shape((3, 4)))
   np.testing.assert_allclose(actual, x.reshape(shape), **TOLERANCE)
 
 
@@ -223,20 +223,20 @@ def test_activations_match_numpy(name, expected):
   np.testing.assert_allclose(actual, expected(x.astype(float)), atol=atol)
 
 
-@pytest.mark.parametrize("output", networks.OUTPUTS)
-def test_distance_and_mean_follow_the_output(output):
-  spec = Spec((3, 4), 5, output=output)
+@pytest.mark.parametrize("likelihood", networks.LIKELIHOODS)
+def test_distance_and_mean_follow_the_output(likelihood):
+  spec = Spec((3, 4), 5, likelihood=likelihood)
   model = autoencoder(spec)
   x, decoded = images(spec, 7), normal(7, 3, 4)
-  if output == "logistic_mixture":
-    decoded = normal(7, 3, 4, 3 * reconstruction.NUM_LOGISTICS)
-    mean = quick_jit(reconstruction.logistic_mixture_mean)(decoded)
+  if likelihood == "logistic_mixture":
+    decoded = normal(7, 3, 4, 3 * likelihoods.NUM_LOGISTICS)
+    mean = quick_jit(likelihoods.logistic_mixture_mean)(decoded)
     np.testing.assert_allclose(quick_jit(model.mean)(decoded), mean)
-    distance = quick_jit(reconstruction.logistic_mixture)(x, decoded)
-    np.testing.assert_allclose(quick_jit(model.distance)(x, decoded), distance)
+    distance = quick_jit(likelihoods.logistic_mixture)(x, decoded)
+    np.testing.assert_allclose(quick_jit(model.nll)(x, decoded), distance)
     assert model.log_normalizer == 0
     return
-  if output == "bernoulli":
+  if likelihood == "bernoulli":
     mean = special.expit(decoded.astype(float))
     distance = -special.xlogy(x, mean) - special.xlog1py(1 - x, -mean)
   else:
@@ -244,7 +244,7 @@ def test_distance_and_mean_follow_the_output(output):
     distance = 0.5 * (x - decoded) ** 2
   np.testing.assert_allclose(quick_jit(model.mean)(decoded), mean, **TOLERANCE)
   np.testing.assert_allclose(
-    quick_jit(model.distance)(x, decoded),
+    quick_jit(model.nll)(x, decoded),
     np.sum(distance, axis=(1, 2)),
     **TOLERANCE,
   )
@@ -373,7 +373,7 @@ def test_jacobian_norm_has_free_leading_dimensions(architecture):
   assert_trees_close(one, jax.tree.map(lambda a: a[1, 2], nested), **TOLERANCE)
 
 
-# The initialisation.
+# The initialization.
 
 
 @pytest.mark.parametrize(
@@ -410,7 +410,7 @@ def test_jacobian_norm_has_free_leading_dimensions(architecture):
   ids=["linear", "mlp", "conv"],
 )
 def test_initial_variance_is_one_over_the_true_fan_in(spec, fan_in):
-  model = autoencoder(spec, latent_size=16)  # 16 units feed the decoder
+  model = autoencoder(spec, latent_size=16)  # 16 units pipeline the decoder
   params = networks.unpad(quick_jit(model.init)(jax.random.key(0)), 16)
   layers = {
     f"{part}/{name}": layer
@@ -449,7 +449,7 @@ def test_initial_masked_network_is_the_smaller_network(architecture):
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES[::2])
-def test_initialisation_can_be_vmapped_over_latent_sizes(architecture):
+def test_initialization_can_be_vmapped_over_latent_sizes(architecture):
   spec = Spec(latent_size=8, **architecture)
   sizes = [1, 3]
   keys = jax.random.split(jax.random.key(0), len(sizes))
@@ -539,7 +539,7 @@ def test_latent_size_can_be_traced_and_vmapped(architecture):
     return model.encode(params, x), loss(model, params, x)
 
   # Parameters are stacked too, so that every product is a batched one. Fully
-  # optimised: XLA has had errors in such products on a CPU (jax #39103).
+  # optimized: XLA has had errors in such products on a CPU (jax #39103).
   stacked = jax.tree.map(lambda leaf: np.stack([leaf, leaf / 2, -leaf]), params)
   codes, losses = jax.jit(jax.vmap(run))(stacked, x, np.array(sizes))
 
@@ -567,7 +567,7 @@ def test_latent_size_can_be_traced_and_vmapped(architecture):
     ("network", "cnn", networks.NETWORKS),
     ("activation", "swish", networks.ACTIVATIONS),
     ("code", "normal", networks.CODES),
-    ("output", "logits", networks.OUTPUTS),
+    ("likelihood", "logits", networks.LIKELIHOODS),
   ],
 )
 def test_an_unknown_name_is_an_error_that_lists_the_names(

@@ -13,11 +13,11 @@ from jax.test_util import check_grads
 
 from ae_jax import corruptions
 from ae_jax.grid import hyper_parameters
-from ae_jax.networks import CODES, OUTPUTS, Spec, autoencoder
+from ae_jax.networks import CODES, LIKELIHOODS, Spec, autoencoder
 from ae_jax.objectives import OBJECTIVES, RANGES
-from ae_jax.objectives.vae import reparameterise
+from ae_jax.objectives.vae import reparameterize
 from ae_jax.training import init_params, trainer
-from ae_jax.types import Gaussian, Labelled, UsageError
+from ae_jax.types import Gaussian, Labeled, UsageError
 
 X = np.random.default_rng(0).uniform(size=(6, 5)).astype(np.float32)
 KEY = jax.random.key(1)
@@ -33,7 +33,7 @@ def network(name, latent_size=3, **fields):
 def batch_of(name, x=X):
   """x, or what it takes: labels, or each example beside the next."""
   if hasattr(OBJECTIVES[name], "labels"):
-    return Labelled(x, jnp.arange(len(x)) % 3)
+    return Labeled(x, jnp.arange(len(x)) % 3)
   if hasattr(OBJECTIVES[name], "pairs"):
     return jnp.stack([x, jnp.roll(x, 1, axis=0)], axis=1)
   return x
@@ -65,9 +65,9 @@ STATIC = {
   "estimator": ["exact", "hutchinson", "subset"],
   "num_samples": [1, 2, 3],
   "kind": ["I", "II"],
-  "doubly_reparameterised": [False],  # it is no gradient of a function
+  "doubly_reparameterized": [False],  # it is no gradient of a function
   "selection": ["example", "batch"],
-  "regulariser": ["l2", "gradient"],
+  "regularizer": ["l2", "gradient"],
   "num_codes": [64],
   "code_dim": [1],
   "discriminator_width": [128],
@@ -106,7 +106,7 @@ def test_gradients_match_finite_differences(name, seed):
   rng = np.random.default_rng(seed)
   model, params = network(
     name,
-    output=[*OUTPUTS][seed % len(OUTPUTS)],
+    likelihood=[*LIKELIHOODS][seed % len(LIKELIHOODS)],
     widths=[(5,) if name == "conditional_vae" else (), (4,), (6, 4)][
       rng.integers(3)
     ],
@@ -126,19 +126,21 @@ def test_gradients_match_finite_differences(name, seed):
 
 
 # Every objective at one output and width; the rest is slow.
-FAST = {*zip(OBJECTIVES, itertools.cycle(OUTPUTS), itertools.repeat(785))}
+FAST = {*zip(OBJECTIVES, itertools.cycle(LIKELIHOODS), itertools.repeat(785))}
 
 
 @pytest.mark.parametrize(
-  ("name", "output", "width"),
+  ("name", "likelihood", "width"),
   [
     pytest.param(*case, marks=[] if case in FAST else pytest.mark.slow)
-    for case in itertools.product(OBJECTIVES, OUTPUTS, (1, 2, 7, 64, 785, 4096))
+    for case in itertools.product(
+      OBJECTIVES, LIKELIHOODS, (1, 2, 7, 64, 785, 4096)
+    )
   ],
 )
-def test_losses_are_finite_at_logits_of_a_thousand(name, output, width):
+def test_losses_are_finite_at_logits_of_a_thousand(name, likelihood, width):
   code = getattr(OBJECTIVES[name], "code", "linear")
-  spec = Spec((width,), 3, widths=(5,), code=code, output=output)
+  spec = Spec((width,), 3, widths=(5,), code=code, likelihood=likelihood)
   model = autoencoder(spec)
 
   def decode(params, z):
@@ -263,7 +265,7 @@ def test_a_vamp_vae_is_the_vae_of_its_mixture():
   own = params | {"objective": {"pseudo_inputs": pseudo[:2]}}
   loss, terms = OBJECTIVES["vamp_vae"](model, own, KEY, X, beta=2.0)
   q, prior = model.encode(params, X), model.encode(params, pseudo[:2])
-  z = np.asarray(reparameterise(KEY, q))[:, :3]
+  z = np.asarray(reparameterize(KEY, q))[:, :3]
 
   def density(q):
     scale = np.exp(0.5 * np.asarray(q.log_variance)[:, :3])
@@ -285,20 +287,20 @@ def test_a_conditional_vae_without_labels_is_the_vae():
     return OBJECTIVES["conditional_vae"](model, params, KEY, batch, **hyper)[0]
 
   # The biases of the classes begin at 0.
-  np.testing.assert_allclose(loss(params, labelled=1.0), expected, rtol=1e-6)
+  np.testing.assert_allclose(loss(params, labeled=1.0), expected, rtol=1e-6)
   other = params | {
     "objective": jax.tree.map(lambda b: b + 1.0, params["objective"])
   }
-  np.testing.assert_allclose(loss(other, labelled=0.0), expected, rtol=1e-6)
-  told = loss(other, labelled=1.0)
-  some = loss(other, labelled=0.5)
+  np.testing.assert_allclose(loss(other, labeled=0.0), expected, rtol=1e-6)
+  told = loss(other, labeled=1.0)
+  some = loss(other, labeled=0.5)
   assert abs(told - expected) > 0.01
   assert min(told, expected) < some < max(told, expected)
 
 
 def test_a_class_is_an_input_beside_the_others():
   """Against networks that read a one-hot class beside x and beside z."""
-  model, params = network("conditional_vae", output="bernoulli")
+  model, params = network("conditional_vae", likelihood="bernoulli")
   rng = np.random.default_rng(0)
   own = {
     name: rng.normal(size=bias.shape).astype(np.float32)
@@ -307,7 +309,7 @@ def test_a_class_is_an_input_beside_the_others():
   params = jax.tree.map(np.asarray, params | {"objective": own})
   batch = batch_of("conditional_vae")
   loss, terms = OBJECTIVES["conditional_vae"](
-    model, params, KEY, batch, labelled=1.0
+    model, params, KEY, batch, labeled=1.0
   )
   onehot = np.eye(10)[batch.label]
 
@@ -333,7 +335,7 @@ def test_a_class_is_an_input_beside_the_others():
     jnp.asarray(layer("encoder", "mean", h) * mask, jnp.float32),
     jnp.asarray(layer("encoder", "log_variance", h) * mask, jnp.float32),
   )
-  z = np.asarray(reparameterise(KEY, q)) * mask
+  z = np.asarray(reparameterize(KEY, q)) * mask
   h = np.tanh(
     layer(
       "decoder",
@@ -376,10 +378,10 @@ def test_a_gvae_without_one_of_its_parts(content):
     mean = (q[0].mean + q[1].mean) / 2
     variance = (np.exp(q[0].log_variance) + np.exp(q[1].log_variance)) / 2
     zeros = jnp.zeros((12, 4), jnp.float32)
-    noise = reparameterise(KEY, Gaussian(zeros, zeros))[:6]
+    noise = reparameterize(KEY, Gaussian(zeros, zeros))[:6]
     decoded = model.decode(params, mean + np.sqrt(variance) * noise)
     kl = 0.5 * (mean**2 + variance - 1 - np.log(variance)).sum(axis=1)
-    d = [model.distance(x[:, i], decoded) for i in (0, 1)]
+    d = [model.nll(x[:, i], decoded) for i in (0, 1)]
     expected = np.mean(d[0] + d[1] + kl) / 2
     assert terms["style_kl"] == 0
   np.testing.assert_allclose(loss, expected, rtol=1e-6)
@@ -412,7 +414,7 @@ def test_ada_gvae_averages_the_units_that_are_nearer_than_the_middle():
   kl = 0.5 * (mean**2 + variance - 1 - np.log(variance)).sum(axis=1).mean()
   np.testing.assert_allclose(loss, kl, rtol=1e-6)
   np.testing.assert_allclose(terms["shared"], 2 / 3, rtol=1e-6)
-  drawn = reparameterise(KEY, Gaussian(jnp.asarray(mean), np.log(variance)))
+  drawn = reparameterize(KEY, Gaussian(jnp.asarray(mean), np.log(variance)))
   np.testing.assert_allclose(seen[0], drawn, rtol=1e-6)
 
 
@@ -490,7 +492,7 @@ def test_a_trained_discriminator_knows_the_total_correlation():
   assert abs(found - exact) < 0.15 * exact  # a net of 128 units, 1,000 codes
 
 
-def test_a_quantised_loss_has_the_gradients_of_the_paper():
+def test_a_quantized_loss_has_the_gradients_of_the_paper():
   model, params = network("vq_vae", latent_size=4)
   own = {"codebook": np.float32([[-0.5], [0.1], [0.6]])}
   params = params | {"objective": own}
@@ -501,7 +503,7 @@ def test_a_quantised_loss_has_the_gradients_of_the_paper():
     )[0]
 
   gradient = jax.grad(loss)(params, 0.0)
-  z = np.asarray(model.pre_code(params, X))
+  z = np.asarray(model.dense_code(params, X))
   e = np.asarray(model.encode(params, X))
   index = np.abs(z[..., None] - own["codebook"][:, 0]).argmin(-1)
   # Each vector goes to the mean of the codes that it stands for.
@@ -510,9 +512,9 @@ def test_a_quantised_loss_has_the_gradients_of_the_paper():
     gradient["objective"]["codebook"][:, 0], expected, rtol=1e-4, atol=1e-6
   )
   at_codes = jax.grad(
-    lambda z: jnp.mean(model.distance(X, model.decode(params, z)))
+    lambda z: jnp.mean(model.nll(X, model.decode(params, z)))
   )(e)
-  through = jax.vjp(lambda p: model.pre_code(p, X), params)[1](at_codes)[0]
+  through = jax.vjp(lambda p: model.dense_code(p, X), params)[1](at_codes)[0]
   jax.tree.map(
     lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6),
     gradient["encoder"],
@@ -529,7 +531,9 @@ def test_a_quantised_loss_has_the_gradients_of_the_paper():
   "kind", ["plain", "denoising", "sparse", "contractive"]
 )
 def test_a_stage_trains_one_layer_on_the_clean_codes_below(stage, kind):
-  model, params = network("layerwise", widths=(6, 4), output="sigmoid")
+  model, params = network(
+    "layerwise", widths=(6, 4), likelihood="sigmoid_gaussian"
+  )
 
   def loss(params, strength=0.3):
     return OBJECTIVES["layerwise"](
@@ -579,11 +583,11 @@ def test_a_stage_trains_one_layer_on_the_clean_codes_below(stage, kind):
     )
 
 
-def test_rae_penalises_the_jacobian_of_the_decoder():
+def test_rae_penalizes_the_jacobian_of_the_decoder():
   model, params = network("rae", latent_size=4)
   z = model.encode(params, X)
   jacobians = jax.vmap(jax.jacfwd(lambda z: model.decode(params, z)))(z)
-  _, terms = OBJECTIVES["rae"](model, params, KEY, X, regulariser="gradient")
+  _, terms = OBJECTIVES["rae"](model, params, KEY, X, regularizer="gradient")
   np.testing.assert_allclose(
     terms["decoder_penalty"], np.mean(np.sum(jacobians**2, (1, 2))), rtol=1e-5
   )
@@ -598,13 +602,13 @@ def test_rae_penalises_the_jacobian_of_the_decoder():
 def sampled_elbo(model, params, key, x):
   """The negative evidence lower bound, its divergence by the sample too."""
   q = model.encode(params, x)
-  z = reparameterise(key, q)
+  z = reparameterize(key, q)
   ratio = jnp.sum(
     0.5 * z**2 - 0.5 * ((z - q.mean) ** 2 / jnp.exp(q.log_variance))
     - 0.5 * q.log_variance,
     axis=-1,
   )  # fmt: skip
-  return jnp.mean(model.distance(x, model.decode(params, z)) + ratio)
+  return jnp.mean(model.nll(x, model.decode(params, z)) + ratio)
 
 
 @pytest.mark.parametrize(
@@ -639,14 +643,14 @@ def test_the_importance_weighted_bound_rises_with_the_samples():
   assert abs(means[0] - np.mean(vae)) < 4 * errors[0]
 
 
-def test_doubly_reparameterised_gradients_have_the_mean_and_less_noise():
+def test_doubly_reparameterized_gradients_have_the_mean_and_less_noise():
   model, params = network("iwae")
 
   def gradients(doubly):
     def of_key(key):
       gradient = jax.grad(
         lambda p: OBJECTIVES["iwae"](
-          model, p, key, X, num_samples=8, doubly_reparameterised=doubly
+          model, p, key, X, num_samples=8, doubly_reparameterized=doubly
         )[0]
       )(params)
       return gradient["encoder"]["mean"], gradient["decoder"]
@@ -671,7 +675,7 @@ def test_doubly_reparameterised_gradients_have_the_mean_and_less_noise():
     )
 
 
-def test_dip_penalises_the_covariance_of_numpy():
+def test_dip_penalizes_the_covariance_of_numpy():
   model, params = network("dip_vae", latent_size=4)
   q = model.encode(params, X)
   of_means = np.cov(q.mean.T, bias=True)

@@ -8,10 +8,10 @@ import pytest
 
 from ae_jax import pca
 from ae_jax.data import from_arrays
-from ae_jax.evaluation import rate
-from ae_jax.evaluation.baselines import baselines, pca_autoencoders
-from ae_jax.evaluation.examples import examples
-from ae_jax.evaluation.measures import STEPS
+from ae_jax.metrics import rate
+from ae_jax.metrics.baselines import baselines, pca_autoencoders
+from ae_jax.metrics.eval_data import examples
+from ae_jax.metrics.registry import STEPS
 from ae_jax.networks import autoencoder
 
 SCALES = np.array([0.5, 1.0, 2.0])
@@ -22,7 +22,7 @@ TRAIN, TEST = Z[:40_000], Z[40_000:]
 
 @pytest.mark.parametrize("step", [0.05, 0.2])
 def test_rate_and_error_of_a_gaussian_at_high_resolution(step):
-  read, bits = rate.written(TRAIN, TEST, step)
+  read, bits = rate.entropy_code(TRAIN, TEST, step)
   width = step * S
   # h(z) - log2(width), Cover & Thomas (2006), theorem 8.3.1.
   entropy = 0.5 * np.log2(2 * np.pi * np.e * SCALES**2) - np.log2(width)
@@ -36,7 +36,7 @@ def test_rate_and_error_of_a_gaussian_at_high_resolution(step):
 
 def test_less_than_a_bit_a_unit():
   flags = np.random.default_rng(1).random((40_000, 5)) < 0.05
-  read, bits = rate.written(flags[:20_000], flags[20_000:], 0.2)
+  read, bits = rate.entropy_code(flags[:20_000], flags[20_000:], 0.2)
   share = flags[:20_000].mean()
   entropy = -share * np.log2(share) - (1 - share) * np.log2(1 - share)
   np.testing.assert_allclose(bits / 1e5, entropy, rtol=0.05)  # by chance
@@ -44,24 +44,24 @@ def test_less_than_a_bit_a_unit():
 
 
 def test_a_large_step_leaves_the_mean_at_no_bits():
-  read, bits = rate.written(TRAIN, TEST, 1e3)
+  read, bits = rate.entropy_code(TRAIN, TEST, 1e3)
   np.testing.assert_allclose(read, np.tile(TRAIN.mean(0), (len(TEST), 1)), 1e-5)
   assert bits <= 64
 
 
 def test_codes_that_are_constant_or_not_finite():
   constant = np.ones((7, 2), np.float32)
-  read, bits = rate.written(constant, constant[:3], 0.1)
+  read, bits = rate.entropy_code(constant, constant[:3], 0.1)
   np.testing.assert_array_equal(read, constant[:3])
   assert bits <= 64
   broken = np.full((7, 2), np.inf, np.float32)
-  read, bits = rate.written(constant, broken, 0.1)
+  read, bits = rate.entropy_code(constant, broken, 0.1)
   assert np.isnan(read).all()
   assert bits == 0
 
 
 def test_codes_outside_of_what_was_seen_are_drawn_in():
-  read, _ = rate.written(TRAIN, np.float32([[1e9, -1e9, 3.0]]), 0.5)
+  read, _ = rate.entropy_code(TRAIN, np.float32([[1e9, -1e9, 3.0]]), 0.5)
   assert np.all(np.abs(read - 3) < 6 * SCALES)
 
 
@@ -74,11 +74,11 @@ def test_pca_loses_what_it_leaves_out_and_what_rounding_adds():
   scale = np.sqrt(np.mean(fitted.explained_variance[:3]))
   for step in STEPS[:3]:  # wide bins are not uniform within
     added = (
-      rows[f"pca_squared_error_at_step_{step}"] - rows["pca_test_squared_error"]
+      rows[f"pca_squared_error_at_bin_{step}"] - rows["pca_test_squared_error"]
     )
     # V is orthonormal: the error of the codes is that of x. By chance 3%.
     np.testing.assert_allclose(added, 3 * (step * scale) ** 2 / 12, rtol=0.1)
-  rates = [rows[f"pca_rate_at_step_{step}"] for step in STEPS]
+  rates = [rows[f"pca_rate_at_bin_{step}"] for step in STEPS]
   assert rates == sorted(rates, reverse=True)
 
 

@@ -9,13 +9,14 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from ae_jax import checkpoints, data, ledger, record, report, series
-from ae_jax.evaluation.measures import MEASURES
+from ae_jax import data, report
+from ae_jax.cli import sweep
+from ae_jax.metrics.registry import METRICS
 from ae_jax.report import examples, generated
+from ae_jax.run_folder import checkpoints, curves, results, run_config
 from ae_jax.sweep import run as run_points
 from ae_jax.types import UsageError
 from experiments import report as program
-from experiments import sweep
 
 RNG = np.random.default_rng(0)
 SCRIPT = "</script><script>alert(1)</script>"
@@ -26,7 +27,7 @@ import jax.numpy as jnp
 
 def own(model, params, key, batch, *, word: str = "{SCRIPT}"):
   x = model.decode(params, model.encode(params, batch))
-  return jnp.mean(model.distance(batch, x)), {{}}
+  return jnp.mean(model.nll(batch, x)), {{}}
 """
 TEXT = "user text that must not become markup"
 
@@ -40,7 +41,7 @@ class Page(HTMLParser):
     self.tags, self.attributes, self.headings = [], [], []
     self.cells, self.scripts, self.words = [], [], []
     self._open = []
-    self.feed(self.text)
+    self.input_pipeline(self.text)
     self.close()
     assert self._open == []
 
@@ -172,7 +173,7 @@ def test_the_page_of_images(images):
 
 def test_the_table_holds_the_numbers_of_results_csv(images):
   workdir, page = images
-  with (workdir / ledger.RESULTS).open(newline="") as file:
+  with (workdir / results.RESULTS).open(newline="") as file:
     rows = {row["id"]: row for row in csv.DictReader(file)}
   (start,) = (
     i
@@ -195,14 +196,14 @@ def test_the_table_holds_the_numbers_of_results_csv(images):
 def test_another_measure_says_what_is_best(images, tmp_path):
   workdir = tmp_path / "out"
   shutil.copytree(images[0], workdir)
-  dataset = data.load(**record.read_config(workdir)["config"]["data"])
+  dataset = data.load(**run_config.read_config(workdir)["config"]["data"])
   page = Page(report.write(workdir, dataset, by="probe_accuracy"))
   check_safe(page)
   text = " ".join(" ".join(page.words).split())
   for words in ("probe accuracy PCA the data", "precision at 10", "dead units"):
     assert words in text
   largest = max(
-    float(row["probe_accuracy"]) for row in ledger.read_rows(workdir).values()
+    float(row["probe_accuracy"]) for row in results.read_rows(workdir).values()
   )
   assert f"Largest probe accuracy: {largest:.4g}, by" in text
   assert any("jacobian_norm: ||df/dx||" in alt for alt in page.pictures)
@@ -212,7 +213,7 @@ def test_a_run_without_measures_shows_none(tmp_path):
   workdir, page = make(
     tmp_path,
     RNG.uniform(size=(30, 4)),
-    "--config.measures=()",
+    "--config.metrics=()",
     "--config.sweep.objective=vae",
   )
   check_safe(page)
@@ -228,7 +229,7 @@ def test_a_run_without_measures_shows_none(tmp_path):
       np.zeros(40, int),
       ("--config.data.standardize=True", "--config.sweep.objective=vae,sparse"),
       ["vae", "sparse"],
-      id="standardised colours of one class",
+      id="standardized colors of one class",
     ),
     pytest.param(
       RNG.uniform(size=(40, 4, 4, 1)),
@@ -290,7 +291,7 @@ def test_any_run_has_a_page(tmp_path, x, labels, arguments, sections):
   for name in sections:
     assert name in page.headings
   assert ("Each objective" in page.headings) is bool(sections)
-  steps = [row["diverged_step"] for row in ledger.read_rows(workdir).values()]
+  steps = [row["diverged_step"] for row in results.read_rows(workdir).values()]
   assert any("stopped being finite" in word for word in page.words) is any(
     steps
   )
@@ -314,19 +315,17 @@ def test_a_loss_of_ones_own(tmp_path, monkeypatch):
 def test_a_page_of_500_trials(images, tmp_path, monkeypatch):
   workdir = tmp_path / "out"
   shutil.copytree(images[0], workdir)
-  row = [*ledger.read_rows(workdir).values()][0]
+  row = [*results.read_rows(workdir).values()][0]
   many = []
   for i in range(480):
     many.append(row | {"id": f"{i:010x}", "test_squared_error": str(99.0 + i)})
-    many[-1] |= {
-      name: str(RNG.normal()) for name in MEASURES if name not in row
-    }
+    many[-1] |= {name: str(RNG.normal()) for name in METRICS if name not in row}
     history = {"loss": RNG.normal(size=100), "reconstruction": np.ones(100)}
-    many[-1]["series"] = series.write(workdir, many[-1]["id"], history, {})
-  ledger.add_rows(workdir, many)
-  every = {*ledger.read_rows(workdir)}
+    many[-1]["series"] = curves.write(workdir, many[-1]["id"], history, {})
+  results.add_rows(workdir, many)
+  every = {*results.read_rows(workdir)}
   monkeypatch.setattr(checkpoints, "whole", lambda workdir: every)
-  dataset = data.load(**record.read_config(workdir)["config"]["data"])
+  dataset = data.load(**run_config.read_config(workdir)["config"]["data"])
   path = report.write(workdir, dataset)
   assert path.stat().st_size < 10e6
   assert len([line for line in Page(path).cells if line]) > 500
@@ -358,7 +357,7 @@ def test_the_program_draws_a_picture(images, tmp_path, capsys):
     ((), "name one run directory; got 0"),
     (("a", "b"), "name one run directory; got 2"),
     (("nowhere",), "holds no run"),
-    (("{run}", "--by=beauty"), "no measure 'beauty'"),
+    (("{run}", "--by=beauty"), "no metric 'beauty'"),
     (("{run}", "--by=seed"), "there are loss, "),
     (("{run}", "--bi=loss"), "Unknown command line flag 'bi'"),
     (("{run}", "--picture=no/such/folder/a.png"), "No such file"),
@@ -387,7 +386,7 @@ def test_other_data_are_noticed(tmp_path):
 def test_content_and_style_are_swapped():
   digits = data.load()
   point = {"objective": "gvae", "latent_size": 3, "content": 0.4}
-  (trained,) = run_points([point | {"num_epochs": 1}], digits, measures=())
+  (trained,) = run_points([point | {"num_epochs": 1}], digits, metrics=())
   picture = generated.swaps(trained, examples.of(digits))
   assert "(the first 1 of 3 units) in the style" in picture.caption
 
@@ -404,7 +403,7 @@ def test_what_units_tell_of_factors_is_on_the_page(tmp_path):
       "--config.sweep.latent_size=3,",
       "--config.sweep.seed=0,1",
       "--config.fixed.num_epochs=1",
-      "--config.measures=disentanglement,likelihood",
+      "--config.metrics=disentanglement,likelihood",
     ]
   )
   page = (run / "report.html").read_text(encoding="utf-8")

@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 
 import ae_jax
-from ae_jax import checkpoints, ledger, record, report, unfinished
+from ae_jax import report
+from ae_jax.cli import sweep, use
+from ae_jax.run_folder import checkpoints, results, run_config, snapshots
+from ae_jax.run_folder.snapshots import FOLDER as UNFINISHED
 from ae_jax.types import UsageError
-from ae_jax.unfinished import FOLDER as UNFINISHED
 from experiments import report as report_program
-from experiments import sweep, use
 
 ROOT = Path(__file__).parent.parent
 X = np.random.default_rng(0).uniform(size=(40, 6)).astype(np.float32)
@@ -28,7 +29,7 @@ SMALL = (
   "--config.sweep.seed=0",
   "--config.fixed.num_epochs=1",
   "--config.fixed.widths=4",
-  "--config.measures=()",
+  "--config.metrics=()",
 )
 
 
@@ -136,7 +137,7 @@ def test_symbolic_links(tmp_path):
   (tmp_path / "run").symlink_to("real")
   assert run(tmp_path / "run", link)[0] == 0
   assert (tmp_path / "run").is_symlink()
-  rows = ledger.read_rows(tmp_path / "real")
+  rows = results.read_rows(tmp_path / "real")
   assert len(rows) == 1
   code, out, _ = run(tmp_path / "real", tmp_path / "real.npy")
   assert code == 0
@@ -212,28 +213,28 @@ def test_read_only_folders(tmp_path, read_only):
     (b"def get_config():\n  return None", "returns None"),
     (b"x = 1", "get_config"),
     (
-      b"from experiments.config import base\n"
+      b"from ae_jax.cli.config import base\n"
       b"def get_config():\n  c = base()\n  c.measurs = ('noise',)\n  return c",
-      "unknown field config.measurs; did you mean config.measures",
+      "unknown field config.measurs; did you mean config.metrics",
     ),
     (
-      b"from experiments.config import base\n"
+      b"from ae_jax.cli.config import base\n"
       b"def get_config():\n  c = base()\n  c.data.pth = 'x'\n  return c",
       "unknown field config.data.pth; did you mean config.data.path",
     ),
     (
-      b"from experiments.config import base\n"
+      b"from ae_jax.cli.config import base\n"
       b"def get_config():\n  c = base()\n  c.sweep = 3\n  return c",
       "sweep",
     ),
     (
-      b"from experiments.config import base\n"
+      b"from ae_jax.cli.config import base\n"
       b"def get_config():\n  c = base()\n  c.fixed.num_epochs = 'x'\n"
       b"  return c",
       "num_epochs",
     ),
     (
-      b"from experiments.config import base\n"
+      b"from ae_jax.cli.config import base\n"
       b"def get_config():\n  c = base()\n  c.data = None\n  return c",
       "data",
     ),
@@ -283,15 +284,17 @@ def test_nothing_is_unpickled(tmp_path, monkeypatch):
     outputs = tmp_path / "codes.npy"
     result = call(use.main, "encode", workdir, tmp_path / name, outputs)
     assert_one_line(result, re.escape(name))
-  np.savez(workdir / record.STANDARDIZATION, mean=hostile, deviation=hostile)
+  np.savez(
+    workdir / run_config.STANDARDIZATION, mean=hostile, deviation=hostile
+  )
   result = call(
     use.main, "encode", workdir, tmp_path / "x.npy", tmp_path / "codes.npy"
   )
-  assert_one_line(result, f"{record.STANDARDIZATION} is absent or damaged")
+  assert_one_line(result, f"{run_config.STANDARDIZATION} is absent or damaged")
   (workdir / UNFINISHED).mkdir()
-  monkeypatch.setattr(unfinished, "_name", lambda whose: "chunk")
+  monkeypatch.setattr(snapshots, "_name", lambda whose: "chunk")
   np.savez(workdir / UNFINISHED / "chunk-3.npz", of=hostile)
-  (workdir / ledger.RESULTS).unlink()
+  (workdir / results.RESULTS).unlink()
   shutil.rmtree(workdir / checkpoints.FOLDER)
   code, _, err = run(workdir, tmp_path / "x.npy", *STANDARDIZED)
   assert code == 0, err

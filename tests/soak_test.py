@@ -27,7 +27,7 @@ def test_a_thousand_trials_in_fifty_groups(tmp_path):
       f"--config.sweep.num_epochs={','.join(map(str, range(1, 51)))}",
       f"--config.sweep.seed={','.join(map(str, range(NUM_SEEDS)))}",
       "--config.sweep.latent_size=3,",
-      "--config.measures=",
+      "--config.metrics=",
     ],
     stdout=subprocess.DEVNULL,
     stderr=subprocess.PIPE,

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 from ae_jax import data, grid, sweep
-from ae_jax.chunk import run_program
 from ae_jax.data import on_disk
 from ae_jax.data.on_disk import OnDisk
-from ae_jax.feed import InMemory, Streamed, feed
-from ae_jax.program import Layout, compile_program
+from ae_jax.engine.input_pipeline import InMemory, Streamed, input_pipeline
+from ae_jax.engine.program import Placement, compile_program
+from ae_jax.engine.training_loop import run_program
 from ae_jax.types import UsageError
 from experiments import sweep as program
 
@@ -39,8 +39,8 @@ def test_rows_are_those_of_the_file_without_what_is_left_out(stored):
 def test_a_streamed_dataset_is_a_sample_a_test_set_and_all_the_rest(
   stored, monkeypatch
 ):
-  monkeypatch.setattr(on_disk, "_MOST_SAMPLE", 50)
-  monkeypatch.setattr(on_disk, "_MOST_TEST", 20)
+  monkeypatch.setattr(on_disk, "_MAX_SAMPLE", 50)
+  monkeypatch.setattr(on_disk, "_MAX_TEST", 20)
   path, rows = stored
   dataset = data.load(path=path, stream=True)
   assert (len(dataset.train), len(dataset.test)) == (50, 20)
@@ -58,7 +58,7 @@ def test_a_streamed_dataset_is_a_sample_a_test_set_and_all_the_rest(
 
 
 def test_labels_go_with_their_rows(tmp_path, monkeypatch):
-  monkeypatch.setattr(on_disk, "_MOST_SAMPLE", 50)
+  monkeypatch.setattr(on_disk, "_MAX_SAMPLE", 50)
   np.save(tmp_path / "x.npy", np.arange(500.0)[:, None])
   np.save(tmp_path / "y.npy", np.arange(500))
   dataset = data.load(
@@ -115,13 +115,13 @@ def test_training_from_a_file_is_training_from_memory(tmp_path, standardize):
     path=tmp_path / "x.npy", stream=True, standardize=standardize
   )
   in_memory = InMemory(dataset.stream[np.arange(dataset.num_train)])
-  streamed = feed(dataset, None)
+  streamed = input_pipeline(dataset, None)
   assert isinstance(streamed, Streamed)
   trials = grid.resolve(
     grid.product(seed=(0, 1), latent_size=(2, 4), num_epochs=(3,))
   )
   chunks = [
-    run_program(compile_program(trials, food, Layout(2, 2)), trials, food)
+    run_program(compile_program(trials, food, Placement(2, 2)), trials, food)
     for food in (in_memory, streamed)
   ]
   jax.tree.map(
@@ -156,7 +156,7 @@ def test_a_file_that_ends_early_is_told(tmp_path):
 def test_a_row_that_is_not_finite_is_told_when_it_is_read(
   tmp_path, monkeypatch, capsys, bad
 ):
-  monkeypatch.setattr(on_disk, "_MOST_SAMPLE", 50)
+  monkeypatch.setattr(on_disk, "_MAX_SAMPLE", 50)
   x = RNG.uniform(size=(500, 3))
   np.save(tmp_path / "x.npy", x)
   dataset = data.load(path=tmp_path / "x.npy", stream=True)
@@ -171,7 +171,7 @@ def test_a_row_that_is_not_finite_is_told_when_it_is_read(
         f"--config.data.path={tmp_path / 'x.npy'}",
         "--config.data.stream=True",
         "--config.objective=autoencoder",
-        "--config.measures=",
+        "--config.metrics=",
       ]
     )
   assert raised.value.code == 2

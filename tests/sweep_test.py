@@ -7,15 +7,16 @@ import optax
 import pytest
 from sklearn.datasets import load_digits
 
-from ae_jax import grid, program, sweep
-from ae_jax.chunk import run_program
+from ae_jax import grid, sweep
 from ae_jax.data import from_arrays
-from ae_jax.data.beside import beside
-from ae_jax.feed import InMemory
-from ae_jax.layout import OutOfMemory
+from ae_jax.data.supervision import beside
+from ae_jax.engine import program
+from ae_jax.engine.autotune import OutOfMemory
+from ae_jax.engine.input_pipeline import InMemory
+from ae_jax.engine.program import Placement
+from ae_jax.engine.training_loop import run_program
 from ae_jax.networks import Spec, autoencoder
 from ae_jax.objectives import OBJECTIVES
-from ae_jax.program import Layout
 from ae_jax.training import epoch_order, trainer
 from ae_jax.types import UsageError, needs_params
 
@@ -31,7 +32,7 @@ SOLO = {"rtol": 1e-4, "atol": 2e-5}
 
 
 def run(points, **options):
-  return sweep.run(points, LABELLED, measures=(), **options)
+  return sweep.run(points, LABELLED, metrics=(), **options)
 
 
 def points_of(name):
@@ -40,7 +41,7 @@ def points_of(name):
   axes = {"latent_size": (3, 70), "seed": (0, 1)}
   for key, default in hyper.items():
     if isinstance(default, float):
-      is_share = key in ("stage", "content", "labelled")
+      is_share = key in ("stage", "content", "labeled")
       axes[key] = (default, 0.4 if is_share else 2 * default or 0.5)
   if "pairs" in hyper:
     axes["pairs"] = ("class",)
@@ -115,7 +116,7 @@ def test_every_trial_equals_its_solo_run(name, size):
 
 
 @pytest.fixture
-def optimised():
+def optimized():
   """Programs are compiled as users run them."""
 
   def compile_anew(disabled):
@@ -129,9 +130,9 @@ def optimised():
   compile_anew(told)
 
 
-@pytest.mark.usefixtures("optimised")
+@pytest.mark.usefixtures("optimized")
 @pytest.mark.parametrize("name", ["contractive", "vae"])
-def test_an_optimised_program_equals_its_solo_runs(name):
+def test_an_optimized_program_equals_its_solo_runs(name):
   points = points_of(name)
   for trained, point in zip(run(points), points, strict=True):
     assert_equals_solo(trained, point)
@@ -143,9 +144,9 @@ def test_an_optimised_program_equals_its_solo_runs(name):
     {"network": "conv", "widths": (4, 8)},
     {"widths": ()},
     {"widths": (16, 8), "activation": "tanh"},
-    {"output": "sigmoid", "schedule": "cosine"},
-    {"output": "bernoulli", "code": "relu"},
-    {"output": "logistic_mixture", "objective": "vae"},
+    {"likelihood": "sigmoid_gaussian", "schedule": "cosine"},
+    {"likelihood": "bernoulli", "code": "relu"},
+    {"likelihood": "logistic_mixture", "objective": "vae"},
     {"objective": "denoising", "corruption": "salt_and_pepper"},
     {"objective": "contractive", "estimator": "hutchinson"},
     {"objective": "contractive", "estimator": "subset", "num_samples": 5}
@@ -209,9 +210,9 @@ def test_rows_say_what_was_run_and_what_came_out():
 def test_cutting_a_group_into_chunks_changes_no_result():
   points = [SHORT | p for p in grid.product(latent_size=(2, 9), seed=range(5))]
   trials = grid.resolve(points)
-  feed = InMemory(DIGITS)
-  whole = program.compile_program(trials, feed, Layout(2, 8))
-  two = program.compile_program(trials, feed, Layout(2, 1))
+  pipeline = InMemory(DIGITS)
+  whole = program.compile_program(trials, pipeline, Placement(2, 8))
+  two = program.compile_program(trials, pipeline, Placement(2, 1))
   assert two.memory_bytes < whole.memory_bytes
   sizes = []
 
@@ -254,24 +255,24 @@ def test_a_trial_that_cannot_fit_the_memory_is_told_before_training():
 def test_done_trials_are_left_out_and_the_others_do_not_change():
   points = [SHORT | {"seed": seed} for seed in range(4)]
   trials = grid.resolve(points)
-  feed = InMemory(DIGITS)
+  pipeline = InMemory(DIGITS)
   memory = sweep.half_of_memory()
-  (whole,) = sweep.train_chunks(trials, feed, memory_bytes=memory)
+  (whole,) = sweep.train_chunks(trials, pipeline, memory_bytes=memory)
   done = {trials[0].id, trials[2].id}
-  (rest,) = sweep.train_chunks(trials, feed, memory_bytes=memory, done=done)
+  (rest,) = sweep.train_chunks(trials, pipeline, memory_bytes=memory, done=done)
   assert rest.trials == [trials[1], trials[3]]
   np.testing.assert_allclose(
     rest.history["loss"], whole.history["loss"][[1, 3]], **SOLO
   )
   assert not list(
     sweep.train_chunks(
-      trials, feed, memory_bytes=memory, done={t.id for t in trials}
+      trials, pipeline, memory_bytes=memory, done={t.id for t in trials}
     )
   )
 
 
 @pytest.mark.diverges
-def test_a_diverged_trial_is_marked_and_its_neighbours_never_notice():
+def test_a_diverged_trial_is_marked_and_its_neighbors_never_notice():
   sane = [SHORT | {"learning_rate": lr} for lr in (1e-3, 1e-2)]
   wild = [SHORT | {"learning_rate": lr} for lr in (1e12, 1e30)]
   alone = run(sane)
@@ -435,7 +436,7 @@ def test_vmapped_matrix_vector_products_are_right():
 
 
 def vector_loss(model, params, key, batch):
-  return model.distance(batch, batch), {}
+  return model.nll(batch, batch), {}
 
 
 def list_terms(model, params, key, batch):
@@ -476,8 +477,8 @@ def let_fail(monkeypatch, message, most=1):
   tried = []
 
   def failing(program, part, *arguments):
-    tried.append(program.layout.size)
-    if program.layout.size > most:
+    tried.append(program.placement.size)
+    if program.placement.size > most:
       raise jax.errors.JaxRuntimeError(message)
     return run_program(program, part, *arguments)
 
@@ -505,17 +506,17 @@ def test_out_of_memory_on_a_cpu_ends_the_process_with_a_smaller_layout(
   monkeypatch,
 ):
   points = [SHORT | {"seed": seed} for seed in range(5)]
-  trials, feed, layouts = grid.resolve(points), InMemory(DIGITS), {}
-  options = {"memory_bytes": 10**9, "layouts": layouts}
+  trials, pipeline, placements = grid.resolve(points), InMemory(DIGITS), {}
+  options = {"memory_bytes": 10**9, "placements": placements}
   message = "INTERNAL: Error dispatching computation: Out of memory"
   for tried in ([8], [4], [2]):
     assert let_fail(monkeypatch, message) == []
     with pytest.raises(OutOfMemory, match="in a new process") as raised:
-      next(sweep.train_chunks(trials, feed, **options))
-    assert layouts == {raised.value.key: raised.value.layout}
-    assert raised.value.layout.size == tried[0] // 2
+      next(sweep.train_chunks(trials, pipeline, **options))
+    assert placements == {raised.value.key: raised.value.placement}
+    assert raised.value.placement.size == tried[0] // 2
   tried = let_fail(monkeypatch, message)
-  assert len([*sweep.train_chunks(trials, feed, **options)]) == 5
+  assert len([*sweep.train_chunks(trials, pipeline, **options)]) == 5
   assert tried == [1] * 5
 
 
@@ -523,10 +524,10 @@ def test_one_trial_in_a_wide_program_is_halved_too(monkeypatch):
   points = [SHORT | {"seed": seed} for seed in range(9)]
   tried = let_fail(monkeypatch, "RESOURCE_EXHAUSTED", most=2)
   monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-  trials, feed = grid.resolve(points), InMemory(DIGITS)
+  trials, pipeline = grid.resolve(points), InMemory(DIGITS)
   done = {trial.id for trial in trials[1:]}
   options = {"memory_bytes": 10**9, "done": done}
-  (chunk,) = sweep.train_chunks(trials, feed, **options)
+  (chunk,) = sweep.train_chunks(trials, pipeline, **options)
   assert len(chunk.trials) == 1
   assert tried == [16, 8, 4, 2]
 

@@ -1,6 +1,6 @@
 """The printed table picks the best and leaves out what failed."""
 
-from experiments.table import best_trials, format_table
+from ae_jax.cli.table import best_trials, format_table
 
 
 def row(trial, error, *, objective="sparse", status="ok", size="2", seed="0"):

@@ -10,7 +10,7 @@ from ae_jax.trained import Trained
 from ae_jax.types import UsageError
 
 MLP = Spec((4, 3), 5, widths=(16,))
-VAE = Spec((4, 3), 5, widths=(16,), code="gaussian", output="bernoulli")
+VAE = Spec((4, 3), 5, widths=(16,), code="gaussian", likelihood="bernoulli")
 # A product over fewer or more rows may be summed in another order.
 CLOSE = {"rtol": 1e-5, "atol": 1e-6}
 
@@ -85,7 +85,7 @@ def test_codes_are_never_bytes():
   np.testing.assert_array_equal(one.decode(z), one.decode(z.astype(np.float32)))
 
 
-def test_standardised_data_goes_in_and_out_in_its_own_units():
+def test_standardized_data_goes_in_and_out_in_its_own_units():
   mean = np.arange(12.0).reshape(4, 3)
   std = np.linspace(0.5, 3.0, 12).reshape(4, 3)
   inside = trained(MLP)

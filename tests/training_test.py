@@ -9,7 +9,7 @@ from scipy.linalg import subspace_angles
 from sklearn.datasets import load_digits
 
 from ae_jax import pca
-from ae_jax.evaluation.reconstruction import squared_error
+from ae_jax.metrics.reconstruction import squared_error
 from ae_jax.networks import Spec
 from ae_jax.objectives import OBJECTIVES
 from ae_jax.schedules import FACTORS, at_step
@@ -207,7 +207,7 @@ def test_squared_errors_of_model_and_pca_are_in_the_same_units():
 
 
 @pytest.mark.diverges  # without jit NaN is made where it is not chosen
-def test_initialisation_noise_and_order_have_keys_of_their_own(monkeypatch):
+def test_initialization_noise_and_order_have_keys_of_their_own(monkeypatch):
   used = []
   bits = jax.random.bits
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 import ae_jax
 from ae_jax import density
-from experiments import sweep, use, use_flags
+from ae_jax.cli import sweep, use, use_flags
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.uniform(size=(1100, 6, 5)).astype(np.float32)
@@ -38,7 +38,7 @@ def runs(tmp_path_factory):
         "--config.sweep.seed=0",
         "--config.fixed.num_epochs=2",
         "--config.fixed.batch_size=16",
-        "--config.measures=('reconstruction',)",
+        "--config.metrics=('reconstruction',)",
       ]
     )
   return folder
@@ -117,12 +117,12 @@ def test_every_kind_of_input(call, vae):
   np.save("float64.npy", pixels / 255)
   np.save("fortran.npy", np.asfortranarray(pixels / 255))
   np.save("swapped.npy", (pixels / 255).astype(">f4"))
-  Image.fromarray(pixels[0]).save("grey.png")
-  Image.fromarray(pixels[0]).convert("RGBA").save("colour.png")
+  Image.fromarray(pixels[0]).save("gray.png")
+  Image.fromarray(pixels[0]).convert("RGBA").save("color.png")
   np.save("none.npy", pixels[:0])
   for name, num_rows in {
     "two.npz": 3, "one.npz": 3, "float64.npy": 3, "fortran.npy": 3,
-    "swapped.npy": 3, "grey.png": 1, "colour.png": 1, "none.npy": 0,
+    "swapped.npy": 3, "gray.png": 1, "color.png": 1, "none.npy": 0,
   }.items():  # fmt: skip
     code, _, err = call("encode", name, "z.npy", VAE)
     assert code == 0, err
@@ -294,7 +294,7 @@ MISTAKES = {
     ["sample", "{}/images", "s.png", VAE, "--seed=-1"],
     "seed must be in",
   ),
-  "neighbours": (
+  "neighbors": (
     ["search", "{}/flat", "flat.npy", "flat.npy", "f", "--num=41"],
     "--num=41 is more than the 40 rows of flat.npy",
   ),
@@ -396,7 +396,9 @@ def test_an_interrupt_leaves_nothing(call, monkeypatch):
     yield np.zeros((4, 3), np.float32)
     raise KeyboardInterrupt
 
-  monkeypatch.setattr(ae_jax.runs.Trained, "encode_batches", interrupted)
+  monkeypatch.setattr(
+    ae_jax.run_folder.load.Trained, "encode_batches", interrupted
+  )
   code, _, err = call("encode", "x.npy", "z.npy", VAE)
   assert code == 130
   assert err == "\ninterrupted: no file was left half-written\n"

@@ -21,21 +21,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ae_jax import reconstruction
+from ae_jax import likelihoods
 from ae_jax.networks import Spec, autoencoder
 from ae_jax.types import Array, Gaussian, Params
 
 _LATTICE = 256  # codes in one standard deviation of the prior
-_MOST = 8 * _LATTICE  # of a code, either way
+_MAX = 8 * _LATTICE  # of a code, either way
 _FINE = 64  # parts of a lattice step that means and scales are rounded to
 _WHOLE = 1 << 24  # what probabilities are parts of; exact in float32
 _START_WORDS = 2
 
-_CODE = constriction.stream.model.QuantizedGaussian(-_MOST, _MOST)
+_CODE = constriction.stream.model.QuantizedGaussian(-_MAX, _MAX)
 SYMBOLS = {  # output -> how many, and the model of one
   "bernoulli": (2, constriction.stream.model.Bernoulli(perfect=False)),
   "logistic_mixture": (
-    reconstruction.NUM_LEVELS,
+    likelihoods.NUM_LEVELS,
     constriction.stream.model.Categorical(perfect=False),
   ),
 }
@@ -54,11 +54,11 @@ _compiled = functools.partial(
 )
 
 
-class Dry(ValueError):
+class DryError(ValueError):
   """A chain began with too few bits to draw its codes with."""
 
 
-class Differs(ValueError):
+class DiffersError(ValueError):
   """What is decoded is not what was encoded."""
 
 
@@ -81,13 +81,13 @@ def _posterior(
   spec: Spec, params: Params, symbols: Array
 ) -> tuple[Array, Array]:
   """Mean and scale of q(z|x) `[chains, latent]`, in parts of a lattice step."""
-  num_symbols, _ = SYMBOLS[spec.output]
+  num_symbols, _ = SYMBOLS[spec.likelihood]
   x = symbols.astype(jnp.float32) / (num_symbols - 1)
   q: Gaussian = autoencoder(spec).encode(params, x)
   q = jax.tree.map(jnp.nan_to_num, q)  # a broken model codes badly, but codes
   unit = _LATTICE * _FINE
-  mean = jnp.clip(q.mean * unit, -_MOST * _FINE, _MOST * _FINE)
-  scale = jnp.clip(jnp.exp(0.5 * q.log_variance) * unit, 1, _MOST * _FINE)
+  mean = jnp.clip(q.mean * unit, -_MAX * _FINE, _MAX * _FINE)
+  scale = jnp.clip(jnp.exp(0.5 * q.log_variance) * unit, 1, _MAX * _FINE)
   return jnp.rint(mean).astype(jnp.int32), jnp.rint(scale).astype(jnp.int32)
 
 
@@ -100,10 +100,10 @@ def _likelihood(spec: Spec, params: Params, z: Array) -> Array:
   model = autoencoder(spec)
   decoded = model.decode(params, z.astype(jnp.float32) / _LATTICE)
   decoded = decoded.reshape(len(z), math.prod(spec.features), -1)
-  if spec.output == "bernoulli":
+  if spec.likelihood == "bernoulli":
     share = jnp.nan_to_num(model.mean(decoded[..., 0]), nan=0.5)
     return jnp.clip(jnp.rint(share * _WHOLE), 1, _WHOLE - 1) / _WHOLE
-  masses = reconstruction.logistic_mixture_masses(decoded)
+  masses = likelihoods.logistic_mixture_masses(decoded)
   whole = jnp.rint(jnp.nan_to_num(masses) * _WHOLE)
   none = jnp.all(whole == 0, axis=-1, keepdims=True)
   return jnp.where(none, 1, whole) / _WHOLE
@@ -126,7 +126,7 @@ def encode(
   while True:
     try:
       return _encoded(coder, x, num_words, on_examples)
-    except Dry:
+    except DryError:
       num_words += 1 + num_words // 4
 
 
@@ -134,7 +134,7 @@ def _encoded(
   coder: Coder, x: np.ndarray, num_words: int, on_examples: OnExamples
 ) -> list[np.ndarray]:
   num_chains = coder.num_chains
-  _, symbol = SYMBOLS[coder.spec.output]
+  _, symbol = SYMBOLS[coder.spec.likelihood]
   chains = [
     constriction.stream.stack.AnsCoder(seed, seal=True)
     for seed in _seeds(num_chains, num_words)
@@ -148,7 +148,7 @@ def _encoded(
     for i in range(len(some)):
       z[i] = chains[i].decode(_CODE, mean[i] / _FINE, scale[i] / _FINE)
       if chains[i].num_words() < 2:
-        raise Dry
+        raise DryError
     probabilities = _of_all(_likelihood, coder, z)
     for i in range(len(some)):
       symbols = block[i].reshape(-1).astype(np.int32)
@@ -176,10 +176,10 @@ def decode(
     Symbols, uint8.
 
   Raises:
-    Differs: the chains do not end with the bits that they began with.
+    DiffersError: the chains do not end with the bits that they began with.
   """
   num_chains, latent_size = coder.num_chains, coder.spec.latent_size
-  _, symbol = SYMBOLS[coder.spec.output]
+  _, symbol = SYMBOLS[coder.spec.likelihood]
   chains = [constriction.stream.stack.AnsCoder(w) for w in words]
   x = np.zeros(shape, np.uint8)
   last = (len(x) - 1) // num_chains * num_chains
@@ -194,7 +194,7 @@ def decode(
       symbols = chains[i].decode(symbol, probabilities[i])
       block[i] = symbols.reshape(shape[1:])
       if chains[i].num_words() < 2:
-        raise Differs("it ends too early")
+        raise DiffersError("it ends too early")
     mean, scale = _of_all(_posterior, coder, block)
     for i in range(count):
       chains[i].encode_reverse(z[i], _CODE, mean[i] / _FINE, scale[i] / _FINE)
@@ -206,7 +206,7 @@ def decode(
     not np.array_equal(own[:-1], seed)
     for own, seed in zip(left, seeds, strict=True)
   ):
-    raise Differs("it does not end with the bits that it began with")
+    raise DiffersError("it does not end with the bits that it began with")
   return x
 
 

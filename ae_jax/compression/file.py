@@ -27,13 +27,13 @@ from ae_jax.types import UsageError
 _MAGIC = b"AEJAX1"
 _DIGEST = hashlib.sha256().digest_size
 _BLOCK = 1 << 16  # examples that are held at once, and
-_MOST_VALUES = 1 << 25  # values of theirs
-_MOST_CHAINS = 64
-_FEWEST = 512  # examples of a chain, which pay for its first bits
-_MOST_PARAMETERS = 1 << 25  # of the likelihood of an example of each chain
-_MOST_HEADER = 1 << 16  # bytes
+_MAX_VALUES = 1 << 25  # values of theirs
+_MAX_CHAINS = 64
+_MIN = 512  # examples of a chain, which pay for its first bits
+_MAX_PARAMETERS = 1 << 25  # of the likelihood of an example of each chain
+_MAX_HEADER = 1 << 16  # bytes
 _READ = 1 << 20  # bytes at a time
-_LEAST_BYTES = 8  # of a chain, its length included
+_MIN_BYTES = 8  # of a chain, its length included
 
 # All plain numbers that are no longer than a float64.
 _DTYPES = {
@@ -76,9 +76,9 @@ def compress(
     )
   if x.dtype.str not in _DTYPES:
     raise UsageError(f"data of type {x.dtype} cannot be compressed")
-  num_symbols, _ = bits_back.SYMBOLS[trained.spec.output]
+  num_symbols, _ = bits_back.SYMBOLS[trained.spec.likelihood]
   each = math.prod(trained.spec.features) * num_symbols
-  num_chains = min(_MOST_CHAINS, len(x) // _FEWEST, _MOST_PARAMETERS // each)
+  num_chains = min(_MAX_CHAINS, len(x) // _MIN, _MAX_PARAMETERS // each)
   num_chains = max(1, num_chains)
   most = _last_value(x, num_symbols)
   values = _values(most, num_symbols, x.dtype)
@@ -143,11 +143,11 @@ def decompress(
         f" with trial {header['trial'][:40]!r} of its run"
       )
     shape, num_chains = tuple(header["shape"]), header["chains"]
-    num_symbols, _ = bits_back.SYMBOLS[trained.spec.output]
+    num_symbols, _ = bits_back.SYMBOLS[trained.spec.likelihood]
     values = _values(header["most"], num_symbols, np.dtype(header["dtype"]))
     size = _block_size(shape[1:])
     num_blocks = -(-shape[0] // size)
-    least = num_blocks * num_chains * _LEAST_BYTES
+    least = num_blocks * num_chains * _MIN_BYTES
     if shape[1:] != trained.spec.features or least > end - file.tell():
       raise UsageError(f"{source} is no file of this program: its shape")
     coder = _coder(trained, num_chains)
@@ -166,7 +166,7 @@ def decompress(
         words = _words(file, num_chains, end, source)
         try:
           block = values[bits_back.decode(coder, words, part, on_examples)]
-        except bits_back.Differs as error:
+        except bits_back.DiffersError as error:
           raise differs from error
         except ValueError as error:
           raise UsageError(
@@ -192,11 +192,11 @@ def read_header(source: Path) -> dict[str, Any]:
 def check(trained: Trained) -> None:
   """Raises UsageError unless a model can code data without loss."""
   spec = trained.spec
-  if spec.code != "gaussian" or spec.output not in bits_back.SYMBOLS:
+  if spec.code != "gaussian" or spec.likelihood not in bits_back.SYMBOLS:
     raise UsageError(
       f"compression needs a VAE with output {' or '.join(bits_back.SYMBOLS)};"
       " trial"
-      f" {trained.row['id']} has code {spec.code} and output {spec.output}"
+      f" {trained.row['id']} has code {spec.code} and output {spec.likelihood}"
     )
   if "pseudo_inputs" in trained.params.get("objective", {}):
     raise UsageError("compression needs the prior N(0, I), not one of its own")
@@ -227,7 +227,7 @@ def _software() -> str:
 
 
 def _block_size(features: tuple[int, ...]) -> int:
-  return max(1, min(_BLOCK, _MOST_VALUES // math.prod(features)))
+  return max(1, min(_BLOCK, _MAX_VALUES // math.prod(features)))
 
 
 def _blocks(x: np.ndarray) -> Iterator[np.ndarray]:
@@ -271,7 +271,7 @@ def _checked(x: np.ndarray, values: np.ndarray) -> str:
     if again.tobytes() != content.tobytes():
       raise UsageError(
         "only data of two values, 0 and a greater one, can be compressed by a"
-        " Bernoulli; binarise them, or take output=logistic_mixture for bytes"
+        " Bernoulli; binarize them, or take likelihood=logistic_mixture for bytes"
         if len(values) == 2
         else "only bytes can be compressed: integers of 0 ... 255, or floats"
         " that are such integers / 255"
@@ -296,7 +296,7 @@ def _header(file: BinaryIO, source: Path) -> tuple[dict[str, Any], int]:
   file.seek(len(start))
   (length,) = struct.unpack("<I", start[len(_MAGIC) :])
   try:
-    if length > min(_MOST_HEADER, end - len(start)):
+    if length > min(_MAX_HEADER, end - len(start)):
       raise ValueError("its header is too long")
     header = _valid(json.loads(file.read(length)))
   except (KeyError, *DAMAGED) as error:
@@ -316,7 +316,7 @@ def _valid(header: dict[str, Any]) -> dict[str, Any]:
   numbers = [*shape, chains]
   if not all(type(n) is int and n > 0 for n in numbers) or not shape:
     raise ValueError("shape or number of chains")
-  if chains > _MOST_CHAINS or math.prod(shape) >= 1 << 48:
+  if chains > _MAX_CHAINS or math.prod(shape) >= 1 << 48:
     raise ValueError("shape or number of chains")
   if header["dtype"] not in _DTYPES:
     raise ValueError("type")

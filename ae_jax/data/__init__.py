@@ -14,7 +14,7 @@ from ae_jax.data.dataset import (
   Dataset,
   Standardization,
   are_images,
-  binarised,
+  binarized,
   digest,
   to_float,
   value_range,
@@ -26,7 +26,7 @@ __all__ = [
   "Dataset",
   "Standardization",
   "are_images",
-  "binarised",
+  "binarized",
   "digest",
   "from_arrays",
   "load",
@@ -55,7 +55,7 @@ def load(
 
   Args:
     name: `digits`; `shapes[/3x3x8x8x8]`, see `shapes.read`; or
-      `name[/config][:version]` as in TFDS's catalogue; ignored if `path` is
+      `name[/config][:version]` as in TFDS's catalog; ignored if `path` is
       given.
     path: `.npy`, or `.npz` with `x` and optional `y`; or `x_train`, `x_test`
       and optional `y_train`, `y_test`; or one array of any name.
@@ -129,7 +129,7 @@ def load(
     return dataset
   if standardize:
     raise UsageError("give data.standardize or data.binarize")
-  test = binarised(dataset.test, seed)
+  test = binarized(dataset.test, seed)
   return dataset._replace(binarize=True, test=test)
 
 

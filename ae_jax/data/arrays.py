@@ -1,4 +1,4 @@
-"""Arrays -> `Dataset`: checked, converted, split and standardised."""
+"""Arrays -> `Dataset`: checked, converted, split and standardized."""
 
 import numpy as np
 from numpy.typing import ArrayLike

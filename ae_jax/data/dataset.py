@@ -12,7 +12,7 @@ ArrayT = TypeVar("ArrayT", np.ndarray, jax.Array)
 
 
 class Standardization(NamedTuple):
-  """The statistics that standardised data was made with.
+  """The statistics that standardized data was made with.
 
   Attributes:
     mean: `[*features]`, of the train set, in [0, 1] for bytes.
@@ -59,7 +59,7 @@ class Dataset(NamedTuple):
     test: `[m, *features]`, of the same type.
     train_labels: `[n]`, or None where there are none.
     test_labels: `[m]`, or None where there are none.
-    standardization: what `train` and `test` were standardised with, or None.
+    standardization: what `train` and `test` were standardized with, or None.
     bytes: whether it was made of uint8 that stand for x / 255.
     train_factors: `[n, factors]`, integers from 0: which value of each factor
       an example was made from; None where that is not known.
@@ -110,7 +110,7 @@ def digest(dataset: Dataset) -> str:
   return sha256.hexdigest()[:16]
 
 
-def binarised(x: np.ndarray, seed: int) -> np.ndarray:
+def binarized(x: np.ndarray, seed: int) -> np.ndarray:
   """Draws `Bernoulli(x)`, of the type of x.
 
   Args:
@@ -135,7 +135,7 @@ def value_range(dataset: Dataset) -> tuple[float, float]:
   """The least and the greatest value of the train set.
 
   Returns:
-    In the units before standardisation; of bytes in [0, 1].
+    In the units before standardization; of bytes in [0, 1].
   """
   extremes = to_float(
     np.stack([dataset.train.min(axis=0), dataset.train.max(axis=0)])

@@ -12,8 +12,8 @@ from ae_jax.data.arrays import check_split, from_arrays
 from ae_jax.data.dataset import Dataset, Standardization
 from ae_jax.types import UsageError
 
-_MOST_TEST = 10_000
-_MOST_SAMPLE = 60_000
+_MAX_TEST = 10_000
+_MAX_SAMPLE = 60_000
 
 
 class OnDisk:
@@ -118,7 +118,7 @@ def from_file(
   """Makes a dataset whose training streams from a file.
 
   `train` of the dataset is a random sample of at most 60,000 rows, for what
-  looks at examples without training: measures, statistics, checks.
+  looks at examples without training: metrics, statistics, checks.
 
   Args:
     path: `.npy`, row-major.
@@ -152,8 +152,8 @@ def from_file(
   num_test = 0
   if test is None:
     num_test = max(round(test_fraction * len(whole)), 1)
-    num_test = min(num_test, len(whole) - 2, _MOST_TEST)
-  num_sample = min(len(whole) - num_test, _MOST_SAMPLE)
+    num_test = min(num_test, len(whole) - 2, _MAX_TEST)
+  num_sample = min(len(whole) - num_test, _MAX_SAMPLE)
   rng = np.random.default_rng(seed)
   chosen = rng.choice(len(whole), num_test + num_sample, replace=False)
   held_out, sample = np.sort(chosen[:num_test]), np.sort(chosen[num_test:])

@@ -50,7 +50,7 @@ def read(
   integers named `label_...` are factors, their values counted from 0.
 
   Args:
-    name: `name[/config][:version]` as in TFDS's catalogue, or `digits`.
+    name: `name[/config][:version]` as in TFDS's catalog, or `digits`.
     download_dir: a TFDS download cache that holds the dataset's files already;
       None downloads them.
     data_dir: where datasets are prepared; None means `TFDS_DATA_DIR`, or else

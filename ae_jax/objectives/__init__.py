@@ -3,21 +3,21 @@
 import math
 
 from ae_jax.objectives.autoencoder import autoencoder
-from ae_jax.objectives.conditional import conditional_vae
+from ae_jax.objectives.conditional_vae import conditional_vae
 from ae_jax.objectives.contractive import contractive
 from ae_jax.objectives.denoising import denoising
 from ae_jax.objectives.disentangled import beta_tcvae, capacity_vae, dip_vae
-from ae_jax.objectives.factor import factor_vae
+from ae_jax.objectives.factor_vae import factor_vae
 from ae_jax.objectives.iwae import iwae
+from ae_jax.objectives.k_sparse import k_sparse
 from ae_jax.objectives.layerwise import layerwise
-from ae_jax.objectives.quantised import vq_vae
-from ae_jax.objectives.regularised import rae
-from ae_jax.objectives.selection import k_sparse
+from ae_jax.objectives.rae import rae
 from ae_jax.objectives.sparse import sparse, sparse_kl, sparse_student_t
 from ae_jax.objectives.vae import vae
-from ae_jax.objectives.vamp import vamp_vae
+from ae_jax.objectives.vamp_vae import vamp_vae
+from ae_jax.objectives.vq_vae import vq_vae
 from ae_jax.objectives.wae import info_vae, wae_mmd
-from ae_jax.objectives.weak import ada_gvae, gvae
+from ae_jax.objectives.weakly_supervised import ada_gvae, gvae
 from ae_jax.types import Objective
 
 # Closed ranges of their hyper-parameters, by name.
@@ -41,7 +41,7 @@ RANGES = {
   "commitment": (0.0, math.inf),
   "num_codes": (2, math.inf),
   "code_dim": (1, math.inf),
-  "labelled": (0.0, 1.0),
+  "labeled": (0.0, 1.0),
   "num_classes": (2, math.inf),
   "num_pseudo_inputs": (1, math.inf),
   "code_weight": (0.0, math.inf),

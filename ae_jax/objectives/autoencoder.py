@@ -11,7 +11,7 @@ def autoencoder(
   """`d(x, g(f(x)))`, averaged over the batch.
 
   Args:
-    model: the functions f and g, with their distance d.
+    model: the functions f and g, with d = -log p(x|z).
     params: of the model.
     key: not used; this objective is deterministic.
     batch: x `[batch, *features]`.
@@ -26,5 +26,5 @@ def autoencoder(
   """
   del key
   z = model.encode(params, batch)
-  reconstruction = jnp.mean(model.distance(batch, model.decode(params, z)))
+  reconstruction = jnp.mean(model.nll(batch, model.decode(params, z)))
   return reconstruction, {"reconstruction": reconstruction}

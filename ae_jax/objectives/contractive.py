@@ -23,7 +23,7 @@ def contractive(
   """`d(x, g(f(x))) + strength * ||df/dx||_F^2`, averaged over the batch.
 
   Args:
-    model: the functions f and g, with their distance d.
+    model: the functions f and g, with d = -log p(x|z).
     params: of the model.
     key: of the estimator.
     batch: x `[batch, *features]`.
@@ -57,7 +57,7 @@ def contractive(
   else:
     z = encode(batch)
     _, norm = exact(penalties.random_part(key, batch, num_samples))
-  reconstruction = jnp.mean(model.distance(batch, model.decode(params, z)))
+  reconstruction = jnp.mean(model.nll(batch, model.decode(params, z)))
   penalty = jnp.mean(norm)
   loss = reconstruction + strength * penalty
   return loss, {"reconstruction": reconstruction, "penalty": penalty}

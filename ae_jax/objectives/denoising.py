@@ -24,7 +24,7 @@ def denoising(
   """`d(x, g(f(x_noisy)))`, x_noisy ~ q(. | x): the target is the clean x.
 
   Args:
-    model: the functions f and g, with their distance d.
+    model: the functions f and g, with d = -log p(x|z).
     params: of the model.
     key: of the corruption.
     batch: clean x `[batch, *features]`.
@@ -48,5 +48,5 @@ def denoising(
     )
   noisy = CORRUPTIONS[corruption](key, batch, noise)
   z = model.encode(params, noisy)
-  reconstruction = jnp.mean(model.distance(batch, model.decode(params, z)))
+  reconstruction = jnp.mean(model.nll(batch, model.decode(params, z)))
   return reconstruction, {"reconstruction": reconstruction}

@@ -7,7 +7,7 @@ from ae_jax.divergences import (
   kl_from_standard_normal,
   univariate_gaussian_log_density,
 )
-from ae_jax.objectives.vae import reparameterise
+from ae_jax.objectives.vae import reparameterize
 from ae_jax.types import (
   Array,
   Autoencoder,
@@ -38,7 +38,7 @@ def capacity_vae(
   At capacity 0 it is `vae` with beta = strength.
 
   Args:
-    model: q(z|x) as its encoder, p(x|z) as its decoder and distance.
+    model: q(z|x) as its encoder, p(x|z) as its decoder.
     params: of the model.
     key: of the sample z.
     batch: x `[batch, *features]`.
@@ -52,8 +52,8 @@ def capacity_vae(
     Burgess et al., "Understanding disentangling in beta-VAE", 2018, eq. 8.
   """
   q = model.encode(params, batch)
-  z = reparameterise(key, q)
-  reconstruction = jnp.mean(model.distance(batch, model.decode(params, z)))
+  z = reparameterize(key, q)
+  reconstruction = jnp.mean(model.nll(batch, model.decode(params, z)))
   kl = jnp.mean(kl_from_standard_normal(q))
   loss = reconstruction + strength * jnp.abs(kl - capacity)
   return loss, {"reconstruction": reconstruction, "kl": kl}
@@ -80,7 +80,7 @@ def beta_tcvae(
   gradient.
 
   Args:
-    model: q(z|x) as its encoder, p(x|z) as its decoder and distance.
+    model: q(z|x) as its encoder, p(x|z) as its decoder.
     params: of the model.
     key: of the sample z.
     batch: x `[batch, *features]`.
@@ -97,8 +97,8 @@ def beta_tcvae(
     Autoencoders", 2018, eq. 2 and 4.
   """
   q = model.encode(params, batch)
-  z = reparameterise(key, q)
-  reconstruction = jnp.mean(model.distance(batch, model.decode(params, z)))
+  z = reparameterize(key, q)
+  reconstruction = jnp.mean(model.nll(batch, model.decode(params, z)))
   mask = model.latent_mask[None]
   # log q(z_ij | x_k), [i, k, j]; exactly 0 in units that are not there.
   pairwise = mask[None] * univariate_gaussian_log_density(
@@ -146,7 +146,7 @@ def dip_vae(
   the codes themselves, `Cov[mean] + E[diag sigma^2]`, in kind II.
 
   Args:
-    model: q(z|x) as its encoder, p(x|z) as its decoder and distance.
+    model: q(z|x) as its encoder, p(x|z) as its decoder.
     params: of the model.
     key: of the sample z.
     batch: x `[batch, *features]`.
@@ -168,11 +168,11 @@ def dip_vae(
   if kind not in _KINDS:
     raise UsageError(f"kind is {kind!r}; allowed: {', '.join(_KINDS)}")
   q = model.encode(params, batch)
-  z = reparameterise(key, q)
-  reconstruction = jnp.mean(model.distance(batch, model.decode(params, z)))
+  z = reparameterize(key, q)
+  reconstruction = jnp.mean(model.nll(batch, model.decode(params, z)))
   kl = jnp.mean(kl_from_standard_normal(q))
-  centred = q.mean - jnp.mean(q.mean, axis=0, keepdims=True)
-  covariance = centred.T @ centred / len(batch)
+  centered = q.mean - jnp.mean(q.mean, axis=0, keepdims=True)
+  covariance = centered.T @ centered / len(batch)
   variances = jnp.diagonal(covariance)
   if kind == "II":
     variances += jnp.mean(jnp.exp(q.log_variance), axis=0)

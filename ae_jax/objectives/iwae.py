@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from ae_jax.divergences import diagonal_gaussian_log_density
-from ae_jax.objectives.vae import reparameterise
+from ae_jax.objectives.vae import reparameterize
 from ae_jax.types import (
   Array,
   Autoencoder,
@@ -24,7 +24,7 @@ def iwae(
   batch: Array,
   *,
   num_samples: int = 5,
-  doubly_reparameterised: bool = False,
+  doubly_reparameterized: bool = False,
 ) -> tuple[Array, Terms]:
   """`-E[log 1/k sum_i p(x, z_i) / q(z_i|x)]`, z_i ~ q(z|x), over the batch.
 
@@ -32,16 +32,16 @@ def iwae(
   divergence estimated by the same sample; it falls as k rises.
 
   Args:
-    model: q(z|x) as its encoder, p(x|z) as its decoder and distance.
+    model: q(z|x) as its encoder, p(x|z) as its decoder.
     params: of the model.
     key: of the samples z.
     batch: x `[batch, *features]`.
     num_samples: k, at least 1.
-    doubly_reparameterised: the encoder's gradient by the estimator whose
+    doubly_reparameterized: the encoder's gradient by the estimator whose
       signal does not fade as k rises; the loss is the same.
 
   Returns:
-    The loss in nats, up to the constant of the distance, and the terms
+    The loss in nats, up to the constant of d, and the terms
     `reconstruction` and `kl`, each mean over all samples.
 
   References:
@@ -51,9 +51,9 @@ def iwae(
   # p(z) = N(0, I), q(z|x) = N(mean, diag sigma^2)
   q = model.encode(params, batch)
   keys = jax.random.split(key, num_samples) if num_samples > 1 else key[None]
-  z = jax.vmap(lambda k: reparameterise(k, q))(keys)  # [k, batch, latent]
-  density = jax.lax.stop_gradient(q) if doubly_reparameterised else q
-  if doubly_reparameterised:
+  z = jax.vmap(lambda k: reparameterize(k, q))(keys)  # [k, batch, latent]
+  density = jax.lax.stop_gradient(q) if doubly_reparameterized else q
+  if doubly_reparameterized:
     z = _weighted_gradient(model, params, batch, z, density)
   reconstruction, kl = _terms(model, params, batch, z, density)
   log_weight = -reconstruction - kl  # [k, batch]
@@ -74,7 +74,7 @@ def _terms(
     ratio = diagonal_gaussian_log_density(z, q) - diagonal_gaussian_log_density(
       z, prior
     )
-    return model.distance(x, model.decode(params, z)), ratio
+    return model.nll(x, model.decode(params, z)), ratio
 
   return jax.vmap(of_sample)(z)
 
@@ -82,7 +82,7 @@ def _terms(
 def _weighted_gradient(
   model: Autoencoder, params: Params, x: Array, z: Array, q: Gaussian
 ) -> Array:
-  """z, whose gradient is multiplied by its normalised weight.
+  """z, whose gradient is multiplied by its normalized weight.
 
   The bound's own gradient by z has the weight once, the estimator twice.
   """

@@ -72,7 +72,7 @@ def layerwise(
       "objective layerwise needs network 'mlp' and a code that is an activation"
     )
   z = model.encode(params, batch)
-  whole = jnp.mean(model.distance(batch, model.decode(params, z)))
+  whole = jnp.mean(model.nll(batch, model.decode(params, z)))
   h = batch.reshape(len(batch), -1)
   losses, errors = [], []
   for k, layer in enumerate(model.layers):
@@ -101,7 +101,7 @@ def _of_layer(
   """Loss and reconstruction error of one layer."""
   seen = corruptions.masking(key, h, strength) if kind == "denoising" else h
   code = layer.encode(params, seen)
-  error = jnp.mean(layer.distance(h, layer.decode(params, code)))
+  error = jnp.mean(layer.nll(h, layer.decode(params, code)))
   if kind == "sparse":
     return error + strength * jnp.mean(penalties.l1(code)), error
   if kind == "contractive":

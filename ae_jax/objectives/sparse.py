@@ -21,7 +21,7 @@ def sparse(
   """`d(x, g(z)) + strength * sum_j |z_j|`, z = f(x), averaged over the batch.
 
   Args:
-    model: the functions f and g, with their distance d.
+    model: the functions f and g, with d = -log p(x|z).
     params: of the model.
     key: not used; this objective is deterministic.
     batch: x `[batch, *features]`.
@@ -37,7 +37,7 @@ def sparse(
   del key
   z = model.encode(params, batch)
   penalty = jnp.mean(penalties.l1(z))
-  return _penalised(model, params, batch, z, strength, penalty)
+  return _penalized(model, params, batch, z, strength, penalty)
 
 
 def sparse_student_t(
@@ -51,7 +51,7 @@ def sparse_student_t(
   """`d(x, g(z)) + strength * sum_j log(1 + z_j^2)`, averaged over the batch.
 
   Args:
-    model: the functions f and g, with their distance d.
+    model: the functions f and g, with d = -log p(x|z).
     params: of the model.
     key: not used; this objective is deterministic.
     batch: x `[batch, *features]`.
@@ -67,7 +67,7 @@ def sparse_student_t(
   del key
   z = model.encode(params, batch)
   penalty = jnp.mean(penalties.student_t(z))
-  return _penalised(model, params, batch, z, strength, penalty)
+  return _penalized(model, params, batch, z, strength, penalty)
 
 
 @needs_code("sigmoid")
@@ -83,7 +83,7 @@ def sparse_kl(
   """`d(x, g(z)) + strength * sum_j KL(target || mean_batch z_j)`.
 
   Args:
-    model: the functions f and g, with their distance d; z in (0, 1).
+    model: the functions f and g, with d = -log p(x|z); z in (0, 1).
     params: of the model.
     key: not used; this objective is deterministic.
     batch: x `[batch, *features]`.
@@ -99,10 +99,10 @@ def sparse_kl(
   del key
   z = model.encode(params, batch)
   penalty = penalties.kl_to_target(z, target, model.latent_mask)
-  return _penalised(model, params, batch, z, strength, penalty)
+  return _penalized(model, params, batch, z, strength, penalty)
 
 
-def _penalised(
+def _penalized(
   model: Autoencoder,
   params: Params,
   batch: Array,
@@ -110,6 +110,6 @@ def _penalised(
   strength: float,
   penalty: Array,
 ) -> tuple[Array, Terms]:
-  reconstruction = jnp.mean(model.distance(batch, model.decode(params, z)))
+  reconstruction = jnp.mean(model.nll(batch, model.decode(params, z)))
   loss = reconstruction + strength * penalty
   return loss, {"reconstruction": reconstruction, "penalty": penalty}

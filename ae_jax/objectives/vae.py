@@ -27,10 +27,10 @@ def vae(
   """`E_q(z|x)[-log p(x|z)] + beta * KL(q(z|x) || p(z))`, over the batch.
 
   At beta = 1 the loss is the negative evidence lower bound, up to the constant
-  of the distance; the expectation is estimated with one sample.
+  of d; the expectation is estimated with one sample.
 
   Args:
-    model: q(z|x) as its encoder, p(x|z) as its decoder and distance.
+    model: q(z|x) as its encoder, p(x|z) as its decoder.
     params: of the model.
     key: of the sample z.
     batch: x `[batch, *features]`.
@@ -45,8 +45,8 @@ def vae(
   """
   # p(z) = N(0, I), q(z|x) = N(mean, diag sigma^2)
   q = model.encode(params, batch)
-  z = reparameterise(key, q)
-  reconstruction = model.distance(batch, model.decode(params, z))  # [batch]
+  z = reparameterize(key, q)
+  reconstruction = model.nll(batch, model.decode(params, z))  # [batch]
   kl = kl_from_standard_normal(q)  # [batch]
   loss = jnp.mean(reconstruction + beta * kl)
   return loss, {
@@ -55,7 +55,7 @@ def vae(
   }
 
 
-def reparameterise(key: Key, q: Gaussian) -> Array:
+def reparameterize(key: Key, q: Gaussian) -> Array:
   """Draws `z = mean + sigma * e`, e ~ N(0, I), differentiable in q.
 
   The noise is drawn with the latent axis first: a smaller latent size sees the

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from ae_jax.divergences import kl_from_standard_normal, squared_mmd
-from ae_jax.objectives.vae import reparameterise
+from ae_jax.objectives.vae import reparameterize
 from ae_jax.types import Array, Autoencoder, Key, Params, Terms, needs_code
 
 
@@ -20,7 +20,7 @@ def wae_mmd(
   """`d(x, g(f(x))) + strength * MMD^2(q(z), p(z))`, p(z) = N(0, I).
 
   Args:
-    model: the functions f and g, with their distance d.
+    model: the functions f and g, with d = -log p(x|z).
     params: of the model.
     key: of the sample from the prior.
     batch: x `[batch, *features]`, at least two.
@@ -34,7 +34,7 @@ def wae_mmd(
     Tolstikhin et al., "Wasserstein Auto-Encoders", 2018, algorithm 2.
   """
   z = model.encode(params, batch)
-  reconstruction = jnp.mean(model.distance(batch, model.decode(params, z)))
+  reconstruction = jnp.mean(model.nll(batch, model.decode(params, z)))
   penalty = _from_prior(model, key, z)
   loss = reconstruction + strength * penalty
   return loss, {"reconstruction": reconstruction, "penalty": penalty}
@@ -56,7 +56,7 @@ def info_vae(
   alpha = 0 and strength = 1 it is `vae`.
 
   Args:
-    model: q(z|x) as its encoder, p(x|z) as its decoder and distance.
+    model: q(z|x) as its encoder, p(x|z) as its decoder.
     params: of the model.
     key: of the samples z and of the prior.
     batch: x `[batch, *features]`, at least two.
@@ -71,8 +71,8 @@ def info_vae(
     Zhao et al., "InfoVAE", 2019, eq. 6 and section 3.
   """
   q = model.encode(params, batch)
-  z = reparameterise(key, q)
-  reconstruction = jnp.mean(model.distance(batch, model.decode(params, z)))
+  z = reparameterize(key, q)
+  reconstruction = jnp.mean(model.nll(batch, model.decode(params, z)))
   kl = jnp.mean(kl_from_standard_normal(q))
   penalty = _from_prior(model, jax.random.fold_in(key, 1), z)
   loss = reconstruction + (1 - alpha) * kl + (alpha + strength - 1) * penalty

@@ -18,7 +18,7 @@ def information(row: Row, units: Mapping[str, np.ndarray]) -> go.Figure | None:
 
   Args:
     row: of the trial.
-    units: its measures of units, name -> `[latent]`.
+    units: its metrics of units, name -> `[latent]`.
   """
   names = [name for name in units if name.startswith(_PREFIX)]
   if not names:

@@ -1,4 +1,4 @@
-"""What all figures share: colours, ticks, labels.
+"""What all figures share: colors, ticks, labels.
 
 Plotly reads a subset of HTML in every label, so that whatever comes from a file
 goes through `escape`.
@@ -11,7 +11,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-# Okabe and Ito's colours that stand out on white, and grey; PCA is black.
+# Okabe and Ito's colors that stand out on white, and gray; PCA is black.
 COLORS = (
   "#0072B2",
   "#D55E00",
@@ -45,7 +45,7 @@ def log_ticks(low: float, high: float) -> list[float]:
 
 
 def style(index: int) -> tuple[str, str, str]:
-  """Colour, dash and marker of the i-th line; the first 210 differ."""
+  """Color, dash and marker of the i-th line; the first 210 differ."""
   return (
     COLORS[index % len(COLORS)],
     DASHES[index % len(DASHES)],
@@ -102,7 +102,7 @@ def laid_out(figure: go.Figure, **layout: dict[str, Any]) -> go.Figure:
   }
   return figure.update_layout(
     template="none",
-    font={"family": "system-ui, sans-serif", "size": 13},
+    font={"metric_group": "system-ui, sans-serif", "size": 13},
     legend={"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0},
     paper_bgcolor="rgba(0,0,0,0)",
     plot_bgcolor="rgba(0,0,0,0)",

@@ -4,8 +4,8 @@ from statistics import NormalDist
 
 import numpy as np
 
-from ae_jax.objectives.conditional import classes
-from ae_jax.objectives.weak import content_units
+from ae_jax.objectives.conditional_vae import classes
+from ae_jax.objectives.weakly_supervised import content_units
 from ae_jax.report import pictures
 from ae_jax.report.blocks import Picture
 from ae_jax.report.examples import Examples, as_images
@@ -16,7 +16,7 @@ _NUM_TRAVERSED = 8  # units
 _STEPS = np.linspace(-3, 3, 9)  # of a traversal, in standard deviations
 _MANIFOLD = 14  # images along each side
 _NUM_SWAPPED = 8  # examples
-_MOST_CLASSES = 12
+_MAX_CLASSES = 12
 
 
 def samples(best: Trained, seen: Examples) -> Picture:
@@ -32,8 +32,8 @@ def samples(best: Trained, seen: Examples) -> Picture:
 def by_class(best: Trained, seen: Examples) -> Picture:
   """Images decoded from the same draws of the prior for each class."""
   z = best.sample_codes(_NUM_SWAPPED)
-  rows = classes(best.params)[:_MOST_CLASSES]
-  decoded = [as_images(best.given(i).decode(z), seen) for i in rows]
+  rows = classes(best.params)[:_MAX_CLASSES]
+  decoded = [as_images(best.condition(i).decode(z), seen) for i in rows]
   return pictures.embed(
     pictures.tiles(np.stack(decoded)),
     "Samples of each class: a row is a class in the order of the labels, a"

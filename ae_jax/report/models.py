@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ae_jax import ledger, pca
+from ae_jax import pca
 from ae_jax.data import are_images, to_float
-from ae_jax.evaluation.measures import MEASURES
+from ae_jax.metrics.registry import METRICS
 from ae_jax.objectives.denoising import CORRUPTIONS
 from ae_jax.report import generated, pictures, trials
 from ae_jax.report.blocks import Picture
@@ -21,6 +21,7 @@ from ae_jax.report.examples import (
   to_raw,
 )
 from ae_jax.report.trials import Row, Rows
+from ae_jax.run_folder import results
 from ae_jax.trained import Trained
 
 _NUM_PROFILES = 4  # examples shown where they are no images
@@ -32,7 +33,7 @@ class Shown(NamedTuple):
   """The trials of one objective that are looked at.
 
   Attributes:
-    best: by the chosen measure.
+    best: by the chosen metric.
     plane: the best of those with two code units, or None.
     noisy: one that was trained on noisy inputs, the best if it was, or None.
     content: the best whose code has a part for content, or None.
@@ -56,7 +57,7 @@ class Shown(NamedTuple):
 
 def choose(rows: Rows, by: str) -> Shown | None:
   """Picks the trials of one objective to look at; None where none is fit."""
-  best = ledger.best(rows, by)
+  best = results.best(rows, by)
   if best is None:
     return None
   strength = trials.strength(rows)
@@ -74,9 +75,9 @@ def choose(rows: Rows, by: str) -> Shown | None:
   plane = [row for row in rows if row["latent_size"] == "2"]
   return Shown(
     best,
-    ledger.best(plane, by),
+    results.best(plane, by),
     _trained_on_noise(best, rows, by),
-    ledger.best([r for r in rows if ledger.number(r, "content")], by),
+    results.best([r for r in rows if results.number(r, "content")], by),
     strength,
     alike,
   )
@@ -85,7 +86,7 @@ def choose(rows: Rows, by: str) -> Shown | None:
 def _trained_on_noise(best: Row, rows: Rows, by: str) -> Row | None:
   """The best trial, or else the best one of the strongest noise."""
   levels = {
-    row["id"]: ledger.number(row, "noise") or 0.0
+    row["id"]: results.number(row, "noise") or 0.0
     for row in trials.ok(rows)
     if row.get("corruption") in CORRUPTIONS
   }
@@ -94,7 +95,7 @@ def _trained_on_noise(best: Row, rows: Rows, by: str) -> Row | None:
   strongest = max(levels.values(), default=0.0)
   if strongest <= 0:
     return None
-  return ledger.best([r for r in rows if levels.get(r["id"]) == strongest], by)
+  return results.best([r for r in rows if levels.get(r["id"]) == strongest], by)
 
 
 def look(
@@ -166,7 +167,7 @@ def _restorations(
   if row is None:
     return None
   x = seen.x[seen.shown]
-  level = ledger.number(row, "noise") or 0.0
+  level = results.number(row, "noise") or 0.0
   noisy = _corrupt(x, row["corruption"], level, seen)
   return _rows(
     [
@@ -199,7 +200,7 @@ def _rows(
 def _corrupt(
   x: np.ndarray, corruption: str, level: float, seen: Examples
 ) -> np.ndarray:
-  """Noise as in training, where the data may be standardised."""
+  """Noise as in training, where the data may be standardized."""
   statistics = seen.dataset.standardization
   clean = x if statistics is None else statistics.apply(x)
   key = jax.random.key(0)
@@ -231,7 +232,7 @@ def _plane(z: np.ndarray, caption: str, seen: Examples) -> Picture | None:
     return None
   caption += f"; {len(z)} test examples"
   if seen.labels is not None:
-    caption += ", coloured and marked by class"
+    caption += ", colored and marked by class"
   return pictures.embed(
     pictures.scatter(z, seen.labels), f"{caption}.", f"Scatter plot. {caption}"
   )
@@ -251,7 +252,7 @@ def _values(shown: Shown, codes: Mapping[str, np.ndarray]) -> Picture:
 
 
 def _over_strength(
-  shown: Shown, rows: Rows, measure: str, title: str
+  shown: Shown, rows: Rows, metric: str, title: str
 ) -> Picture | None:
   name = shown.strength
   if name is None:
@@ -260,12 +261,12 @@ def _over_strength(
   own = [row for row in rows if row["latent_size"] == size]
   values = {
     value: summary
-    for (value,), summary in trials.means(own, measure, (name,)).items()
+    for (value,), summary in trials.means(own, metric, (name,)).items()
   }
   if not values:
     return None
   caption = (
-    f"{measure}: {MEASURES[measure].meaning}; for each {name}, at latent size"
+    f"{metric}: {METRICS[metric].meaning}; for each {name}, at latent size"
     f" {size}: mean and standard deviation"
   )
   points = [(v, values[v]) for v in trials.ordered(values)]
@@ -291,6 +292,6 @@ def _filters(best: Trained) -> Picture | None:
     pictures.tiles(pictures.rectangle(images, 8), cmap="PuOr"),
     f"The {len(images)} first-layer filters of largest norm, each to its own"
     " scale; 0 is "
-    + ("grey." if filters.ndim == 4 else "white, purple above, orange below."),
+    + ("gray." if filters.ndim == 4 else "white, purple above, orange below."),
     "Images of the weights of first-layer units",
   )

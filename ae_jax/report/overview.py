@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from ae_jax import ledger
-from ae_jax.evaluation.measures import NOISES, STEPS, more_is_better
+from ae_jax.metrics.registry import NOISES, STEPS, more_is_better
 from ae_jax.report import trials
 from ae_jax.report.figures import (
   MAX_TICKS,
@@ -20,12 +19,13 @@ from ae_jax.report.figures import (
   shortened,
 )
 from ae_jax.report.trials import Row, Rows
+from ae_jax.run_folder import results
 
 _MAX_POINTS = 40_000  # of all learning curves together
 
 
 def latent_sizes(rows: Rows, by: str) -> go.Figure:
-  """The measure against the latent size, a line an objective, PCA's in black.
+  """The metric against the latent size, a line an objective, PCA's in black.
 
   Each point is the best mean over seeds at that size; bars are the standard
   deviation over the seeds.
@@ -73,7 +73,7 @@ def latent_sizes(rows: Rows, by: str) -> go.Figure:
 
 
 def heat_map(rows: Rows, by: str, strength: str) -> go.Figure:
-  """The measure over latent size and one hyper-parameter of an objective."""
+  """The metric over latent size and one hyper-parameter of an objective."""
   cells = trials.over_seeds(rows, by, ("latent_size", strength))
   sizes = trials.ordered(row["latent_size"] for row in rows)
   strengths = trials.ordered(row[strength] for row in rows)
@@ -118,15 +118,17 @@ def heat_map(rows: Rows, by: str, strength: str) -> go.Figure:
 
 
 def parallel_coordinates(rows: Rows, by: str) -> go.Figure | None:
-  """All trials that have the measure, a line each, coloured by it.
+  """All trials that have the metric, a line each, colored by it.
 
   Returns:
     None where there are fewer than two of them.
   """
-  shown = [row for row in trials.ok(rows) if ledger.number(row, by) is not None]
+  shown = [
+    row for row in trials.ok(rows) if results.number(row, by) is not None
+  ]
   if len(shown) < 2:
     return None
-  measures = dict.fromkeys(
+  metrics = dict.fromkeys(
     (
       "train_squared_error",
       "test_squared_error",
@@ -140,7 +142,7 @@ def parallel_coordinates(rows: Rows, by: str) -> go.Figure | None:
   dimensions = [_setting_axis(shown, name) for name in varying]
   dimensions += [
     _measure_axis(name, values)
-    for name in measures
+    for name in metrics
     if len(values := _column(shown, name)) == len(shown)
   ]
   colors = _column(shown, by)
@@ -229,8 +231,8 @@ def after_corruption(best: Sequence[Row], corruption: str) -> go.Figure | None:
   figure = go.Figure()
   shown: list[float] = []
   for i, row in enumerate(best):
-    levels = {0.0: ledger.number(row, "test_squared_error")} | {
-      noise: ledger.number(row, f"squared_error_{corruption}_{noise}")
+    levels = {0.0: results.number(row, "test_squared_error")} | {
+      noise: results.number(row, f"squared_error_{corruption}_{noise}")
       for noise in NOISES
     }
     if None not in levels.values():
@@ -249,7 +251,7 @@ def after_corruption(best: Sequence[Row], corruption: str) -> go.Figure | None:
 
 
 def rate_distortion(rows: Rows, by: str) -> go.Figure | None:
-  """Error against rate over latent size and step, an objective a colour.
+  """Error against rate over latent size and step, an objective a color.
 
   Dots are the best trials of each latent size at each step, the line joins
   those that no other one beats in both; PCA's is black. None without rates.
@@ -277,7 +279,7 @@ def rate_distortion(rows: Rows, by: str) -> go.Figure | None:
   sized: dict[str, list[Row]] = {}
   for name, own in trials.by_objective(rows).items():
     found = [
-      ledger.best([row for row in own if row["latent_size"] == str(n)], by)
+      results.best([row for row in own if row["latent_size"] == str(n)], by)
       for n in sizes
     ]
     sized[name] = [row for row in found if row is not None]
@@ -305,8 +307,8 @@ def _rated(row: Row, prefix: str) -> list[tuple[float, float, str]]:
   """Rate, error and what it is, at each step."""
   points = []
   for step in STEPS:
-    rate = ledger.number(row, f"{prefix}rate_at_step_{step}")
-    error = ledger.number(row, f"{prefix}squared_error_at_step_{step}")
+    rate = results.number(row, f"{prefix}rate_at_bin_{step}")
+    error = results.number(row, f"{prefix}squared_error_at_bin_{step}")
     if rate is not None and error is not None:
       words = f"{escape(row['latent_size'])} units, step {step}"
       points.append((rate, error, words))
@@ -341,7 +343,7 @@ def spectrum(
 
 
 def _column(rows: Rows, name: str) -> list[float]:
-  values = [ledger.number(row, name) for row in rows]
+  values = [results.number(row, name) for row in rows]
   return [value for value in values if value is not None]
 
 
@@ -380,6 +382,6 @@ def _finite(value: float) -> float | None:
   return float(f"{value:.5g}") if math.isfinite(value) else None
 
 
-def _with_unit(measure: str) -> str:
-  name, unit = trials.words(measure), trials.unit(measure)
+def _with_unit(metric: str) -> str:
+  name, unit = trials.words(metric), trials.unit(metric)
   return escape(name if not unit or unit in name else f"{name} ({unit})")

@@ -10,10 +10,9 @@ import jinja2
 import numpy as np
 import plotly.offline
 
-from ae_jax import ledger, record, runs, series
 from ae_jax.atomic import write_text
 from ae_jax.data import Dataset
-from ae_jax.evaluation.measures import CORRUPTIONS, more_is_better
+from ae_jax.metrics.registry import CORRUPTIONS, more_is_better
 from ae_jax.report import (
   examples,
   factors,
@@ -25,6 +24,7 @@ from ae_jax.report import (
 )
 from ae_jax.report.blocks import Block, Listing, Plot, Section
 from ae_jax.report.trials import Row, Rows
+from ae_jax.run_folder import curves, load, results, run_config
 
 REPORT = "report.html"
 
@@ -38,7 +38,7 @@ class Run(NamedTuple):
     units: id -> name -> `[latent]`, of the best trials.
     config: of `config.json`.
     best: the best row of each objective.
-    by: the measure that says which is best.
+    by: the metric that says which is best.
   """
 
   rows: Rows
@@ -63,10 +63,10 @@ def write(
     The path of the page.
 
   Raises:
-    UsageError: there is no run, no finished trial or no such measure; or a
+    UsageError: there is no run, no finished trial or no such metric; or a
       folder of the run is a link.
   """
-  record.check_links(workdir)
+  run_config.check_links(workdir)
   run = read(workdir, dataset, by)
   overall = [
     _answer(run),
@@ -91,14 +91,14 @@ def read(workdir: Path, dataset: Dataset, by: str) -> Run:
   """
   rows, config = trials.read(workdir, by)
   rows = ranking.ranked(workdir, rows, dataset)
-  best = [ledger.best(own, by) for own in trials.by_objective(rows).values()]
+  best = [results.best(own, by) for own in trials.by_objective(rows).values()]
   found = [row for row in best if row is not None]
   return Run(
     rows=rows,
     histories={
-      row["id"]: series.read_curves(workdir, row["id"]) for row in rows
+      row["id"]: curves.read_curves(workdir, row["id"]) for row in rows
     },
-    units={row["id"]: series.read_units(workdir, row["id"]) for row in found},
+    units={row["id"]: curves.read_units(workdir, row["id"]) for row in found},
     config=config,
     best=found,
     by=by,
@@ -130,7 +130,7 @@ def render(run: Run, dataset: Dataset, sections: list[Section]) -> str:
       f"{len(run.rows)} trials: {num_ok} ok, {len(run.rows) - num_ok} diverged."
       f" {dataset.num_train:,} train and {len(dataset.test):,} test examples"
       f" of shape [{', '.join(map(str, dataset.train.shape[1:]))}]"
-      + (", standardised." if dataset.standardization is not None else ".")
+      + (", standardized." if dataset.standardization is not None else ".")
     ),
     sections=sections,
     plots=plots,
@@ -141,7 +141,7 @@ def render(run: Run, dataset: Dataset, sections: list[Section]) -> str:
 
 
 def _answer(run: Run) -> Section:
-  overall = ledger.best(run.rows, run.by)
+  overall = results.best(run.rows, run.by)
   if overall is None:
     return Section(
       "The best trials",
@@ -149,7 +149,7 @@ def _answer(run: Run) -> Section:
       " the data.",
       [],
     )
-  value = ledger.number(overall, run.by) or 0.0
+  value = results.number(overall, run.by) or 0.0
   better = "Largest" if more_is_better(run.by) else "Least"
   peers = trials.by_objective(run.rows)[overall["objective"]]
   words = (
@@ -167,7 +167,7 @@ def _answer(run: Run) -> Section:
     for own in trials.by_objective(run.rows).values()
     for size in trials.ordered(row["latent_size"] for row in own)
     if (
-      found := ledger.best(
+      found := results.best(
         [row for row in own if row["latent_size"] == size], run.by
       )
     )
@@ -182,12 +182,12 @@ def _answer(run: Run) -> Section:
 
 def _by_size(run: Run) -> Section:
   blocks: list[Block] = []
-  measure = run.by.replace("_", " ")
+  metric = run.by.replace("_", " ")
   sizes = {row["latent_size"] for row in run.rows}
   if len(sizes) > 1 and run.best:
     blocks.append(
       Plot(
-        f"{_sentence(measure)} against the latent size: the best settings of"
+        f"{_sentence(metric)} against the latent size: the best settings of"
         " each objective there, mean and standard deviation over seeds. PCA's"
         " line ends where it has no error left. A click in the legend hides a"
         " line.",
@@ -197,11 +197,11 @@ def _by_size(run: Run) -> Section:
     )
   for name, own in trials.by_objective(run.rows).items():
     strength = trials.strength(own)
-    if strength is not None and ledger.best(own, run.by):
+    if strength is not None and results.best(own, run.by):
       num_values = len({row[strength] for row in own})
       blocks.append(
         Plot(
-          f"{name}: {measure} over latent size and {strength}, mean ± standard"
+          f"{name}: {metric} over latent size and {strength}, mean ± standard"
           " deviation over seeds, at the best other settings; dark is best.",
           overview.heat_map(own, run.by, strength),
           110 + 40 * num_values,
@@ -226,7 +226,7 @@ def _every_trial(run: Run) -> Section:
   if figure is not None:
     blocks.append(
       Plot(
-        "A line for each trial that ended well, coloured by"
+        "A line for each trial that ended well, colored by"
         f" {run.by.replace('_', ' ')} (dark is best). Drag along an axis to"
         " keep the trials in a range; click the axis to let them go.",
         figure,
@@ -261,16 +261,16 @@ def _measured(run: Run) -> Section:
     " that has the class of the test example."
   )
   blocks: list[Block | None] = [
-    tables.family(best, "features", features),
-    tables.family(best, "neighbours", search),
-    tables.family(best, "activity", "The codes of the test examples."),
-    tables.family(
+    tables.metric_group(best, "features", features),
+    tables.metric_group(best, "neighbors", search),
+    tables.metric_group(best, "activity", "The codes of the test examples."),
+    tables.metric_group(
       best, "likelihood", "The likelihood of the test examples, mean."
     ),
-    tables.family(
+    tables.metric_group(
       best,
       "disentanglement",
-      "How far each unit tells of one factor of the data, by several measures.",
+      "How far each unit tells of one factor of the data, by several metrics.",
     ),
   ]
   for corruption in CORRUPTIONS:
@@ -317,7 +317,7 @@ def _objectives(workdir: Path, dataset: Dataset, run: Run) -> Section:
   if not chosen:
     return Section("Each objective", "", [])
   ids = set().union(*(shown.ids for shown in chosen.values()))
-  loaded = runs.load_trials(workdir, ids)
+  loaded = load.load_trials(workdir, ids)
   seen = examples.of(dataset)
   beside = models.pca_codes(seen)
   by_name = trials.by_objective(run.rows)
@@ -339,7 +339,7 @@ def _objectives(workdir: Path, dataset: Dataset, run: Run) -> Section:
 def _how(run: Run) -> Section:
   config = run.config
   _, *arguments = config.get("command", [""])
-  seconds = [ledger.number(row, "seconds") or 0.0 for row in run.rows]
+  seconds = [results.number(row, "seconds") or 0.0 for row in run.rows]
   facts = {
     "git commit": config.get("git_commit") or "not known",
     "devices": ", ".join(config.get("devices", [])),

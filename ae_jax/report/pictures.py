@@ -15,10 +15,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from ae_jax.ledger import number
 from ae_jax.report.blocks import Picture
 from ae_jax.report.figures import COLORS, DASHES, shortened
 from ae_jax.report.trials import Summary
+from ae_jax.run_folder.results import number
 
 DPI = 100
 _FONT_SIZE = 9
@@ -101,7 +101,7 @@ def tiles(images: np.ndarray, cmap: str = "gray") -> Figure:
 def mosaic(images: np.ndarray) -> np.ndarray:
   """`[rows, columns, h, w(, 3)]` -> one image, white between them."""
   gap = [(0, 0), (0, 0), (_GAP, _GAP), (_GAP, _GAP)]
-  nothing = 1.0 if images.ndim == 5 else np.nan  # of any colour map
+  nothing = 1.0 if images.ndim == 5 else np.nan  # of any color map
   padded = np.pad(
     images, gap + [(0, 0)] * (images.ndim - 4), constant_values=nothing
   )
@@ -153,7 +153,7 @@ def profiles(rows: Sequence[tuple[str, np.ndarray]]) -> Figure:
 
 
 def scatter(points: np.ndarray, labels: np.ndarray | None) -> Figure:
-  """Codes `[n, 2]`, coloured and marked by class `[n]`, with its name."""
+  """Codes `[n, 2]`, colored and marked by class `[n]`, with its name."""
   figure, (axes,) = _figure(*_HALF)
   _draw_classes(axes, points, labels)
   _quiet(axes)
@@ -192,7 +192,7 @@ def histograms(values: Sequence[tuple[str, np.ndarray]]) -> Figure:
 def errors(
   name: str, title: str, points: Sequence[tuple[str, Summary]]
 ) -> Figure:
-  """A measure for each value of a setting, with its spread.
+  """A metric for each value of a setting, with its spread.
 
   Points are joined where the values are numbers.
   """

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ae_jax import runs, series
 from ae_jax.data import Dataset
-from ae_jax.evaluation.ranking import unsupervised_disentanglement_ranking
+from ae_jax.metrics.udr import unsupervised_disentanglement_ranking
 from ae_jax.report import examples, trials
 from ae_jax.report.trials import Row, Rows
+from ae_jax.run_folder import curves, load
 
 _MODELS = 32  # held in memory at once
 
@@ -25,7 +25,7 @@ def ranked(workdir: Path, rows: Rows, dataset: Dataset) -> list[Row]:
   kl: dict[str, np.ndarray] = {}
   groups = collections.defaultdict(list)
   for row in trials.ok(rows):
-    units = series.read_units(workdir, row["id"])
+    units = curves.read_units(workdir, row["id"])
     if "kl" in units:
       kl[row["id"]] = units["kl"]
       groups[tuple(row.get(name) for name in settings)].append(row["id"])
@@ -34,7 +34,7 @@ def ranked(workdir: Path, rows: Rows, dataset: Dataset) -> list[Row]:
   x = examples.some(dataset)
   codes: dict[str, np.ndarray] = {}
   for start in range(0, len(ids), _MODELS):
-    models = runs.load_trials(workdir, ids[start : start + _MODELS])
+    models = load.load_trials(workdir, ids[start : start + _MODELS])
     codes |= {trial_id: model.encode(x) for trial_id, model in models.items()}
   scores: Mapping[str, float] = {
     trial_id: score

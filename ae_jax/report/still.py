@@ -7,12 +7,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ae_jax import ledger, runs
 from ae_jax.atomic import replacing
 from ae_jax.data import Dataset, are_images
-from ae_jax.evaluation.measures import more_is_better
+from ae_jax.metrics.registry import more_is_better
 from ae_jax.report import examples, figures, pictures, trials
 from ae_jax.report.trials import Row, Rows
+from ae_jax.run_folder import load, results
 from ae_jax.types import UsageError
 
 _SIZE = 8  # the latent size, or the nearest there is
@@ -41,10 +41,10 @@ def write_picture(
     workdir: of the run.
     dataset: that it was trained on, images.
     path: of the PNG, 1200 x 450 px.
-    by: the measure on the left, and that says which trials are best.
+    by: the metric on the left, and that says which trials are best.
 
   Raises:
-    UsageError: there is no run, no such measure or no trial that ended well,
+    UsageError: there is no run, no such metric or no trial that ended well,
       or the data are no images.
   """
   rows, _ = trials.read(workdir, by)
@@ -53,7 +53,7 @@ def write_picture(
       f"no picture: {dataset.name} holds no images but examples of shape"
       f" {dataset.train.shape[1:]}"
     )
-  overall = ledger.best(rows, by)
+  overall = results.best(rows, by)
   if overall is None:
     raise UsageError(f"no picture: no trial has a number in {by!r}")
   figure = Figure(figsize=(12, 4.5))
@@ -62,7 +62,7 @@ def write_picture(
   size = min(sizes, key=lambda size: abs(size - _SIZE))
   best = _best_of_size(rows, by, size)[:_NUM_MODELS]
   seen = examples.of(dataset)
-  loaded = runs.load_trials(workdir, [row["id"] for row in best])
+  loaded = load.load_trials(workdir, [row["id"] for row in best])
   x = seen.x[seen.shown]
   strips = [("original", x), ("PCA", examples.by_pca(seen, size))]
   strips += [(r["objective"], loaded[r["id"]].reconstruct(x)) for r in best]
@@ -78,13 +78,13 @@ def write_picture(
 def _best_of_size(rows: Rows, by: str, size: int) -> list[Row]:
   """The best trial of each objective at that size, the best one first."""
   best = [
-    ledger.best([r for r in own if r["latent_size"] == str(size)], by)
+    results.best([r for r in own if r["latent_size"] == str(size)], by)
     for own in trials.by_objective(rows).values()
   ]
   sign = -1 if more_is_better(by) else 1
   return sorted(
     (row for row in best if row is not None),
-    key=lambda row: sign * (ledger.number(row, by) or 0.0),
+    key=lambda row: sign * (results.number(row, by) or 0.0),
   )
 
 

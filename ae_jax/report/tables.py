@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from ae_jax import ledger
-from ae_jax.evaluation.measures import FAMILIES, MEASURES
+from ae_jax.metrics.registry import GROUPS, METRICS
 from ae_jax.report import trials
 from ae_jax.report.blocks import Cell, Table
 from ae_jax.report.trials import Row, Rows
+from ae_jax.run_folder import results
 
 
 def best_trials(best: Sequence[Row], rows: Rows, by: str) -> Table:
@@ -16,11 +16,11 @@ def best_trials(best: Sequence[Row], rows: Rows, by: str) -> Table:
     best: the trials to show.
     rows: all trials; of the settings only those are shown that vary among the
       trials of an objective.
-    by: the measure they were chosen by.
+    by: the metric they were chosen by.
   """
-  measures = [by, f"pca_{by}", "train_squared_error", "test_squared_error"]
-  measures += ["pca_test_squared_error"]
-  present = [*dict.fromkeys(m for m in measures if _any_number(best, m))]
+  metrics = [by, f"pca_{by}", "train_squared_error", "test_squared_error"]
+  metrics += ["pca_test_squared_error"]
+  present = [*dict.fromkeys(m for m in metrics if _any_number(best, m))]
   peers = trials.by_objective(rows)
   table = table_of(
     best,
@@ -53,7 +53,7 @@ def all_trials(rows: Rows, by: str) -> Table:
   columns |= dict.fromkeys(n for n in first if _any_number(rows, n))
   columns |= dict.fromkeys(["status", *trials.varying(rows)])
   columns |= dict.fromkeys(
-    n for n in trials.results(rows) if _any_number(rows, n)
+    n for n in trials.result_columns(rows) if _any_number(rows, n)
   )
   return table_of(
     rows,
@@ -76,12 +76,12 @@ def diverged(rows: Rows) -> Table:
   )
 
 
-def family(best: Sequence[Row], name: str, caption: str) -> Table | None:
-  """One family of measures, PCA's and the data's own beside each.
+def metric_group(best: Sequence[Row], name: str, caption: str) -> Table | None:
+  """One metric_group of metrics, PCA's and the data's own beside each.
 
   Args:
     best: the trials to show.
-    name: in `FAMILIES`.
+    name: in `GROUPS`.
     caption: of the table.
 
   Returns:
@@ -89,9 +89,9 @@ def family(best: Sequence[Row], name: str, caption: str) -> Table | None:
   """
   columns = [
     column
-    for measure in FAMILIES[name]
-    if _any_number(best, measure)
-    for column in (measure, f"pca_{measure}", f"pixels_{measure}")
+    for metric in GROUPS[name]
+    if _any_number(best, metric)
+    for column in (metric, f"pca_{metric}", f"pixels_{metric}")
     if _any_number(best, column)
   ]
   if not columns:
@@ -101,8 +101,8 @@ def family(best: Sequence[Row], name: str, caption: str) -> Table | None:
     ["objective", "latent_size", *columns],
     caption,
   )
-  short = {f"pca_{n}": "PCA" for n in FAMILIES[name]}
-  short |= {f"pixels_{n}": "the data" for n in FAMILIES[name]}
+  short = {f"pca_{n}": "PCA" for n in GROUPS[name]}
+  short |= {f"pixels_{n}": "the data" for n in GROUPS[name]}
   headings = zip(table.columns[2:], columns, strict=True)
   return table._replace(
     columns=[*table.columns[:2], *(short.get(n, word) for word, n in headings)]
@@ -139,11 +139,11 @@ def table_of(
 
 
 def _title(name: str) -> str:
-  if name not in MEASURES:
+  if name not in METRICS:
     return name
-  measure = MEASURES[name]
-  better = f", {measure.better} is better" if measure.better else ""
-  return f"{name}: {measure.meaning} ({measure.unit}{better})"
+  metric = METRICS[name]
+  better = f", {metric.better} is better" if metric.better else ""
+  return f"{name}: {metric.meaning} ({metric.unit}{better})"
 
 
 def _cells(rows: Rows, name: str) -> list[Cell]:
@@ -151,11 +151,11 @@ def _cells(rows: Rows, name: str) -> list[Cell]:
   texts = [row.get(name, "") for row in rows]
   if name == "id":
     return [Cell(text, text) for text in texts]
-  numbers = [ledger.number(row, name) for row in rows]
-  if name not in MEASURES and not any("." in text for text in texts):
+  numbers = [results.number(row, name) for row in rows]
+  if name not in METRICS and not any("." in text for text in texts):
     return [Cell(text, text) for text in texts]
   finite = [value for value in numbers if value is not None]
-  own = [ledger.number(row, name.removeprefix("pca_")) for row in rows]
+  own = [results.number(row, name.removeprefix("pca_")) for row in rows]
   beside = [value for value in own if value is not None]
   rounded = iter(trials.without_rounding(finite, beside))
   return [
@@ -182,4 +182,4 @@ def _is_number(text: str) -> bool:
 
 
 def _any_number(rows: Iterable[Row], name: str) -> bool:
-  return any(ledger.number(row, name) is not None for row in rows)
+  return any(results.number(row, name) is not None for row in rows)

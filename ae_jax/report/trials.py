@@ -10,13 +10,13 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ae_jax import ledger, record, runs
-from ae_jax.evaluation.measures import MEASURES, more_is_better
 from ae_jax.grid import DEFAULTS
-from ae_jax.ledger import number
+from ae_jax.metrics.registry import METRICS, more_is_better
+from ae_jax.run_folder import load, results, run_config
+from ae_jax.run_folder.results import number
 from ae_jax.types import UsageError
 
-Row = ledger.TextRow
+Row = results.TextRow
 Rows = Sequence[Row]
 
 _ENDING = ("id", "status", "diverged_step")
@@ -32,13 +32,13 @@ _ROUNDING = 1e-12  # of the largest number beside it
 
 
 class Summary(NamedTuple):
-  """One measure of several trials.
+  """One metric of several trials.
 
   Attributes:
-    mean: over the trials, in the unit of the measure.
+    mean: over the trials, in the unit of the metric.
     spread: their standard deviation (over n - 1); 0 of one.
     num_trials: n.
-    num_lost: trials beside these that diverged or lack the measure.
+    num_lost: trials beside these that diverged or lack the metric.
   """
 
   mean: float
@@ -56,17 +56,17 @@ def read(workdir: Path, by: str) -> tuple[list[Row], dict[str, Any]]:
   """The rows of the trials of a run that are whole, and its configuration.
 
   Raises:
-    UsageError: there is no run, no finished trial, or no such measure to
+    UsageError: there is no run, no finished trial, or no such metric to
       compare trials by.
   """
-  config = record.read_config(workdir)
-  rows = [*runs.finished(workdir).values()]
+  config = run_config.read_config(workdir)
+  rows = [*load.finished(workdir).values()]
   if not rows:
     raise UsageError(f"run {workdir} has no finished trial yet")
-  allowed = results(rows)
+  allowed = result_columns(rows)
   if by not in allowed:
     raise UsageError(
-      f"no measure {by!r} to compare trials by; there are {', '.join(allowed)}"
+      f"no metric {by!r} to compare trials by; there are {', '.join(allowed)}"
     )
   return rows, config
 
@@ -78,20 +78,20 @@ def ok(rows: Iterable[Row]) -> list[Row]:
 
 def settings(rows: Rows) -> list[str]:
   """The columns that say what a trial is."""
-  names = ledger.columns(rows)
+  names = results.columns(rows)
   return [n for n in names[: names.index(_FIRST_RESULT)] if n not in _ENDING]
 
 
-def results(rows: Rows) -> list[str]:
-  """The columns that hold a trial's own results: terms, measures, seconds."""
-  names = ledger.columns(rows)
+def result_columns(rows: Rows) -> list[str]:
+  """The columns that hold a trial's own results: terms, metrics, seconds."""
+  names = results.columns(rows)
   first = names.index(_FIRST_RESULT)
   return [n for n in names[first:] if not n.startswith(_BESIDE)]
 
 
-def unit(measure: str) -> str:
+def unit(metric: str) -> str:
   """Of a column; empty where it is not known."""
-  return MEASURES[measure].unit if measure in MEASURES else ""
+  return METRICS[metric].unit if metric in METRICS else ""
 
 
 def words(column: str) -> str:
@@ -153,11 +153,11 @@ def strength(rows: Rows) -> str | None:
 def over_seeds(
   rows: Rows, by: str, axes: Sequence[str]
 ) -> dict[tuple[str, ...], Summary]:
-  """A measure at each combination of some settings, its seeds taken together.
+  """A metric at each combination of some settings, its seeds taken together.
 
   Args:
     rows: of one objective.
-    by: the measure.
+    by: the metric.
     axes: settings.
 
   Returns:
@@ -174,7 +174,7 @@ def over_seeds(
 
 
 def baseline(rows: Rows, by: str) -> dict[int, float]:
-  """Latent size -> the measure of a PCA, above 0, in rising order.
+  """Latent size -> the metric of a PCA, above 0, in rising order.
 
   A PCA with all its components leaves no error but rounding: it is left out,
   a logarithmic axis having no place for it.
@@ -193,7 +193,7 @@ def baseline(rows: Rows, by: str) -> dict[int, float]:
 def means(
   rows: Rows, by: str, axes: Sequence[str]
 ) -> dict[tuple[str, ...], Summary]:
-  """A measure at each combination of some settings, over all other settings."""
+  """A metric at each combination of some settings, over all other settings."""
   cells = collections.defaultdict(list)
   for row in rows:
     value = number(row, by) if row["status"] == "ok" else None

@@ -38,7 +38,7 @@ def by_jacobian(jacobian: Callable[..., Any]) -> Callable[..., Any]:
     derivative = jacobian(functools.partial(model.encode, params))
     norms = jax.vmap(lambda x: jnp.sum(derivative(x) ** 2))(batch)
     decoded = model.decode(params, model.encode(params, batch))
-    reconstruction = jnp.mean(model.distance(batch, decoded))
+    reconstruction = jnp.mean(model.nll(batch, decoded))
     return reconstruction + strength * jnp.mean(norms), {}
 
   return objective
@@ -62,7 +62,7 @@ def _rows(options: Options) -> Iterator[Row]:
 
 def _of_network(name: str, problem: Problem, options: Options) -> Iterator[Row]:
   trainings = {
-    form: prepare(problem.points(1, **settings), problem.feed())
+    form: prepare(problem.points(1, **settings), problem.input_pipeline())
     for form, settings in _FORMS.items()
   }
   steps = interleaved(

@@ -1,4 +1,4 @@
-"""What it costs to feed a step."""
+"""What it costs to pipeline a step."""
 
 import tempfile
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ import numpy as np
 
 from ae_jax.data import to_float
 from ae_jax.data.on_disk import OnDisk
-from ae_jax.feed import Feed, InMemory, Streamed
+from ae_jax.engine.input_pipeline import InMemory, InputPipeline, Streamed
 from experiments.benchmarks.problems import LEARNING_RATE, PROBLEMS, QUICK
 from experiments.benchmarks.program import prepare
 from experiments.benchmarks.section import Options, Row, Section
@@ -29,13 +29,15 @@ def _rows(options: Options) -> Iterator[Row]:
   with tempfile.TemporaryDirectory() as folder:
     file = Path(folder, "images.npy")
     np.save(file, images)
-    paths: dict[str, Feed] = {
+    paths: dict[str, InputPipeline] = {
       "in memory, uint8": InMemory(images),
       "in memory, float32": InMemory(to_float(images)),
       "streamed from a file, uint8": Streamed(OnDisk(file)),
     }
     steps = interleaved(
-      {path: prepare(points, feed).work for path, feed in paths.items()},
+      {
+        path: prepare(points, pipeline).work for path, pipeline in paths.items()
+      },
       repeats=options.repeats,
       seconds=options.seconds,
     )

@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ae_jax.engine.program import build, stack
 from ae_jax.grid import Trial
-from ae_jax.program import build, stack
-from ae_jax.types import Labelled, Params
+from ae_jax.types import Labeled, Params
 from experiments.benchmarks.timing import Work, interleaved
 
 # More than one pass through the network, or through a part of it.
@@ -34,7 +34,7 @@ def of_matrix_products(params: Params, batch_size: int) -> int:
 def of_step(trial: Trial, data: np.ndarray) -> float:
   """Those of loss and gradient of one trial.
 
-  Of an MLP the matrix products alone. All that XLA counts before it optimises
+  Of an MLP the matrix products alone. All that XLA counts before it optimizes
   where there is more: a convolutional net, labels, pairs, parameters of the
   objective's own, or several passes through the network.
   """
@@ -92,7 +92,7 @@ def _batch(trial: Trial, x: np.ndarray) -> Any:
     case None:
       return x
     case "label":
-      return Labelled(x, np.zeros(len(x), np.int32))
+      return Labeled(x, np.zeros(len(x), np.int32))
   return np.stack([x, x], axis=1)
 
 

@@ -23,7 +23,7 @@ def _row(problem: Problem, labels: Row, options: Options) -> Iterator[Row]:
   points = problem.points(labels["trials"])
   steps = interleaved(
     {
-      "program": prepare(points, problem.feed()).work,
+      "program": prepare(points, problem.input_pipeline()).work,
       "loop": prepare_loop(points, problem.data()),
     },
     repeats=options.repeats,

@@ -11,7 +11,7 @@ import numpy as np
 
 from ae_jax import grid
 from ae_jax.data import to_float
-from ae_jax.program import build, stack
+from ae_jax.engine.program import build, stack
 from ae_jax.types import Params, UsageError
 from experiments.benchmarks.problems import BATCH_SIZE, Problem
 from experiments.benchmarks.program import prepare
@@ -30,7 +30,7 @@ _STEPS_CHECKED = 20
 _RTOL_FIRST, _RTOL = 1e-5, 5e-3
 
 
-class UnequalWork(Exception):
+class UnequalWorkError(Exception):
   """A peer does not do what our program does; its time says nothing."""
 
 
@@ -69,7 +69,7 @@ class Reference(NamedTuple):
   """Our networks, as the peers get them.
 
   Attributes:
-    params: `[trials, ...]`, at initialisation.
+    params: `[trials, ...]`, at initialization.
     examples: `[n, d]` float32.
     learning_rate: of Adam.
     losses: as `Peer.losses`, always from `params`.
@@ -110,13 +110,13 @@ def check_equal_work(name: str, peer: Peer, ours: Reference) -> None:
   """Compares parameters and losses; trains the peer for 20 steps.
 
   Raises:
-    UnequalWork: the numbers of parameters, or the losses at any of the steps
+    UnequalWorkError: the numbers of parameters, or the losses at any of the steps
       from the same weights on the same batches, differ.
   """
   leaves = jax.tree.leaves(ours.params)
   count = sum(leaf[0].size for leaf in leaves)
   if peer.num_parameters != count:
-    raise UnequalWork(
+    raise UnequalWorkError(
       f"{name} has {peer.num_parameters} parameters, ours has {count}"
     )
   rng = np.random.default_rng(0)
@@ -129,7 +129,7 @@ def check_equal_work(name: str, peer: Peer, ours: Reference) -> None:
     (f"{_STEPS_CHECKED} steps", np.max(apart), _RTOL),
   ):
     if not worst <= allowed:
-      raise UnequalWork(
+      raise UnequalWorkError(
         f"the loss of {name} is {worst:.2g} of itself from ours in {what};"
         f" {allowed} is allowed"
       )
@@ -153,7 +153,10 @@ def _of_network(name: str, problem: Problem, options: Options) -> Iterator[Row]:
   points = problem.points(num_trials)
   ours = reference(points, problem.data())
   works = {
-    f"ae_jax, {k} trials": (k, prepare(points[:k], problem.feed()).work)
+    f"ae_jax, {k} trials": (
+      k,
+      prepare(points[:k], problem.input_pipeline()).work,
+    )
     for k in (num_trials, 1)
   }
   with all_peers(ours) as peers:

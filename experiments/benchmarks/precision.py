@@ -30,7 +30,7 @@ def _of_network(
   for precision in _PRECISIONS:
     with jax.default_matmul_precision(precision):
       points = problem.points(num_trials)
-      works[precision] = prepare(points, problem.feed()).work
+      works[precision] = prepare(points, problem.input_pipeline()).work
   steps = interleaved(works, repeats=options.repeats, seconds=options.seconds)
   for precision, step in steps.items():
     yield labels | {

@@ -9,7 +9,7 @@ from sklearn.datasets import load_digits
 
 from ae_jax import grid
 from ae_jax.data import Dataset, from_arrays
-from ae_jax.feed import InMemory
+from ae_jax.engine.input_pipeline import InMemory
 from ae_jax.objectives import lookup
 
 BATCH_SIZE = 128
@@ -44,7 +44,7 @@ class Problem(NamedTuple):
       fixed["pairs"] = "class"  # the data has labels, and no factors
     return [{**fixed, "seed": seed} for seed in range(num_trials)]
 
-  def feed(self) -> InMemory:
+  def input_pipeline(self) -> InMemory:
     """The data as programs take them."""
     dataset = self.dataset()
     return InMemory(dataset.train, dataset=dataset)
@@ -67,7 +67,7 @@ PROBLEMS = {
   ),
 }
 
-# With so few epochs that no layout is tried out.
+# With so few epochs that no placement is tried out.
 QUICK = {
   "64-16-4": Problem(
     (64,), {"widths": (16,), "latent_size": 4, "num_epochs": 1}

@@ -7,10 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ae_jax import feed, grid
-from ae_jax.chunk import Run
-from ae_jax.layout import choose
-from ae_jax.program import Program, build, stack
+from ae_jax import grid
+from ae_jax.engine import input_pipeline
+from ae_jax.engine.autotune import choose
+from ae_jax.engine.program import Program, build, stack
+from ae_jax.engine.training_loop import Run
 from ae_jax.sweep import half_of_memory
 from experiments.benchmarks.timing import Work
 
@@ -19,7 +20,7 @@ class Training(NamedTuple):
   """The trials of one group, compiled.
 
   Attributes:
-    program: of the layout that a sweep chooses.
+    program: of the placement that a sweep chooses.
     num_runs: of the program, until all trials are trained.
     work: a step of all trials; an epoch belongs together, for it begins with
       drawing an order.
@@ -36,15 +37,17 @@ class Training(NamedTuple):
     return compiled.memory_analysis().temp_size_in_bytes
 
 
-def prepare(points: Sequence[grid.Point], train: feed.Feed) -> Training:
+def prepare(
+  points: Sequence[grid.Point], train: input_pipeline.InputPipeline
+) -> Training:
   """Compiles the program of a grid whose points share it."""
   group = grid.resolve(points)
   kind = group[0].beside
-  own = train if kind is None else train.with_beside(kind)
+  own = train if kind is None else train.with_supervision(kind)
   program = choose(group, own, half_of_memory(), {}).program
-  num_runs = -(-len(group) // program.layout.size)
-  feed.orders_of.cache_clear()  # or orders of before would cost nothing
-  run = Run(program, group[: program.layout.size], own)
+  num_runs = -(-len(group) // program.placement.size)
+  input_pipeline.orders_of.cache_clear()  # or orders of before would cost nothing
+  run = Run(program, group[: program.placement.size], own)
 
   def steps(num_steps: int) -> None:
     # Each part of the group takes as long as the first.

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from ae_jax.layout import OutOfMemory
+from ae_jax.engine.autotune import OutOfMemory
 from experiments.benchmarks.problems import Problem
 
 # Column -> value; a `Spread` where something was repeated. The unit is in the

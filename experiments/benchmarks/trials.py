@@ -49,16 +49,16 @@ def _of_objective(
 def _row(problem: Problem, labels: Row, options: Options) -> Iterator[Row]:
   data, num_trials = problem.data(), labels["trials"]
   points = problem.points(num_trials, objective=labels["objective"])
-  training = prepare(points, problem.feed())
+  training = prepare(points, problem.input_pipeline())
   step = interleaved(
     {"step": training.work}, repeats=options.repeats, seconds=options.seconds
   )["step"]
   rate = num_trials / step.median
-  layout = training.program.layout
+  placement = training.program.placement
   operations = flops.of_step(grid.resolve(points[:1])[0], data)
   stats = jax.devices()[0].memory_stats() or {}
   row = labels | {
-    "at_once": f"{layout.devices} x {layout.block}",
+    "at_once": f"{placement.devices} x {placement.trials_per_device}",
     "runs": training.num_runs,
     "compile_s": training.program.seconds,
     "ms_per_step": 1e3 * step.median,

@@ -9,7 +9,7 @@ layer 2.60, 1.04, 0.28; two 2.24, 0.87, 0.32.
 
 from ml_collections import ConfigDict
 
-from experiments.config import base
+from ae_jax.cli.config import base
 
 
 def get_config() -> ConfigDict:

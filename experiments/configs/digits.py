@@ -9,7 +9,7 @@ epochs PCA (0.17) is still ahead of all of them (sparse 0.25).
 
 from ml_collections import ConfigDict
 
-from experiments.config import base
+from ae_jax.cli.config import base
 
 
 def get_config() -> ConfigDict:

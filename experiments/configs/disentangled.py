@@ -11,7 +11,7 @@ share, the others of the scale: the page swaps them.
 
 from ml_collections import ConfigDict
 
-from experiments.config import base
+from ae_jax.cli.config import base
 
 
 def get_config() -> ConfigDict:
@@ -21,8 +21,8 @@ def get_config() -> ConfigDict:
   config.fixed.widths = (256, 128)
   config.fixed.num_epochs = 50
   config.fixed.learning_rate = 1e-3
-  config.fixed.output = "bernoulli"
-  config.measures = ("reconstruction", "likelihood", "disentanglement")
+  config.fixed.likelihood = "bernoulli"
+  config.metrics = ("reconstruction", "likelihood", "disentanglement")
   config.sweep = ConfigDict(
     {
       "objective": (

@@ -9,7 +9,7 @@ PCA 20.86, 11.87, 4.95; autoencoder 13.97, 9.67, 7.53 after 5 epochs.
 
 from ml_collections import ConfigDict
 
-from experiments.config import base
+from ae_jax.cli.config import base
 
 
 def get_config() -> ConfigDict:

@@ -1,4 +1,4 @@
-"""Importance weighted autoencoders on binarised MNIST, 784-200-200-50.
+"""Importance weighted autoencoders on binarized MNIST, 784-200-200-50.
 
     ./launch.sh sweep --config=iwae.py
 
@@ -10,7 +10,7 @@ epochs.
 
 from ml_collections import ConfigDict
 
-from experiments.config import base
+from ae_jax.cli.config import base
 
 
 def get_config() -> ConfigDict:
@@ -20,9 +20,9 @@ def get_config() -> ConfigDict:
   config.data.binarize = True
   config.fixed.widths = (200, 200)
   config.fixed.activation = "tanh"
-  config.fixed.output = "bernoulli"
+  config.fixed.likelihood = "bernoulli"
   config.fixed.num_epochs = 10
-  config.measures = ("reconstruction", "likelihood")
+  config.metrics = ("reconstruction", "likelihood")
   config.sweep = ConfigDict(
     {
       "objective": ("vae", "iwae"),

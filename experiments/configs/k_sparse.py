@@ -9,7 +9,7 @@ for k = 10, 25, 40, 70, 100: 0.938, 0.950, 0.942, 0.938, 0.933 (the pixels
 
 from ml_collections import ConfigDict
 
-from experiments.config import base
+from ae_jax.cli.config import base
 
 
 def get_config() -> ConfigDict:
@@ -19,7 +19,7 @@ def get_config() -> ConfigDict:
   config.fixed.widths = ()
   config.fixed.num_epochs = 10
   config.fixed.learning_rate = 1e-3
-  config.measures = ("reconstruction", "features")
+  config.metrics = ("reconstruction", "features")
   config.sweep = ConfigDict(
     {
       "objective": ("k_sparse",),

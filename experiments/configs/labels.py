@@ -9,7 +9,7 @@ regression on the content names 88% of the test digits, one on the style 23 and
 
 from ml_collections import ConfigDict
 
-from experiments.config import base
+from ae_jax.cli.config import base
 
 
 def get_config() -> ConfigDict:
@@ -17,8 +17,8 @@ def get_config() -> ConfigDict:
   config = base()
   config.fixed.num_epochs = 200
   config.fixed.learning_rate = 3e-3
-  config.fixed.output = "bernoulli"
-  config.measures = ("reconstruction", "features", "likelihood")
+  config.fixed.likelihood = "bernoulli"
+  config.metrics = ("reconstruction", "features", "likelihood")
   config.sweep = ConfigDict(
     {
       "objective": ("vae", "conditional_vae", "ada_gvae", "gvae"),

@@ -10,7 +10,7 @@ had lost units for good. Hinton and Salakhutdinov (2006) report 3.00.
 
 from ml_collections import ConfigDict
 
-from experiments.config import base
+from ae_jax.cli.config import base
 
 
 def get_config() -> ConfigDict:
@@ -20,8 +20,8 @@ def get_config() -> ConfigDict:
   config.fixed.widths = (1000, 500, 250)
   config.fixed.num_epochs = 20
   config.fixed.learning_rate = 1e-3
-  config.fixed.output = "sigmoid"
-  config.measures = ("reconstruction",)
+  config.fixed.likelihood = "sigmoid_gaussian"
+  config.metrics = ("reconstruction",)
   config.sweep = ConfigDict(
     {
       "objective": ("autoencoder", "layerwise"),

@@ -9,7 +9,7 @@ best 7.19; at 64 units: PCA 7.09, best 5.20.
 
 from ml_collections import ConfigDict
 
-from experiments.config import base
+from ae_jax.cli.config import base
 
 
 def get_config() -> ConfigDict:

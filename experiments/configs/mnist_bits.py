@@ -1,11 +1,11 @@
-"""A VAE of binarised MNIST, to compress with.
+"""A VAE of binarized MNIST, to compress with.
 
 ./launch.sh sweep --config=mnist_bits.py
 """
 
 from ml_collections import ConfigDict
 
-from experiments.config import base
+from ae_jax.cli.config import base
 
 
 def get_config() -> ConfigDict:
@@ -14,11 +14,11 @@ def get_config() -> ConfigDict:
   config.data.name = "mnist"
   config.data.binarize = True
   config.fixed.widths = (400, 200)
-  config.fixed.output = "bernoulli"
+  config.fixed.likelihood = "bernoulli"
   config.fixed.num_epochs = 20
   config.fixed.learning_rate = 2e-3
   config.fixed.schedule = "cosine"
-  config.measures = ("reconstruction", "likelihood")
+  config.metrics = ("reconstruction", "likelihood")
   config.sweep = ConfigDict(
     {"objective": ("vae",), "latent_size": (40,), "seed": (0,)}
   )

@@ -5,7 +5,7 @@
 
 from ml_collections import ConfigDict
 
-from experiments.config import base
+from ae_jax.cli.config import base
 
 
 def get_config() -> ConfigDict:
@@ -13,11 +13,11 @@ def get_config() -> ConfigDict:
   config = base()
   config.data.name = "mnist"
   config.fixed.widths = (400, 200)
-  config.fixed.output = "logistic_mixture"
+  config.fixed.likelihood = "logistic_mixture"
   config.fixed.num_epochs = 12
   config.fixed.learning_rate = 2e-3
   config.fixed.schedule = "cosine"
-  config.measures = ("reconstruction", "likelihood")
+  config.metrics = ("reconstruction", "likelihood")
   config.sweep = ConfigDict(
     {"objective": ("vae",), "latent_size": (40,), "seed": (0,)}
   )

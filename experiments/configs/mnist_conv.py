@@ -11,7 +11,7 @@ channels, in 3 minutes, 7.55 and 0.929.
 
 from ml_collections import ConfigDict
 
-from experiments.config import base
+from ae_jax.cli.config import base
 
 
 def get_config() -> ConfigDict:
@@ -24,8 +24,8 @@ def get_config() -> ConfigDict:
   config.fixed.num_epochs = 10
   config.fixed.learning_rate = 2e-3
   config.fixed.schedule = "cosine"
-  config.fixed.output = "sigmoid"
-  config.measures = ("reconstruction", "features")
+  config.fixed.likelihood = "sigmoid_gaussian"
+  config.metrics = ("reconstruction", "features")
   config.sweep = ConfigDict(
     {"objective": ("autoencoder",), "latent_size": (16,)}
   )

@@ -11,7 +11,7 @@ divergence of `sparse_kl` goes 53, 4.2, 0.08, 0.01 nats; the penalty of
 
 from ml_collections import ConfigDict
 
-from experiments.config import base
+from ae_jax.cli.config import base
 
 STRENGTHS = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 

@@ -10,7 +10,7 @@ collapsed to the prior.
 
 from ml_collections import ConfigDict
 
-from experiments.config import base
+from ae_jax.cli.config import base
 
 
 def get_config() -> ConfigDict:
@@ -18,7 +18,7 @@ def get_config() -> ConfigDict:
   config = base()
   config.fixed.num_epochs = 100
   config.fixed.learning_rate = 3e-3
-  config.fixed.output = "bernoulli"
+  config.fixed.likelihood = "bernoulli"
   config.sweep = ConfigDict(
     {
       "objective": ("vae",),

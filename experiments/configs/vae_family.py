@@ -1,11 +1,11 @@
-"""The family of the VAE on digits, each over the weight that is its own.
+"""The metric_group of the VAE on digits, each over the weight that is its own.
 
 ./launch.sh sweep --config=vae_family.py
 """
 
 from ml_collections import ConfigDict
 
-from experiments.config import base
+from ae_jax.cli.config import base
 
 
 def get_config() -> ConfigDict:
@@ -13,8 +13,8 @@ def get_config() -> ConfigDict:
   config = base()
   config.fixed.num_epochs = 100
   config.fixed.learning_rate = 3e-3
-  config.fixed.output = "bernoulli"
-  config.measures = ("reconstruction", "features", "likelihood")
+  config.fixed.likelihood = "bernoulli"
+  config.metrics = ("reconstruction", "features", "likelihood")
   config.sweep = ConfigDict(
     {
       "objective": (
@@ -38,7 +38,7 @@ def get_config() -> ConfigDict:
         "beta": (0.5, 1.0),
         "beta_schedule": ("linear", "cosine", "cyclic"),
       },
-      "iwae": {"num_samples": (5,), "doubly_reparameterised": (False, True)},
+      "iwae": {"num_samples": (5,), "doubly_reparameterized": (False, True)},
       "capacity_vae": {
         "capacity": (5.0, 10.0),
         "capacity_schedule": ("linear",),

@@ -1,0 +1,1 @@
+"""The command line: `ae-jax` and `python -m ae_jax`."""

@@ -1,0 +1,79 @@
+"""Rebuilds the page of a run, or draws its picture.
+
+./launch.sh report RUN_DIR [--by=COLUMN] [--picture=FILE.png]
+
+  RUN_DIR    the workdir of a sweep; its report.html is written anew
+  --by       the column that says which trial is best; default:
+             test_squared_error
+  --picture  draws one still picture there, in the place of the page
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from absl import flags
+
+from ae_jax import data, report
+from ae_jax.cli import start
+from ae_jax.run_folder import run_config
+from ae_jax.types import UsageError
+
+
+def main(argv: Sequence[str]) -> None:
+  """Runs the program; exits with 2 and one line at a mistake of the user."""
+  print(start.checked(rebuild, argv, __doc__))
+
+
+def rebuild(argv: Sequence[str]) -> Path:
+  """Writes what was asked for; returns its path.
+
+  Raises:
+    UsageError: a mistake on the command line; the dataset is not, or no
+      longer, the one that the run was trained on; or a file that cannot be
+      written.
+  """
+  values = flags.FlagValues()
+  values.set_gnu_getopt(True)
+  flags.DEFINE_string("by", "test_squared_error", "", values)
+  flags.DEFINE_string("picture", None, "", values)
+  try:
+    _, *folders = values(argv)
+  except flags.Error as error:
+    raise UsageError(" ".join(str(error).split())) from error
+  if len(folders) != 1:
+    raise UsageError(f"name one run directory; got {len(folders)}")
+  workdir = start.absolute(folders[0])
+  dataset = dataset_of(workdir)
+  try:
+    if values.picture is None:
+      return report.write(workdir, dataset, by=values.by)
+    path = start.absolute(values.picture)
+    if path.suffix != ".png":
+      raise UsageError(f"--picture must end in .png; got {values.picture}")
+    report.write_picture(workdir, dataset, path, by=values.by)
+    return path
+  except OSError as error:
+    what = values.picture or workdir / report.REPORT
+    raise UsageError(f"cannot write {what}: {error.strerror}") from error
+
+
+def dataset_of(workdir: Path) -> data.Dataset:
+  """The dataset that a run was trained on.
+
+  Raises:
+    UsageError: there is no run, or the dataset is not prepared here or no
+      longer that one.
+  """
+  run = run_config.read_config(workdir)
+  fields, expected = run["config"]["data"], run["identity"]["data.sha256"]
+  dataset = data.load(**fields | {"prepare": False})
+  if data.digest(dataset) != expected:
+    raise UsageError(
+      f"dataset {dataset.name} is not the one that run {workdir} was trained"
+      " on: its digest differs"
+    )
+  return dataset
+
+
+if __name__ == "__main__":
+  start.run(main)

@@ -1,0 +1,294 @@
+"""How many trials a program holds, on how many devices: the fastest, measured.
+
+On a CPU a few trials at once stay in the cache, and a device for each core
+keeps all cores at work; a GPU wants many trials. What is best depends on the
+network and the machine, so a group that trains for long tries its neighbors.
+"""
+
+import contextlib
+import json
+import statistics
+import time
+from collections.abc import Callable, Iterator, MutableMapping
+from typing import NamedTuple
+
+import jax
+
+from ae_jax.engine.input_pipeline import InputPipeline
+from ae_jax.engine.program import (
+  Placement,
+  Program,
+  build,
+  compile_program,
+  padded_spec,
+  stack,
+)
+from ae_jax.engine.training_loop import Run
+from ae_jax.grid import Trial
+from ae_jax.types import UsageError
+
+_CACHE_BYTES = 1 << 20  # of one core of a CPU
+_WORTH_SECONDS = 60.0  # shorter groups are trained before measuring would pay
+_GAIN = 0.9  # another placement must take less than this share of the time
+_ROUNDS = 3
+_ROUND_SECONDS = 0.3
+_ESTIMATE_SECONDS = 0.05
+
+
+class OutOfMemory(RuntimeError):
+  """A program was too large for the memory.
+
+  On a CPU the process must not go on: jaxlib's matrix products were seen to be
+  silently wrong after that (0.10.2). A new process can, with the placement.
+
+  Attributes:
+    key: what the placement depends on.
+    placement: to go on with.
+  """
+
+  def __init__(self, key: str, placement: Placement):
+    super().__init__(
+      "out of memory: start again in a new process, with less memory_bytes"
+    )
+    self.key = key
+    self.placement = placement
+
+
+class Choice(NamedTuple):
+  """What was chosen.
+
+  Attributes:
+    key: what it depends on.
+    program: compiled.
+    is_new: whether no placement of before was taken.
+    seconds: placement -> of a step of one trial; empty where none was measured.
+    taken: seconds that compiling and measuring took.
+  """
+
+  key: str
+  program: Program
+  is_new: bool
+  seconds: dict[Placement, float]
+  taken: float
+
+
+def choose(
+  group: list[Trial],
+  pipeline: InputPipeline,
+  memory_bytes: int,
+  known: MutableMapping[str, Placement],
+) -> Choice:
+  """Compiles the program that trains a group fastest.
+
+  Starts from `first_placement`. Where that would train for more than a minute, a
+  few steps of larger programs are measured, as long as each is faster than the
+  one before; if none is, of smaller ones; else of one on a single device.
+
+  Args:
+    group: all its trials.
+    pipeline: the train set.
+    memory_bytes: what a program may take; a single trial may take more.
+    known: placements of before, by what they depend on; this one is added.
+
+  Returns:
+    The program, and what was measured.
+
+  Raises:
+    OutOfMemory: a program was too large; `known` has a placement to go on with.
+    UsageError: one trial alone does not fit the memory.
+  """
+  begin = time.perf_counter()
+  key = _key(group, pipeline, memory_bytes)
+  before = known.get(key)
+  placement = first_placement(group, pipeline) if before is None else before
+  best = _within(group, pipeline, placement, memory_bytes)
+  seconds: dict[Placement, float] = {}
+  estimate = 0.0
+  if before is None:
+    with memory_for(group, key, smaller(best.placement), known):
+      estimate = _estimate(best, group, pipeline)
+  if estimate > _WORTH_SECONDS:
+    with memory_for(group, key, best.placement, known):
+      for direction in (_doubled, _halved, _on_one_device):
+        better = _along(direction, best, group, pipeline, memory_bytes, seconds)
+        if better is not best:
+          best = better
+          break
+  known[key] = best.placement
+  return Choice(key, best, before is None, seconds, time.perf_counter() - begin)
+
+
+def first_placement(group: list[Trial], pipeline: InputPipeline) -> Placement:
+  """A placement without measuring.
+
+  All devices are used. On a CPU the parameters, moments and gradients of a
+  device's trials fit its cache, if that is more than one trial, and a device
+  trains one convolutional network; elsewhere all trials train at once. Blocks
+  are rounded up, so that grids that are a little wider share programs.
+  """
+  devices = min(jax.local_device_count(), len(group))
+  share = -(-len(group) // devices)
+  power = 1 << (share - 1).bit_length()
+  block = min(power, -(-share // 8) * 8)
+  if jax.default_backend() == "cpu":
+    key, hyper = jax.tree.map(lambda x: x[0], stack(group[:1]))
+    one = build(group, pipeline.features, pipeline.num_examples)
+    params = jax.eval_shape(one.init, key, hyper).params
+    needed = 4 * sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(params))
+    fitting = max(2, _CACHE_BYTES // needed)
+    block = min(power, 1 << (fitting.bit_length() - 1))
+    if group[0].settings["network"] == "conv":
+      block = 1  # vmapped convolutions are slower there
+  return Placement(devices, block)
+
+
+@contextlib.contextmanager
+def memory_for(
+  group: list[Trial],
+  key: str,
+  otherwise: Placement,
+  known: MutableMapping[str, Placement],
+) -> Iterator[None]:
+  """Raises `OutOfMemory` where the block runs out of memory.
+
+  Args:
+    group: whose program it is.
+    key: what its placement depends on.
+    otherwise: the placement to go on with, which `known` then has.
+    known: placements.
+
+  Raises:
+    UsageError: there is no smaller placement.
+  """
+  try:
+    yield
+  except (jax.errors.JaxRuntimeError, MemoryError) as error:
+    if not is_of_memory(error):
+      raise
+    if otherwise.size < 1:
+      raise UsageError(
+        f"one trial of {group[0].settings['objective']} does not fit the"
+        " memory: lower its latent_size, widths or batch_size"
+      ) from error
+    known[key] = otherwise
+    raise OutOfMemory(key, otherwise) from error
+
+
+def is_of_memory(error: Exception) -> bool:
+  """Whether a device has no more memory; a CPU calls that INTERNAL."""
+  return isinstance(error, MemoryError) or any(
+    text in str(error) for text in ("RESOURCE_EXHAUSTED", "Out of memory")
+  )
+
+
+def smaller(placement: Placement) -> Placement:
+  """Half as many trials at once, on fewer devices where each has but one."""
+  if placement.trials_per_device > 1:
+    return Placement(placement.devices, placement.trials_per_device // 2)
+  return Placement(placement.devices // 2, 1)
+
+
+def _within(
+  group: list[Trial],
+  pipeline: InputPipeline,
+  placement: Placement,
+  memory_bytes: int,
+) -> Program:
+  """The program of that placement, or of the largest smaller one that fits."""
+  while True:
+    program = compile_program(group, pipeline, placement)
+    if program.memory_bytes <= memory_bytes or placement.size == 1:
+      return program
+    placement = smaller(placement)
+
+
+def _along(
+  direction: Callable[[Placement, int], Placement | None],
+  best: Program,
+  group: list[Trial],
+  pipeline: InputPipeline,
+  memory_bytes: int,
+  seconds: dict[Placement, float],
+) -> Program:
+  """The last program in a direction that was faster than the one before."""
+  while placement := direction(best.placement, len(group)):
+    other = compile_program(group, pipeline, placement)
+    if other.memory_bytes > memory_bytes:
+      break
+    rounds = [
+      [_measure(program, group, pipeline) for program in (best, other)]
+      for _ in range(_ROUNDS)
+    ]
+    before, after = map(statistics.median, zip(*rounds, strict=True))
+    seconds[best.placement], seconds[placement] = before, after
+    if after > _GAIN * before:
+      break
+    best = other
+  return best
+
+
+def _doubled(placement: Placement, num_trials: int) -> Placement | None:
+  if placement.size >= num_trials:
+    return None
+  return Placement(placement.devices, 2 * placement.trials_per_device)
+
+
+def _halved(placement: Placement, num_trials: int) -> Placement | None:
+  del num_trials
+  return (
+    Placement(placement.devices, placement.trials_per_device // 2)
+    if placement.trials_per_device > 1
+    else None
+  )
+
+
+def _on_one_device(placement: Placement, num_trials: int) -> Placement | None:
+  del num_trials
+  return Placement(1, placement.size) if placement.devices > 1 else None
+
+
+def _estimate(
+  program: Program, group: list[Trial], pipeline: InputPipeline
+) -> float:
+  """Seconds that the group will train, from a few steps."""
+  num_steps = program.num_epochs * program.steps_per_epoch
+  seconds = _measure(program, group, pipeline, at_least=_ESTIMATE_SECONDS)
+  return seconds * num_steps * len(group)
+
+
+def _measure(
+  program: Program,
+  group: list[Trial],
+  pipeline: InputPipeline,
+  at_least: float = _ROUND_SECONDS,
+) -> float:
+  """Seconds of a step of one trial, the places left empty counted in."""
+  run = Run(program, group[: program.placement.size], pipeline)
+  run.advance(1)
+  begin = time.perf_counter()
+  while True:
+    run.advance(program.max_steps)
+    elapsed = time.perf_counter() - begin
+    if elapsed >= at_least:
+      break
+  num_runs = -(-len(group) // program.placement.size)
+  return elapsed / (run.num_done - 1) * num_runs / len(group)
+
+
+def _key(group: list[Trial], pipeline: InputPipeline, memory_bytes: int) -> str:
+  """What a choice depends on."""
+  return json.dumps(
+    {
+      "group": group[0].group,
+      "source": group[0].source,
+      "spec": str(padded_spec(group, pipeline.features)),
+      "trials": len(group),
+      "examples": pipeline.num_examples,
+      "rows": str(pipeline.rows(1, group[0].settings["batch_size"])),
+      "pipeline": type(pipeline).__name__
+      + (" binarize" if pipeline.binarize else ""),
+      "memory": memory_bytes,
+      "devices": [d.device_kind for d in jax.local_devices()],
+      "jax": jax.__version__,
+    }
+  )

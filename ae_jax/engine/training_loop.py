@@ -1,0 +1,234 @@
+"""Trials in training: a program is called until they are trained.
+
+Between two calls everything that training goes on from is a `Snapshot`.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from ae_jax.engine.input_pipeline import InputPipeline
+from ae_jax.engine.program import Program, stack
+from ae_jax.grid import Trial
+from ae_jax.networks import Spec
+from ae_jax.training import TrainState
+from ae_jax.types import Params
+
+OnEpoch = Callable[[list[Trial], int, dict[str, np.ndarray]], None]
+
+_CALL_SECONDS = 1.0  # what a call of a program is to take
+
+
+class TrainedGroup(NamedTuple):
+  """What one run of a program has trained.
+
+  Attributes:
+    trials: its trials, in the order of the leading axis of all that follows.
+    spec: of the network, its code padded to the largest of the group.
+    params: `[trials, ...]`, padded.
+    history: term -> `[trials, num_epochs]`, means over each epoch.
+    diverged_at: `[trials]`, the step from 0; -1: none.
+    num_steps: of each trial.
+    seconds: of training, without compilation, all trials together.
+  """
+
+  trials: list[Trial]
+  spec: Spec
+  params: Params
+  history: dict[str, np.ndarray]
+  diverged_at: np.ndarray
+  num_steps: int
+  seconds: float
+
+
+class Snapshot(NamedTuple):
+  """Where a run of a program is, in host memory.
+
+  Attributes:
+    num_done: steps.
+    state: the leaves of the state, `[size, ...]`; keys as their numbers.
+    history: term -> `[trials, epochs]`, means over the epochs that are over.
+    rest: term -> `[trials, steps]`, of the epoch that is not.
+    seconds: of training until here.
+  """
+
+  num_done: int
+  state: list[np.ndarray]
+  history: dict[str, np.ndarray]
+  rest: dict[str, np.ndarray]
+  seconds: float
+
+
+class Run:
+  """Trials in training.
+
+  Attributes:
+    program: that trains them.
+    trials: at most as many as it has places.
+    num_done: steps so far.
+    history: term -> `[trials, epochs]`, means over the epochs that are over.
+
+  Raises:
+    ValueError: a snapshot is not of this program.
+  """
+
+  def __init__(
+    self,
+    program: Program,
+    trials: Sequence[Trial],
+    pipeline: InputPipeline,
+    snapshot: Snapshot | None = None,
+  ):
+    begin = time.perf_counter()
+    # Repeats of the last trial fill the program up; their results are dropped.
+    filled = [*trials] + [trials[-1]] * (program.placement.size - len(trials))
+    of_trials = [trial.settings["seed"] for trial in filled]
+    seeds = [*dict.fromkeys(of_trials)]
+    self._which = np.array([seeds.index(s) for s in of_trials], np.int32)
+    seeds += seeds[-1:] * (program.num_seeds - len(seeds))
+    keys, self._hyper = stack(filled)
+    self._state = program.init(keys, self._hyper)
+    self._pace = 1.0
+    self.program = program
+    self.trials = trials
+    self.num_done = 0
+    self.history: dict[str, np.ndarray] = {}
+    self._rest: dict[str, np.ndarray] = {}
+    self._begin = begin
+    if snapshot is not None:
+      self._state = _restored(snapshot.state, self._state)
+      self.num_done = snapshot.num_done
+      self.history, self._rest = snapshot.history, snapshot.rest
+      self._begin -= snapshot.seconds
+    self._read = pipeline.reader(
+      seeds, program.batch_size, program.placement.devices, self.num_done
+    )
+
+  def advance(self, most: int) -> None:
+    """Does some steps, at most so many: about a second of them."""
+    program = self.program
+    count = max(1, min(int(self._pace), program.max_steps, most))
+    begin = time.perf_counter()
+    rows, orders = self._read(count)
+    padding = ((0, 0), (0, program.max_steps - count), (0, 0))
+    self._state, terms = program.steps(
+      self._state,
+      self._hyper,
+      self._which,
+      rows,
+      np.pad(orders, padding),
+      np.int32(count),
+    )
+    done = {
+      name: np.asarray(term)[: len(self.trials), :count]
+      for name, term in terms.items()
+    }
+    rate = count / (time.perf_counter() - begin)
+    self._pace = min(_CALL_SECONDS * rate, 8.0 * count)
+    self.num_done += count
+    for name, term in done.items():
+      self._add(name, term)
+
+  def snapshot(self) -> Snapshot:
+    """Where the run is."""
+    return Snapshot(
+      self.num_done,
+      [*map(np.array, jax.tree.leaves(_with_numbers(self._state)))],
+      self.history,
+      self._rest,
+      self.seconds,
+    )
+
+  @property
+  def seconds(self) -> float:
+    """Of training so far, those before a snapshot included."""
+    return time.perf_counter() - self._begin
+
+  def result(self) -> tuple[Params, np.ndarray]:
+    """The parameters, and the step at which a trial diverged (-1: none)."""
+    return jax.tree.map(
+      lambda x: np.asarray(x)[: len(self.trials)],
+      (self._state.params, self._state.diverged_at),
+    )
+
+  def _add(self, name: str, term: np.ndarray) -> None:
+    """Adds steps of a term, `[trials, steps]`, and means of whole epochs."""
+    if name in self._rest:
+      term = np.concatenate([self._rest[name], term], axis=1)
+    steps = self.program.steps_per_epoch
+    num_epochs = term.shape[1] // steps
+    epochs = term[:, : num_epochs * steps].reshape(len(term), num_epochs, steps)
+    means = epochs.mean(axis=2, dtype=np.float64).astype(np.float32)
+    if name in self.history:
+      means = np.concatenate([self.history[name], means], axis=1)
+    self.history[name] = means
+    self._rest[name] = term[:, num_epochs * steps :]
+
+
+OnAdvance = Callable[[Run], None]
+
+
+def run_program(
+  program: Program,
+  trials: list[Trial],
+  pipeline: InputPipeline,
+  on_epoch: OnEpoch | None = None,
+  on_advance: OnAdvance | None = None,
+  snapshot: Snapshot | None = None,
+) -> TrainedGroup:
+  """Trains up to `program.placement.size` trials of its group.
+
+  Args:
+    program: of the group.
+    trials: some of the group.
+    pipeline: the train set.
+    on_epoch: called with trials, epoch and mean terms after each epoch.
+    on_advance: called after each call of the program, about every second.
+    snapshot: where these trials go on in this program; from the start without.
+  """
+  num_steps = program.num_epochs * program.steps_per_epoch
+  run = Run(program, trials, pipeline, snapshot)
+  while run.num_done < num_steps:
+    before = run.num_done // program.steps_per_epoch
+    run.advance(num_steps - run.num_done)
+    if on_epoch is not None:
+      for epoch in range(before, run.num_done // program.steps_per_epoch):
+        terms = {name: term[:, epoch] for name, term in run.history.items()}
+        on_epoch(trials, epoch + 1, terms)
+    if on_advance is not None:
+      on_advance(run)
+  params, diverged_at = run.result()
+  return TrainedGroup(
+    trials=trials,
+    spec=program.spec,
+    params=params,
+    history={
+      name: run.history[name]
+      for name in sorted(run.history, key=lambda name: (name != "loss", name))
+    },
+    diverged_at=diverged_at,
+    num_steps=num_steps,
+    seconds=run.seconds,
+  )
+
+
+def _with_numbers(state: TrainState) -> TrainState:
+  return state._replace(key=jax.random.key_data(state.key))
+
+
+def _restored(saved: list[np.ndarray], like: TrainState) -> TrainState:
+  """A state of saved leaves, placed as another state of the program."""
+  leaves, structure = jax.tree.flatten(_with_numbers(like))
+  if [(x.shape, x.dtype) for x in saved] != [
+    (x.shape, x.dtype) for x in leaves
+  ]:
+    raise ValueError("the snapshot is of another program")
+  placed = [
+    jax.device_put(x, leaf.sharding, may_alias=False)
+    for x, leaf in zip(saved, leaves, strict=True)
+  ]
+  state = jax.tree.unflatten(structure, placed)
+  return state._replace(key=jax.random.wrap_key_data(state.key))

@@ -1,0 +1,110 @@
+"""PCA and the data themselves, measured as autoencoders are."""
+
+from collections.abc import Iterable
+
+import jax
+import numpy as np
+
+from ae_jax import pca
+from ae_jax.data import to_float
+from ae_jax.metrics.eval_data import Examples
+from ae_jax.metrics.evaluate import (
+  Columns,
+  evaluate,
+  measure_codes,
+)
+from ae_jax.metrics.registry import PCA_GROUPS
+from ae_jax.networks import Spec
+from ae_jax.types import Params
+
+Baselines = dict[int, dict[str, float]]  # latent size -> column -> value
+
+
+def baselines(
+  data: Examples, latent_sizes: Iterable[int], metric_groups: Iterable[str]
+) -> Baselines:
+  """The columns `pca_...` and `pixels_...` for trials of each latent size.
+
+  Args:
+    data: what to metric on.
+    latent_sizes: of the trials.
+    metric_groups: which metrics; of PCA only those in `PCA_GROUPS`, of the data
+      themselves only those of codes.
+
+  Returns:
+    latent size -> column -> value.
+  """
+  sizes, metric_groups = sorted({*latent_sizes}), [*metric_groups]
+  train = np.asarray(to_float(data.train)).reshape(len(data.train), -1)
+  fitted = pca.fit(train)
+  spec, params, ranks = pca_autoencoders(fitted, data.train.shape[1:], sizes)
+  measured = evaluate(
+    spec, params, ranks, data, [f for f in metric_groups if f in PCA_GROUPS]
+  )
+  exact = {  # in float64
+    "train": pca.squared_errors(fitted, train),
+    "test": pca.squared_errors(
+      fitted, np.asarray(to_float(data.test)).reshape(len(data.test), -1)
+    ),
+  }
+  pixels = {
+    f"pixels_{name}": float(value[0])
+    for name, value in _of_pixels(data, metric_groups).items()
+  }
+  return {
+    size: {
+      **{f"pca_{k}": float(v[i]) for k, v in measured.columns.items()},
+      **{
+        f"pca_{k}_squared_error": float(v[ranks[i]]) for k, v in exact.items()
+      },
+      **pixels,
+    }
+    for i, size in enumerate(sizes)
+  }
+
+
+def pca_autoencoders(
+  fitted: pca.PCA, features: tuple[int, ...], latent_sizes: Iterable[int]
+) -> tuple[Spec, Params, list[int]]:
+  """PCAs as linear autoencoders, `f(x) = V (x - mean)`, `g(z) = V^T z + mean`.
+
+  Args:
+    fitted: PCA of the train data.
+    features: shape of an example.
+    latent_sizes: numbers of components; more than there are count as all.
+
+  Returns:
+    Their spec, padded to the largest; parameters `[sizes, ...]`; and the
+    number of components of each.
+  """
+  ranks = [min(size, len(fitted.components)) for size in latent_sizes]
+  largest = max(ranks)
+  kept = np.arange(largest)[None] < np.array(ranks)[:, None]  # [sizes, r]
+  rows = fitted.components[None, :largest] * kept[..., None]
+  params = {
+    "encoder": {
+      "code": {"kernel": rows.swapaxes(1, 2), "bias": -rows @ fitted.mean}
+    },
+    "decoder": {
+      "latent": {
+        "kernel": rows,
+        "bias": np.broadcast_to(fitted.mean, (len(ranks), len(fitted.mean))),
+      }
+    },
+  }
+  return (
+    Spec(features, largest, widths=()),
+    jax.tree.map(lambda p: p.astype(np.float32), params),
+    ranks,
+  )
+
+
+def _of_pixels(data: Examples, metric_groups: list[str]) -> Columns:
+  train, test = (
+    to_float(part).reshape(1, len(part), -1) for part in (data.train, data.test)
+  )
+  columns: Columns = {}
+  for metric_group in ("features", "neighbors"):
+    if metric_group in metric_groups:
+      columns |= measure_codes(metric_group, train, test, data)
+  return columns

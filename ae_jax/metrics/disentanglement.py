@@ -1,0 +1,257 @@
+"""Whether each unit of a code tells of one factor of the data.
+
+Codes are means of q(z|x), of at most 10,000 train examples. Binning and sample
+sizes are those of Locatello et al., "Challenging Common Assumptions in the
+Unsupervised Learning of Disentangled Representations", 2019, appendix C.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from ae_jax.metrics.features import linear_probe_accuracy
+from ae_jax.types import Array, Key
+
+NUM_EXAMPLES = 10_000
+_NUM_BINS = 20
+_BATCH = 64  # examples of a vote, pairs of a difference
+_NUM_TRAIN, _NUM_TEST = 10_000, 5_000  # votes, differences
+_BLOCK = 250  # votes at once
+
+
+def mutual_information(
+  z: Array, factors: Array, num_values: tuple[int, ...]
+) -> Array:
+  """`I(z_j; v_k)` in nats, each unit in 20 bins of equal width.
+
+  Args:
+    z: codes `[n, latent]`.
+    factors: `[n, factors]`, integers in [0, num_values).
+    num_values: of each factor.
+
+  Returns:
+    `[latent, factors]`; 0 of a unit that does not vary.
+  """
+  low, high = jnp.min(z, axis=0), jnp.max(z, axis=0)
+  width = jnp.where(high > low, high - low, 1.0)
+  bins = (_NUM_BINS * (z - low[None]) / width[None]).astype(jnp.int32)
+  bins = jax.nn.one_hot(jnp.clip(bins, 0, _NUM_BINS - 1), _NUM_BINS)
+  columns = []
+  for k, count in enumerate(num_values):
+    values = jax.nn.one_hot(factors[:, k], count)
+    joint = jnp.einsum("njb,nv->jbv", bins, values) / len(z)
+    columns.append(
+      jnp.sum(jax.scipy.special.entr(jnp.sum(joint, axis=2)), axis=1)
+      + jnp.sum(jax.scipy.special.entr(jnp.mean(values, axis=0)))
+      - jnp.sum(jax.scipy.special.entr(joint), axis=(1, 2))
+    )
+  return jnp.stack(columns, axis=1)
+
+
+def mutual_information_gap(
+  information: Array, factors: Array, num_values: tuple[int, ...]
+) -> Array:
+  """MIG: `1/K sum_k (I(z_(1); v_k) - I(z_(2); v_k)) / H(v_k)`.
+
+  Args:
+    information: of `mutual_information`.
+    factors: `[n, factors]`.
+    num_values: of each factor; those of one value are left out.
+
+  Returns:
+    A scalar in [0, 1].
+
+  References:
+    Chen et al., "Isolating Sources of Disentanglement in Variational
+    Autoencoders", 2018, eq. 6.
+  """
+  gaps = [
+    _gap(information[:, k])
+    / jnp.sum(
+      jax.scipy.special.entr(
+        jnp.mean(jax.nn.one_hot(factors[:, k], count), axis=0)
+      )
+    )
+    for k, count in enumerate(num_values)
+    if count > 1
+  ]
+  return jnp.mean(jnp.stack(gaps))
+
+
+def separated_attribute_predictability(
+  z: Array, factors: Array, num_values: tuple[int, ...]
+) -> Array:
+  """SAP: the gap of the two largest squared correlations, mean over factors.
+
+  Args:
+    z: codes `[n, latent]`.
+    factors: `[n, factors]`, read as numbers.
+    num_values: of each factor; those of one value are left out.
+
+  Returns:
+    A scalar in [0, 1].
+
+  References:
+    Kumar et al., "Variational Inference of Disentangled Latent Concepts from
+    Unlabeled Observations", 2018, section 3, for continuous factors.
+  """
+  z = z - jnp.mean(z, axis=0, keepdims=True)
+  v = factors - jnp.mean(factors, axis=0, keepdims=True)
+  products = jnp.mean(z**2, axis=0)[:, None] * jnp.mean(v**2, axis=0)[None]
+  squared = (z.T @ v / len(z)) ** 2
+  share = jnp.where(products > 0, squared / jnp.maximum(products, 1e-30), 0)
+  gaps = [_gap(share[:, k]) for k, count in enumerate(num_values) if count > 1]
+  return jnp.mean(jnp.stack(gaps))
+
+
+def modularity(information: Array) -> Array:
+  """How far a unit has information on one factor only, mean over units.
+
+  `1 - sum_{k != k*} I(z_j; v_k)^2 / (I(z_j; v_k*)^2 (K - 1))`, k* the factor
+  that a unit tells most of.
+
+  Args:
+    information: of `mutual_information`, K at least 2.
+
+  Returns:
+    A scalar in [0, 1]; units without any information are left out.
+
+  References:
+    Ridgeway and Mozer, "Learning Deep Disentangled Embeddings with the
+    F-Statistic Loss", 2018, eq. 2.
+  """
+  squared = information**2
+  largest = jnp.max(squared, axis=1)
+  others = jnp.sum(squared, axis=1) - largest
+  informed = largest > 1e-6
+  deviation = others / jnp.where(informed, largest, 1.0)
+  score = 1 - deviation / (information.shape[1] - 1)
+  return jnp.sum(jnp.where(informed, score, 0)) / jnp.maximum(
+    jnp.sum(informed), 1
+  )
+
+
+def factor_vae_score(
+  key: Key, z: Array, factors: Array, num_values: tuple[int, ...]
+) -> Array:
+  """Accuracy of naming the factor that a batch shares by its quietest unit.
+
+  Batches of 64 examples share the value of one factor, drawn with it. The unit
+  of least variance, relative to that over all examples, votes; 10,000 votes
+  say which factor a unit stands for, 5,000 others are counted.
+
+  Args:
+    key: of the draws.
+    z: codes `[n, latent]`.
+    factors: `[n, factors]`.
+    num_values: of each factor.
+
+  Returns:
+    A scalar in [0, 1].
+
+  References:
+    Kim and Mnih, "Disentangling by Factorising", 2018, section 4.
+  """
+  rows = _rows(factors, num_values)
+  variance = jnp.var(z, axis=0)
+  varies = variance > 1e-12
+
+  def quietest(key: Key) -> tuple[Array, Array]:
+    factor_key, rows_key = jax.random.split(key)
+    factor = jax.random.randint(factor_key, (), 0, len(num_values))
+    some = _that_share(rows_key, rows, factor, _BATCH)
+    share = jnp.var(z[some], axis=0) / jnp.where(varies, variance, 1.0)
+    return factor, jnp.argmin(jnp.where(varies, share, jnp.inf))
+
+  keys = jax.random.split(key, _NUM_TRAIN + _NUM_TEST)
+  factor, unit = jax.lax.map(quietest, keys, batch_size=_BLOCK)
+  votes = jnp.zeros((z.shape[1], len(num_values)))
+  votes = votes.at[unit[:_NUM_TRAIN], factor[:_NUM_TRAIN]].add(1)
+  said = jnp.argmax(votes, axis=1)[unit[_NUM_TRAIN:]]
+  return jnp.mean(said == factor[_NUM_TRAIN:])
+
+
+def beta_vae_score(
+  key: Key, z: Array, factors: Array, num_values: tuple[int, ...]
+) -> Array:
+  """Accuracy of naming the factor that pairs share by how codes differ.
+
+  A logistic regression is given `1/64 sum |z - z'|` over pairs that share the
+  value of one factor: 10,000 sums to learn from, 5,000 to be counted.
+
+  Args:
+    key: of the draws.
+    z: codes `[n, latent]`.
+    factors: `[n, factors]`.
+    num_values: of each factor.
+
+  Returns:
+    A scalar in [0, 1].
+
+  References:
+    Higgins et al., "beta-VAE", 2017, section 3.
+  """
+  rows = _rows(factors, num_values)
+
+  def difference(key: Key) -> tuple[Array, Array]:
+    factor_key, rows_key = jax.random.split(key)
+    factor = jax.random.randint(factor_key, (), 0, len(num_values))
+
+    def pair(key: Key) -> Array:
+      one, other = _that_share(key, rows, factor, 2)
+      return jnp.abs(z[one] - z[other])
+
+    pairs = jax.vmap(pair)(jax.random.split(rows_key, _BATCH))
+    return factor, jnp.mean(pairs, axis=0)
+
+  keys = jax.random.split(key, _NUM_TRAIN + _NUM_TEST)
+  factor, differences = jax.lax.map(difference, keys, batch_size=_BLOCK)
+  return linear_probe_accuracy(
+    differences[:_NUM_TRAIN],
+    factor[:_NUM_TRAIN],
+    differences[_NUM_TRAIN:],
+    factor[_NUM_TRAIN:],
+    len(num_values),
+  )
+
+
+def _gap(values: Array) -> Array:
+  """The largest less the second."""
+  largest = jnp.max(values)
+  others = jnp.where(jnp.arange(len(values)) == jnp.argmax(values), 0, values)
+  return largest - jnp.max(others)
+
+
+class _Rows(NamedTuple):
+  """Rows by their value of each factor.
+
+  Attributes:
+    factors: `[n, factors]`.
+    order: `[factors, n]`, rows by rising value.
+    start: `[factors, values]`, where in `order` a value begins.
+    counts: `[factors, values]`, rows of a value.
+  """
+
+  factors: Array
+  order: Array
+  start: Array
+  counts: Array
+
+
+def _rows(factors: Array, num_values: tuple[int, ...]) -> _Rows:
+  counts = jnp.stack(
+    [jnp.bincount(v, length=max(num_values)) for v in factors.T]
+  )
+  start = jnp.cumsum(counts, axis=1) - counts
+  return _Rows(factors, jnp.argsort(factors, axis=0).T, start, counts)
+
+
+def _that_share(key: Key, rows: _Rows, factor: Array, number: int) -> Array:
+  """Rows that share a value of a factor: that of a random row."""
+  first_key, others_key = jax.random.split(key)
+  first = jax.random.randint(first_key, (), 0, len(rows.factors))
+  value = rows.factors[first, factor]
+  count, start = rows.counts[factor, value], rows.start[factor, value]
+  places = jax.random.uniform(others_key, (number,)) * count
+  return rows.order[factor, start + places.astype(jnp.int32)]

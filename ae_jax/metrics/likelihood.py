@@ -1,0 +1,111 @@
+"""How likely a variational autoencoder finds data, in nats."""
+
+import jax
+import jax.numpy as jnp
+
+from ae_jax.data import to_float
+from ae_jax.divergences import (
+  gaussian_kl,
+  log_ratio_to_mixture,
+  univariate_gaussian_kl,
+)
+from ae_jax.metrics.batching import map_batches
+from ae_jax.types import Array, Autoencoder, Gaussian, Key, Params
+
+_ACTIVE = 0.01
+
+
+def elbo_and_iwae(
+  model: Autoencoder, params: Params, key: Key, data: Array, num_samples: int
+) -> tuple[dict[str, Array], dict[str, Array]]:
+  """Bounds on `-log p(x)`, the constant of p(x|z) included, in nats.
+
+  With z_k ~ q(z|x) and w_k = p(x|z_k) p(z_k) / q(z_k|x):
+  `reconstruction = -1/K sum_k log p(x|z_k)`, `kl = KL(q(z|x) || p(z))` in
+  closed form, of a prior that is a mixture by the same samples,
+  `negative_elbo = reconstruction + kl`, and `nll = -log 1/K sum_k w_k`, at
+  least `-log p(x)` in expectation and nearer to it than the ELBO, by about
+  `Var[w] / (2 K E[w]^2)`. Samples are drawn one after the other: memory does
+  not grow with K.
+
+  They are of the data as the model sees it: of standardized data where it is
+  standardized; and a Bernoulli's are those of a distribution only where x is
+  0 or 1 (gray images have no normalizer).
+
+  Args:
+    model: its code is Gaussian.
+    params: of the model.
+    key: of the samples; each example has the same noise in every model.
+    data: `[n, *features]`, float32 or uint8.
+    num_samples: K.
+
+  Returns:
+    The four, mean over examples, scalars; and of each unit, `[latent]`: `kl`,
+    its divergence from N(0, 1), and `variance`, that of its posterior mean over
+    the examples.
+
+  References:
+    Kingma and Welling, "Auto-Encoding Variational Bayes", 2014, eq. 10; Burda
+    et al., "Importance Weighted Autoencoders", 2016, eq. 8.
+  """
+  prior = model.prior(params)  # p(z)
+
+  def of_block(block: tuple[Array, Array]) -> dict[str, Array]:
+    x, index = to_float(block[0]), block[1]
+    q: Gaussian = model.encode(params, x)  # q(z|x)
+
+    def add_sample(carry: tuple[Array, Array, Array], k: Array):
+      log_sum, total, total_ratio = carry
+      keys = jax.vmap(
+        lambda i: jax.random.fold_in(jax.random.fold_in(key, i), k)
+      )(index)
+      noise = jax.vmap(
+        lambda key: jax.random.normal(key, q.mean.shape[1:], q.mean.dtype)
+      )(keys)
+      z = q.mean + jnp.exp(0.5 * q.log_variance) * noise
+      distance = model.nll(x, model.decode(params, z))
+      log_likelihood = -distance - model.log_normalizer
+      log_ratio = log_ratio_to_mixture(z, q, prior)
+      return (
+        jnp.logaddexp(log_sum, log_likelihood - log_ratio),
+        total - log_likelihood,
+        total_ratio + log_ratio,
+      ), None
+
+    start = (jnp.full(len(x), -jnp.inf), jnp.zeros(len(x)), jnp.zeros(len(x)))
+    (log_sum, total, total_ratio), _ = jax.lax.scan(
+      add_sample, start, jnp.arange(num_samples)
+    )
+    reconstruction = total / num_samples
+    is_mixture = len(prior.mean) > 1
+    kl = total_ratio / num_samples if is_mixture else gaussian_kl(q, prior)
+    return {
+      "reconstruction": reconstruction,
+      "kl": kl,
+      "negative_elbo": reconstruction + kl,
+      "nll": jnp.log(num_samples) - log_sum,
+      "unit_kl": univariate_gaussian_kl(q, jax.tree.map(jnp.zeros_like, q)),
+      "mean": q.mean,
+    }
+
+  values = map_batches(of_block, (data, jnp.arange(len(data))))
+  units = {
+    "kl": jnp.mean(values.pop("unit_kl"), axis=0),
+    "variance": jnp.var(values.pop("mean"), axis=0),
+  }
+  return {name: jnp.mean(value) for name, value in values.items()}, units
+
+
+def active_units(variance: Array) -> Array:
+  """Number of units whose posterior mean varies, `Var_x[E_q[z_j]] > 0.01`.
+
+  Args:
+    variance: of the posterior mean of each unit over examples, `[latent]`.
+
+  Returns:
+    A scalar.
+
+  References:
+    Burda et al., "Importance Weighted Autoencoders", 2016, section 5.1.
+  """
+  return jnp.sum(variance > _ACTIVE)

@@ -1,0 +1,94 @@
+"""Nearest neighbors of codes: image search and a classifier.
+
+References:
+  Manning, Raghavan and Schuetze, "Introduction to Information Retrieval",
+  2008, section 8.4.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from ae_jax.metrics.batching import map_batches
+from ae_jax.types import Array
+
+_MAX_DISTANCES = 1 << 23  # held at once, as float32
+
+
+def nearest(queries: Array, gallery: Array, k: int) -> Array:
+  """Exact nearest neighbors, without the matrix of all distances.
+
+  They are ordered by `||g||^2 - 2 q g` of centered codes, which is the squared
+  Euclidean distance less `||q||^2`, in float32; of equal ones the lower index
+  comes first.
+
+  Args:
+    queries: `[m, latent]`.
+    gallery: `[n, latent]`.
+    k: how many, at most n.
+
+  Returns:
+    Indices into the gallery `[m, k]`, the nearest first.
+  """
+  center = jnp.mean(gallery, axis=0, keepdims=True)
+  queries, gallery = queries - center, gallery - center
+  squared = jnp.sum(gallery**2, axis=1)
+
+  def of_block(q: Array) -> Array:
+    return jax.lax.top_k(2 * q @ gallery.T - squared[None], k)[1]
+
+  batch_size_held = max(_MAX_DISTANCES // len(gallery), 1)
+  return map_batches(of_block, queries, batch_size_held)
+
+
+def knn_accuracy(
+  neighbor_classes: Array, classes: Array, num_classes: int
+) -> Array:
+  """Accuracy of the k-nearest-neighbor classifier, by majority.
+
+  Args:
+    neighbor_classes: `[m, k]`, integers in [0, num_classes), of the k nearest
+      training examples. Of classes with as many votes the lowest is taken.
+    classes: `[m]`, the true ones.
+    num_classes: of all.
+
+  Returns:
+    A scalar in [0, 1].
+
+  References:
+    Cover and Hart, "Nearest neighbor pattern classification", 1967.
+  """
+  votes = jnp.sum(jax.nn.one_hot(neighbor_classes, num_classes), axis=1)
+  return jnp.mean(jnp.argmax(votes, axis=1) == classes)
+
+
+def precision_at(relevant: Array, k: int) -> Array:
+  """Share of relevant results among the first k, mean over queries.
+
+  Args:
+    relevant: `[m, >= k]`, whether each result is of the query's class.
+    k: length of the list.
+
+  Returns:
+    A scalar in [0, 1].
+  """
+  return jnp.mean(relevant[:, :k].astype(jnp.float32))
+
+
+def mean_average_precision(relevant: Array, num_relevant: Array) -> Array:
+  """Mean over queries of the average precision within the first k results.
+
+  `AP = sum_{i <= k} precision_at_i * relevant_i / min(k, num_relevant)`;
+  0 for a query without any relevant example.
+
+  Args:
+    relevant: `[m, k]`, whether each result is of the query's class.
+    num_relevant: `[m]`, how many there are in the gallery.
+
+  Returns:
+    A scalar in [0, 1].
+  """
+  k = relevant.shape[1]
+  hits = relevant.astype(jnp.float32)
+  precisions = jnp.cumsum(hits, axis=1) / jnp.arange(1, k + 1)[None]
+  possible = jnp.clip(num_relevant, 1, k)
+  return jnp.mean(jnp.sum(precisions * hits, axis=1) / possible)

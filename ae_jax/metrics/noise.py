@@ -1,0 +1,50 @@
+"""Reconstruction from corrupted inputs: what denoising buys."""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+
+from ae_jax.data import to_float
+from ae_jax.metrics.batching import map_batches
+from ae_jax.metrics.reconstruction import reconstruct
+from ae_jax.objectives.denoising import CORRUPTIONS
+from ae_jax.types import Array, Autoencoder, Key, Params
+
+
+def squared_errors(
+  model: Autoencoder,
+  params: Params,
+  key: Key,
+  data: Array,
+  corruption: str,
+  levels: Sequence[float],
+) -> Array:
+  """Squared error `||x - g(f(x_noisy))||^2` of the clean x, at each level.
+
+  Args:
+    model: the autoencoder.
+    params: of the model.
+    key: of the corruption; each example has the same noise in every model.
+    data: clean x `[n, *features]`, float32 or uint8.
+    corruption: a name in `objectives.denoising.CORRUPTIONS`.
+    levels: as `denoising` takes its `noise`.
+
+  Returns:
+    `[len(levels)]`, summed over features, mean over examples.
+  """
+  corrupt = CORRUPTIONS[corruption]
+
+  def of_block(block: tuple[Array, Array]) -> Array:
+    x, index = to_float(block[0]), block[1]
+    keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(index)
+    noisy = jax.vmap(
+      lambda level: jax.vmap(lambda k, x: corrupt(k, x, level))(keys, x)
+    )(jnp.asarray(levels))  # [levels, block, *features]
+    residual = reconstruct(model, params, noisy) - x[None]
+    return jnp.sum(residual**2, axis=tuple(range(2, residual.ndim))).T
+
+  errors = map_batches(
+    of_block, (data, jnp.arange(len(data))), batch_size_held=64
+  )
+  return jnp.mean(errors, axis=0)

@@ -1,0 +1,72 @@
+"""How well a trained model reconstructs."""
+
+import jax.numpy as jnp
+
+from ae_jax.data import to_float
+from ae_jax.metrics.batching import map_batches
+from ae_jax.types import Array, Autoencoder, Gaussian, Params
+
+
+def codes(model: Autoencoder, params: Params, x: Array) -> Array:
+  """Codes of x, `[..., latent]`; a stochastic encoder is read at its mean."""
+  code = model.encode(params, x)
+  return code.mean if isinstance(code, Gaussian) else code
+
+
+def reconstruct(model: Autoencoder, params: Params, x: Array) -> Array:
+  """Reconstructions x~ = g(f(x)), in the shape and units of x."""
+  return model.mean(model.decode(params, codes(model, params, x)))
+
+
+def squared_error(model: Autoencoder, params: Params, data: Array) -> Array:
+  """Squared error `||x - x~||^2`, summed over features, mean over examples.
+
+  Args:
+    model: the autoencoder.
+    params: of the model.
+    data: `[n, *features]`, float32 or uint8.
+
+  Returns:
+    A scalar, in squared units of the data.
+  """
+
+  def of_block(block: Array) -> Array:
+    x = to_float(block)
+    return _sum_features((x - reconstruct(model, params, x)) ** 2)
+
+  return jnp.mean(map_batches(of_block, data))
+
+
+def unit_interval_errors(
+  model: Autoencoder, params: Params, data: Array
+) -> dict[str, Array]:
+  """Errors of data in [0, 1] that keep x~ to that range.
+
+  Args:
+    model: the autoencoder.
+    params: of the model.
+    data: `[n, *features]`, float32 in [0, 1] or uint8.
+
+  Returns:
+    `clipped_squared_error`, of x~ clipped to [0, 1]; `cross_entropy`,
+    `-x log x~ - (1 - x) log(1 - x~)` in nats, of x~ clipped to
+    [e, 1 - e], e = 1.2e-7 being float32's epsilon. Both are summed over
+    features and averaged over examples.
+  """
+  eps = jnp.finfo(jnp.float32).eps
+
+  def of_block(block: Array) -> dict[str, Array]:
+    x = to_float(block)
+    mean = reconstruct(model, params, x)
+    p = jnp.clip(mean, eps, 1 - eps)
+    return {
+      "clipped_squared_error": _sum_features((x - jnp.clip(mean, 0, 1)) ** 2),
+      "cross_entropy": -_sum_features(x * jnp.log(p) + (1 - x) * jnp.log1p(-p)),
+    }
+
+  values = map_batches(of_block, data)
+  return {name: jnp.mean(value) for name, value in values.items()}
+
+
+def _sum_features(per_feature: Array) -> Array:
+  return jnp.sum(per_feature, axis=tuple(range(1, per_feature.ndim)))

@@ -1,0 +1,197 @@
+"""The metrics of a trained model: the columns of the table, their units.
+
+A metric that needs what is not there (labels, data in [0, 1], a Gaussian
+code) is left out of the row. `pca_NAME` is the same metric of a PCA with as
+many components, `pixels_NAME` that of the data itself.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from ae_jax.types import UsageError
+
+
+class Metric(NamedTuple):
+  """One column.
+
+  Attributes:
+    unit: of its values.
+    better: "lower", "higher", or "" where neither is.
+    meaning: one line.
+  """
+
+  unit: str
+  better: str
+  meaning: str
+
+
+NUM_SAMPLES = 64  # of the importance-weighted bound
+NUM_JACOBIANS = 128  # test examples whose Jacobian is taken
+NUM_NEIGHBORS = 5  # of the k-nearest-neighbor classifier
+DEPTHS = (1, 10, 100)  # of the lists that image search returns
+NOISES = (0.1, 0.3, 0.5)
+STEPS = (0.1, 0.2, 0.5, 1, 2)  # that codes are rounded to
+CORRUPTIONS = ("gaussian", "masking", "salt_and_pepper")
+
+_SQUARED = "squared error"
+_RECONSTRUCTION = {
+  "train_squared_error": Metric(
+    _SQUARED, "lower", "||x - x~||^2, summed over features, train examples"
+  ),
+  "test_squared_error": Metric(
+    _SQUARED, "lower", "||x - x~||^2, summed over features, test examples"
+  ),
+  "test_clipped_squared_error": Metric(
+    _SQUARED, "lower", "the same, x~ clipped to [0, 1]"
+  ),
+  "test_cross_entropy": Metric(
+    "nats", "lower", "Bernoulli cross-entropy of x and x~, summed over features"
+  ),
+}
+_FEATURES = {
+  "probe_accuracy": Metric(
+    "share", "higher", "test accuracy of a logistic regression on the codes"
+  ),
+  "silhouette": Metric(
+    "-1 ... 1", "higher", "how far classes lie apart in the test codes"
+  ),
+}
+_NEIGHBORS = {
+  "knn_accuracy": Metric(
+    "share",
+    "higher",
+    f"test accuracy of the vote of the {NUM_NEIGHBORS} nearest train codes",
+  ),
+  **{
+    f"precision_at_{k}": Metric(
+      "share", "higher", f"of the {k} nearest train codes, those of the class"
+    )
+    for k in DEPTHS
+  },
+  "mean_average_precision": Metric(
+    "share", "higher", f"average precision within the {max(DEPTHS)} nearest"
+  ),
+}
+_ACTIVITY = {
+  "code_mean": Metric("code", "", "mean activation of all units"),
+  "active_share": Metric("share", "", "activations above 1e-3 in magnitude"),
+  "dead_units": Metric("units", "lower", "units whose code never varies"),
+  "jacobian_norm": Metric(
+    "code / data",
+    "",
+    f"||df/dx||_F, mean over {NUM_JACOBIANS} test examples at most",
+  ),
+}
+_NOISE = {
+  f"squared_error_{corruption}_{noise}": Metric(
+    _SQUARED,
+    "lower",
+    f"||x - g(f(x_noisy))||^2, {corruption} noise of"
+    f" {'variance' if corruption == 'gaussian' else 'probability'} {noise}",
+  )
+  for corruption in CORRUPTIONS
+  for noise in NOISES
+}
+_NATS = {
+  "test_reconstruction": "E_q[-log p(x|z)]",
+  "test_kl": "KL(q(z|x) || p(z))",
+  "test_negative_elbo": "E_q[-log p(x|z)] + KL(q(z|x) || p(z))",
+  "test_nll": f"-log p(x), importance-weighted bound, {NUM_SAMPLES} samples",
+}
+_LIKELIHOOD = {
+  **{
+    f"{name}_{unit}": Metric(text, "lower" if name != "test_kl" else "", mean)
+    for name, mean in _NATS.items()
+    for unit, text in (("nats", "nats"), ("bits_per_dim", "bits/dim"))
+  },
+  "active_units": Metric(
+    "units", "", "units whose posterior mean has a variance above 0.01"
+  ),
+}
+_RATE = {
+  f"{name}_at_bin_{step}": Metric(
+    unit,
+    "lower",
+    f"{meaning} codes rounded to {step} of their standard deviation",
+  )
+  for step in STEPS
+  for name, unit, meaning in (
+    ("rate", "bits/dim", "what an entropy coder makes of"),
+    ("squared_error", _SQUARED, "||x - x~||^2, decoded from"),
+  )
+}
+_DISENTANGLEMENT = {
+  name: Metric("share", "higher", meaning)
+  for name, meaning in {
+    "beta_vae_score": "accuracy of naming the factor that pairs of codes share",
+    "factor_vae_score": "the same, from the unit that varies least",
+    "mig": "mutual information gap of each factor's two best units",
+    "sap": "gap of each factor's two best units in squared correlation",
+    "modularity": "how far a unit tells of one factor only",
+    "dci_disentanglement": "the same, by the importances of a random forest",
+    "dci_completeness": "how far one unit alone tells of a factor",
+    "dci_informativeness": "accuracy of the forest on codes held out",
+    "explicitness": "area under the ROC of a logistic regression on the codes",
+    "irs": "how little a unit moves while its factor stays",
+  }.items()
+}
+
+GROUPS: dict[str, dict[str, Metric]] = {
+  "reconstruction": _RECONSTRUCTION,
+  "features": _FEATURES,
+  "neighbors": _NEIGHBORS,
+  "activity": _ACTIVITY,
+  "noise": _NOISE,
+  "likelihood": _LIKELIHOOD,
+  "rate": _RATE,
+  "disentanglement": _DISENTANGLEMENT,
+}
+PCA_GROUPS = ("reconstruction", "features", "neighbors", "rate")
+_OWN = {
+  k: v for metric_group in GROUPS.values() for k, v in metric_group.items()
+}
+
+
+def _beside(prefix: str, of: str, *metric_groups: dict[str, Metric]) -> dict:
+  return {
+    f"{prefix}_{name}": metric._replace(meaning=f"{of}: {metric.meaning}")
+    for metric_group in metric_groups
+    for name, metric in metric_group.items()
+  }
+
+
+METRICS: dict[str, Metric] = {
+  **_OWN,
+  **_beside("pca", "PCA of that size", *(GROUPS[name] for name in PCA_GROUPS)),
+  **_beside("pixels", "the data itself", _FEATURES, _NEIGHBORS),
+  "udr": Metric(
+    "share", "higher", "how alike the units of all seeds are; on the page only"
+  ),
+}
+
+
+def more_is_better(column: str) -> bool:
+  """Whether the largest value of a column is the best one, not the least.
+
+  Raises:
+    UsageError: neither is.
+  """
+  better = METRICS[column].better if column in METRICS else "lower"
+  if not better:
+    raise UsageError(f"neither more nor less {column} is better: name another")
+  return better == "higher"
+
+
+def metric_groups(names: Iterable[str]) -> tuple[str, ...]:
+  """Checks names of metric_groups; "" is none, and reconstruction always there.
+
+  Raises:
+    UsageError: a name is unknown.
+  """
+  names = [names] if isinstance(names, str) else [*names]
+  for name in names:
+    if name and name not in GROUPS:
+      raise UsageError(
+        f"unknown metrics {name!r}; allowed: {', '.join(GROUPS)}"
+      )
+  return tuple(f for f in GROUPS if f in names or f == "reconstruction")

@@ -1,0 +1,50 @@
+"""What programs are fed with is what a solo run reads."""
+
+import jax
+import numpy as np
+import pytest
+
+from ae_jax.engine.input_pipeline import InMemory, orders_of
+from ae_jax.training import epoch_order
+
+ROWS = np.arange(50, dtype=np.float32)[:, None]
+
+
+def solo(seed, epoch):
+  return np.asarray(epoch_order(jax.random.key(seed), epoch, 50, 8))
+
+
+def test_an_epoch_visits_no_example_twice_and_leaves_out_less_than_a_batch():
+  order = solo(0, 0)
+  assert order.shape == (6, 8)
+  assert len(np.unique(order)) == 48
+  assert (solo(0, 1) != order).any()
+  assert (solo(1, 0) != order).any()
+
+
+def test_orders_go_on_over_epochs_as_those_of_solo_runs():
+  read = InMemory(ROWS).reader([3, 5], 8, 1)
+  parts = [read(count) for count in (1, 4, 9)]
+  for rows, _ in parts:
+    np.testing.assert_array_equal(rows, ROWS)
+  orders = np.concatenate([orders for _, orders in parts], axis=1)
+  assert orders.shape == (2, 14, 8)
+  for of_seed, seed in zip(orders, (3, 5), strict=True):
+    expected = np.concatenate([solo(seed, epoch) for epoch in range(3)])
+    np.testing.assert_array_equal(of_seed, expected[:14])
+
+
+def test_a_batch_larger_than_the_data_is_all_of_it():
+  assert sorted(orders_of(5, 128, 1)(0, 0, 2)[1]) == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("place", [jax.numpy.asarray, np.array])
+def test_devices_of_a_cpu_share_one_copy_of_the_rows(place):
+  rows, _ = InMemory(place(ROWS)).reader([0], 8, 2)(1)
+  np.testing.assert_array_equal(rows, ROWS)
+  assert len(rows.addressable_shards) == 2
+  if jax.default_backend() == "cpu":
+    pointers = {
+      shard.data.unsafe_buffer_pointer() for shard in rows.addressable_shards
+    }
+    assert len(pointers) == 1

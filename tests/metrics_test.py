@@ -1,0 +1,689 @@
+"""Tests of the metrics, against scikit-learn, NumPy and closed forms."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import special, stats
+from sklearn import metrics
+from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
+from sklearn.preprocessing import StandardScaler
+
+from ae_jax import pca
+from ae_jax.data import Dataset, from_arrays
+from ae_jax.metrics import (
+  activity,
+  features,
+  likelihood,
+  neighbors,
+  noise,
+  reconstruction,
+)
+from ae_jax.metrics.baselines import baselines
+from ae_jax.metrics.batching import map_batches
+from ae_jax.metrics.eval_data import examples
+from ae_jax.metrics.evaluate import evaluate
+from ae_jax.metrics.registry import (
+  GROUPS,
+  METRICS,
+  STEPS,
+  metric_groups,
+  more_is_better,
+)
+from ae_jax.networks import LIKELIHOODS, Spec, autoencoder, unpad
+from ae_jax.types import UsageError
+
+X, LABELS = load_digits(return_X_y=True)
+X = (X / 16).astype(np.float32)
+DIGITS = Dataset("digits", X[:600], X[600:800], LABELS[:600], LABELS[600:800])
+
+
+def random_model(**fields):
+  spec = Spec((64,), **{"latent_size": 5, "widths": (16,)} | fields)
+  model = autoencoder(spec)
+  params = model.init(jax.random.key(0))
+  # Weights large enough for x~ to leave [0, 1] and for units to differ.
+  return spec, model, jax.tree.map(lambda p: 2 * p, params)
+
+
+def test_in_blocks_is_the_function_on_all():
+  data = {"a": np.arange(20.0).reshape(10, 2), "b": np.arange(10)}
+
+  def function(block):
+    return jnp.sum(block["a"], axis=1), block["b"] * 2
+
+  for size in (1, 3, 5, 10, 64):
+    totals, doubled = map_batches(function, data, size)
+    np.testing.assert_array_equal(totals, data["a"].sum(1))
+    np.testing.assert_array_equal(doubled, data["b"] * 2)
+
+
+@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+def test_reconstruction_errors(likelihood):
+  _, model, params = random_model(likelihood=likelihood)
+  x = X[:100].astype(np.float64)
+  mean = np.asarray(reconstruction.reconstruct(model, params, X[:100]))
+  error = reconstruction.squared_error(model, params, X[:100])
+  others = reconstruction.unit_interval_errors(model, params, X[:100])
+  # float32 sums of 64 terms, averaged over 100.
+  rtol = 1e-5
+  np.testing.assert_allclose(error, np.mean(np.sum((x - mean) ** 2, 1)), rtol)
+  clipped = np.clip(mean, 0, 1)
+  assert (clipped != mean).any() == (likelihood == "gaussian")
+  np.testing.assert_allclose(
+    others["clipped_squared_error"],
+    np.mean(np.sum((x - clipped) ** 2, 1)),
+    rtol,
+  )
+  eps = np.finfo(np.float32).eps
+  p = np.clip(mean.astype(np.float64), eps, 1 - eps)
+  np.testing.assert_allclose(
+    others["cross_entropy"],
+    -np.mean(np.sum(x * np.log(p) + (1 - x) * np.log(1 - p), 1)),
+    rtol,
+  )
+
+
+def codes_of(kind):
+  """Codes that are easy, hard, and with a dead unit."""
+  rng = np.random.default_rng(1)
+  fitted = pca.fit(X[:600])
+  return {
+    "pixels": X,
+    "pca": pca.transform(fitted, X, 10).astype(np.float32),
+    "noise": rng.normal(size=(len(X), 6)).astype(np.float32),
+    "dead": np.pad(
+      1e3 + X @ rng.normal(size=(64, 4)).astype(np.float32), [(0, 0), (0, 2)]
+    ),
+  }[kind]
+
+
+@pytest.mark.parametrize("num_classes", [2, 10])
+@pytest.mark.parametrize("kind", ["pixels", "pca", "noise", "dead"])
+def test_the_linear_probe_is_scikit_learns_logistic_regression(
+  kind, num_classes
+):
+  codes, classes = codes_of(kind), LABELS % num_classes
+  train, test = codes[:200], codes[1000:]  # few, so that the penalty counts
+  scaler = StandardScaler().fit(train)
+  reference = LogisticRegression(max_iter=1000, tol=1e-6)
+  reference.fit(scaler.transform(train), classes[:200])
+  decision = reference.decision_function(scaler.transform(test))
+  expected = special.log_softmax(
+    decision if num_classes > 2 else np.stack([0 * decision, decision], 1), 1
+  )
+  logits = jax.jit(features.linear_probe, static_argnums=3)(
+    train, classes[:200], test, num_classes
+  )
+  # Ours stops at a gradient of 1e-4 (of the mean over 200 examples): where the
+  # curvature is that of the penalty alone, 1/200, a weight is off by 0.02.
+  # Half or twice the penalty would change logits by a fifth and more.
+  np.testing.assert_allclose(
+    special.log_softmax(np.asarray(logits), 1), expected, atol=0.1, rtol=0.05
+  )
+  accuracy = features.linear_probe_accuracy(
+    train, classes[:200], test, classes[1000:], num_classes
+  )
+  score = reference.score(scaler.transform(test), classes[1000:])
+  assert abs(float(accuracy) - score) <= 0.003
+
+
+def test_the_silhouette_is_scikit_learns():
+  for codes, classes in (
+    (X[:300, :20], LABELS[:300]),
+    (X[:50], np.arange(50) // 3),  # a last class of two
+    (X[:40], np.where(np.arange(40) == 7, 1, 0)),  # a class of one
+    (np.zeros((9, 2), np.float32), np.arange(9) % 2),  # all in one place
+  ):
+    num_classes = 1 + classes.max()
+    actual = jax.jit(features.silhouette, static_argnums=2)(
+      codes, classes, num_classes
+    )
+    # Differences of squares in float32: 1e-7 of the norms, small distances
+    # lose the half of their digits.
+    np.testing.assert_allclose(
+      actual, metrics.silhouette_score(codes, classes), atol=2e-5
+    )
+  far = np.concatenate([np.zeros((5, 2)), np.ones((5, 2)) * 100])
+  far += np.random.default_rng(0).normal(size=far.shape) * 0.1
+  parted = features.silhouette(
+    jnp.asarray(far, jnp.float32), np.arange(10) // 5, 2
+  )
+  assert parted > 0.99
+
+
+@pytest.fixture(scope="module")
+def grid_points():
+  """Whole-numbered codes: distances are exact in float32, without ties."""
+  rng = np.random.default_rng(2)
+  gallery = rng.integers(-800, 800, (700, 6)).astype(np.float32)
+  queries = rng.integers(-800, 800, (130, 6)).astype(np.float32)
+  # The mean is taken off inside: let it be a whole number too.
+  gallery[0] -= gallery.sum(0) % 700
+  assert np.all(gallery.mean(0, dtype=np.float64) % 1 == 0)
+  return gallery, queries, rng.integers(0, 4, 700), rng.integers(0, 4, 130)
+
+
+def test_neighbors_are_scikit_learns(grid_points, monkeypatch):
+  gallery, queries, classes, query_classes = grid_points
+  # Eleven queries at a time: 130 do not divide.
+  monkeypatch.setattr(neighbors, "_MAX_DISTANCES", 11 * 700)
+  nearest = jax.jit(neighbors.nearest, static_argnums=2)
+  indices = nearest(queries, gallery, 100)
+  search = NearestNeighbors(n_neighbors=101, algorithm="brute").fit(gallery)
+  distances, expected = search.kneighbors(queries)
+  assert np.all(np.diff(distances) > 0)  # no ties
+  np.testing.assert_array_equal(indices, expected[:, :100])
+
+  near = classes[expected[:, :100]]
+  relevant = near == query_classes[:, None]
+  for k in (1, 10, 100):
+    np.testing.assert_allclose(
+      neighbors.precision_at(jnp.asarray(relevant), k),
+      relevant[:, :k].mean(),
+      rtol=1e-6,
+    )
+  reference = KNeighborsClassifier(5, algorithm="brute").fit(gallery, classes)
+  assert neighbors.knn_accuracy(
+    jnp.asarray(near[:, :5]), query_classes, 4
+  ) == pytest.approx(reference.score(queries, query_classes), abs=1e-7)
+
+
+def test_mean_average_precision():
+  rng = np.random.default_rng(0)
+  relevant = rng.random((40, 20)) < 0.3
+  relevant[0] = False
+  relevant[1] = True
+  total = relevant.sum(1) + rng.integers(0, 3, 40)
+  total[1] = 500  # more than the list can hold
+  expected = []
+  for row, number in zip(relevant, total, strict=True):
+    precisions = [row[: i + 1].mean() for i in range(20) if row[i]]
+    expected.append(sum(precisions) / max(min(20, number), 1))
+  assert expected[0] == 0
+  assert expected[1] == 1
+  np.testing.assert_allclose(
+    neighbors.mean_average_precision(jnp.asarray(relevant), total),
+    np.mean(expected),
+    rtol=1e-6,
+  )
+  # With all relevant ones in the list it is scikit-learn's.
+  ranked = relevant[relevant.any(axis=1)]
+  reference = [
+    metrics.average_precision_score(row, -np.arange(20)) for row in ranked
+  ]
+  np.testing.assert_allclose(
+    neighbors.mean_average_precision(jnp.asarray(ranked), ranked.sum(1)),
+    np.mean(reference),
+    rtol=1e-6,
+  )
+
+
+def test_activations():
+  rng = np.random.default_rng(0)
+  z = rng.normal(size=(50, 4)).astype(np.float32)
+  z[:, 1] = 3.0  # dead, though never 0
+  z[:20, 2] = 0.0
+  z[:, 3] = 0.0  # masked
+  columns, units = activity.activations(z, jnp.array([1.0, 1.0, 1.0, 0.0]))
+  assert columns["dead_units"] == 1
+  # float32 means of 150 numbers.
+  assert columns["code_mean"] == pytest.approx(z[:, :3].mean(), rel=1e-5)
+  assert columns["active_share"] == pytest.approx(
+    (np.abs(z[:, :3]) > 1e-3).mean(), rel=1e-6
+  )
+  np.testing.assert_allclose(units["std"], z.std(0), atol=1e-6)
+  np.testing.assert_allclose(units["mean"], z.mean(0), atol=1e-6)
+  np.testing.assert_allclose(units["active_share"], [1, 1, 0.6, 0], atol=1e-6)
+
+
+@pytest.mark.parametrize("latent_size", [5, 70])
+@pytest.mark.parametrize("code", ["linear", "gaussian"])
+def test_the_jacobian_and_its_singular_values(latent_size, code):
+  _, model, params = random_model(
+    latent_size=latent_size, code=code, activation="tanh"
+  )
+  x = X[:37]
+  norm, values = jax.jit(lambda: activity.jacobian(model, params, x))()
+
+  def encode(x):
+    z = model.encode(params, x)
+    return z.mean if code == "gaussian" else z
+
+  jacobians = np.asarray(jax.vmap(jax.jacfwd(encode))(x), np.float64)
+  np.testing.assert_allclose(
+    norm, np.mean(np.linalg.norm(jacobians, axis=(1, 2))), rtol=1e-5
+  )
+  expected = np.mean(np.linalg.svd(jacobians, compute_uv=False), axis=0)
+  assert values.shape == expected.shape == (min(latent_size, 64),)
+  # A root of a float32 eigenvalue: 3e-4 of the largest, as documented.
+  np.testing.assert_allclose(values, expected, atol=4e-4 * expected[0])
+
+
+def identity():
+  spec = Spec((64,), latent_size=64, widths=())
+  model = autoencoder(spec)
+  layer = {"kernel": np.eye(64), "bias": np.zeros(64)}
+  return model, {"encoder": {"code": layer}, "decoder": {"latent": layer}}
+
+
+@pytest.mark.parametrize(
+  ("corruption", "expected"),
+  [
+    # ||x_noisy - x||^2 in expectation.
+    ("gaussian", lambda x, p: 64 * p),
+    ("masking", lambda x, p: p * np.sum(x**2, 1)),
+    (
+      "salt_and_pepper",
+      lambda x, p: p / 2 * np.sum(x**2 + (1 - x) ** 2, 1),
+    ),
+  ],
+)
+def test_the_identity_keeps_the_noise(corruption, expected):
+  model, params = identity()
+  levels = (0.0, 0.1, 0.5)
+  errors = jax.jit(
+    lambda: noise.squared_errors(
+      model, params, jax.random.key(1), X, corruption, levels
+    )
+  )()
+  assert errors[0] == 0
+  for error, level in zip(errors[1:], levels[1:], strict=True):
+    # 1797 draws of a sum of 64 terms; its deviation is below 0.5 of its mean:
+    # 4 standard errors of the mean are below 5% of it.
+    np.testing.assert_allclose(error, np.mean(expected(X, level)), rtol=0.05)
+
+
+def test_error_without_noise_is_the_plain_error():
+  _, model, params = random_model()
+  errors = noise.squared_errors(
+    model, params, jax.random.key(0), X[:100], "masking", (0.0, 0.9)
+  )
+  plain = reconstruction.squared_error(model, params, X[:100])
+  np.testing.assert_allclose(errors[0], plain, rtol=1e-6)
+  assert errors[1] != errors[0]
+
+
+def linear_gaussian_model(orthogonal):
+  """p(x|z) = N(W z + m, I), its q(z|x) exact if W has orthogonal columns.
+
+  The posterior is N(S W^T (x - m), S), S = (I + W^T W)^-1.
+  """
+  rng = np.random.default_rng(0)
+  w = rng.normal(size=(64, 3)) * 0.4
+  if orthogonal:
+    w = np.linalg.qr(w)[0] * [2.0, 1.0, 0.5]
+  mean = rng.normal(size=64)
+  posterior = np.linalg.inv(np.eye(3) + w.T @ w)
+  spec = Spec((64,), latent_size=3, widths=(), code="gaussian")
+  params = {
+    "encoder": {
+      "mean": {
+        "kernel": w @ posterior,
+        "bias": -mean @ w @ posterior,
+      },
+      "log_variance": {
+        "kernel": np.zeros((64, 3)),
+        "bias": np.log(np.diag(posterior)),
+      },
+    },
+    "decoder": {"latent": {"kernel": w.T, "bias": mean}},
+  }
+  x = rng.normal(size=(80, 3)) @ w.T + mean + rng.normal(size=(80, 64))
+  exact = -stats.multivariate_normal(mean, w @ w.T + np.eye(64)).logpdf(x)
+  params = jax.tree.map(lambda p: p.astype(np.float32), params)
+  return autoencoder(spec), params, x.astype(np.float32), exact
+
+
+def test_the_bounds_are_exact_where_the_posterior_is():
+  model, params, x, exact = linear_gaussian_model(orthogonal=True)
+  values, _ = likelihood.elbo_and_iwae(model, params, jax.random.key(0), x, 4)
+  # q = p(z|x): all weights are p(x). float32 sums of about 90 nats.
+  np.testing.assert_allclose(values["nll"], exact.mean(), rtol=1e-5)
+  # The ELBO's reconstruction is drawn: 4 x 80 draws of a deviation of about 3.
+  assert abs(values["negative_elbo"] - exact.mean()) < 4 * 3 / np.sqrt(320)
+  np.testing.assert_allclose(
+    values["negative_elbo"], values["reconstruction"] + values["kl"], rtol=1e-6
+  )
+
+
+def test_the_bound_tightens_to_the_exact_likelihood():
+  model, params, x, exact = linear_gaussian_model(orthogonal=False)
+  bounds = [
+    float(
+      jax.jit(
+        lambda k=k: likelihood.elbo_and_iwae(
+          model, params, jax.random.key(0), x, k
+        )
+      )()[0]["nll"]
+    )
+    for k in (1, 16, 1024)
+  ]
+  assert bounds[0] > bounds[1] > bounds[2] - 0.01
+  # Var[w] / (2 K E[w]^2) is below 0.005 at K = 1024 here, the noise of a mean
+  # over 80 examples about as large.
+  assert bounds[2] == pytest.approx(exact.mean(), abs=0.02)
+
+
+def test_active_units():
+  assert likelihood.active_units(jnp.array([0.0, 0.0099, 0.0101, 4.0])) == 2
+  spec = Spec((64,), latent_size=2, widths=(), code="gaussian")
+  model = autoencoder(spec)
+  params = model.init(jax.random.key(0))
+  kernel = np.zeros((64, 2), np.float32)
+  kernel[20, 0] = 1.0
+  params["encoder"]["mean"]["kernel"] = kernel
+  _, units = likelihood.elbo_and_iwae(model, params, jax.random.key(0), X, 1)
+  np.testing.assert_allclose(units["variance"], [X[:, 20].var(), 0], atol=1e-6)
+
+
+@pytest.mark.parametrize("code", ["linear", "gaussian"])
+def test_padded_and_vmapped_measures_are_those_of_the_true_network(code):
+  """Nine trials: a full block, and one that is filled up."""
+  sizes = [3, 12] * 4 + [5]
+  spec = Spec((64,), 12, widths=(16,), code=code)
+  keys = jax.random.split(jax.random.key(0), 9)
+  params = jax.vmap(lambda k, s: autoencoder(spec, s).init(k))(
+    keys, jnp.array(sizes)
+  )
+  data = examples(DIGITS)
+  seen = []
+  measured = evaluate(
+    spec, params, sizes, data, on_measured=lambda *news: seen.append(news)
+  )
+  assert seen[0] == ("reconstruction", 8)
+  assert seen[-1] == ("disentanglement", 1)
+  assert {*measured.seconds} == {*GROUPS}
+  for name, column in measured.columns.items():
+    assert name in METRICS
+    assert column.shape == (9,)
+    assert np.all(np.isfinite(column)), name
+  i = 8  # masked, in the block that is filled up
+  own = unpad(jax.tree.map(lambda p, i=i: p[i], params), sizes[i])
+  alone = evaluate(
+    Spec((64,), sizes[i], widths=(16,), code=code),
+    jax.tree.map(lambda p: p[None], own),
+    [sizes[i]],
+    data,
+  )
+  for name, column in measured.columns.items():
+    # Rounding; an accuracy may have an example on the border (of 200).
+    near = 0.0051 if METRICS[name].unit == "share" else 1e-5
+    np.testing.assert_allclose(
+      column[i], alone.columns[name][0], rtol=1e-4, atol=near, err_msg=name
+    )
+  for name, unit in measured.units.items():
+    # Singular values are right to 3e-4 of the largest, here about 1.
+    np.testing.assert_allclose(
+      unit[i, : sizes[i]], alone.units[name][0], atol=1e-3, err_msg=name
+    )
+  assert ("test_nll_nats" in measured.columns) == (code == "gaussian")
+
+
+@pytest.mark.parametrize("code", ["tanh", "gaussian"])
+def test_every_column_in_numpy_and_scikit_learn(code):
+  """What is measured of which part of the data, and by which formula."""
+  # Darker test examples: no metric of the train set is within a tolerance.
+  dataset = DIGITS._replace(test=np.float32(0.6) * DIGITS.test)
+  spec, model, params = random_model(code=code, activation="tanh")
+  stacked = jax.tree.map(lambda p: p[None], params)
+  columns = {
+    name: float(column[0])
+    for name, column in evaluate(
+      spec, stacked, [5], examples(dataset)
+    ).columns.items()
+  }
+  test = dataset.test.astype(np.float64)
+
+  def encode(x):
+    z = model.encode(params, x)
+    return np.asarray(z.mean if code == "gaussian" else z)
+
+  def reconstruct(x):
+    return np.asarray(model.mean(model.decode(params, encode(x))), np.float64)
+
+  def error(x, x_tilde):
+    return np.mean(np.sum((x - x_tilde) ** 2, axis=1))
+
+  z_train, z = encode(dataset.train), encode(dataset.test)
+  x_tilde, eps = reconstruct(dataset.test), np.finfo(np.float32).eps
+  p = np.clip(x_tilde, eps, 1 - eps)
+  scaler = StandardScaler().fit(z_train)
+  probe = LogisticRegression(max_iter=1000).fit(
+    scaler.transform(z_train), dataset.train_labels
+  )
+  knn = KNeighborsClassifier(5, algorithm="brute")
+  knn.fit(z_train, dataset.train_labels)
+  search = NearestNeighbors(n_neighbors=100, algorithm="brute").fit(z_train)
+  found = dataset.train_labels[search.kneighbors(z)[1]]
+  relevant = found == dataset.test_labels[:, None]
+  ranks = np.arange(1, 101)
+  possible = [
+    min(100, np.sum(dataset.train_labels == c)) for c in dataset.test_labels
+  ]
+  precisions = np.cumsum(relevant, axis=1) / ranks * relevant
+  some = np.linspace(0, 199, 128).astype(int)
+  jacobians = jax.vmap(jax.jacfwd(lambda x: model.encode(params, x)))(
+    dataset.test[some]
+  )
+  jacobians = jacobians.mean if code == "gaussian" else jacobians
+  expected = {
+    "train_squared_error": error(dataset.train, reconstruct(dataset.train)),
+    "test_squared_error": error(test, x_tilde),
+    "test_clipped_squared_error": error(test, np.clip(x_tilde, 0, 1)),
+    "test_cross_entropy": -np.mean(
+      np.sum(test * np.log(p) + (1 - test) * np.log(1 - p), axis=1)
+    ),
+    "probe_accuracy": probe.score(scaler.transform(z), dataset.test_labels),
+    "silhouette": metrics.silhouette_score(z, dataset.test_labels),
+    "knn_accuracy": knn.score(z, dataset.test_labels),
+    "precision_at_1": relevant[:, :1].mean(),
+    "precision_at_10": relevant[:, :10].mean(),
+    "precision_at_100": relevant.mean(),
+    "mean_average_precision": np.mean(precisions.sum(axis=1) / possible),
+    "code_mean": z.mean(),
+    "active_share": np.mean(np.abs(z) > 1e-3),
+    "dead_units": np.sum(z.std(axis=0) < 1e-6),
+    "jacobian_norm": np.mean(np.linalg.norm(jacobians, axis=(1, 2))),
+  }
+  for name, value in expected.items():
+    # float32 against float64; of accuracies, an example on the border of 200.
+    near = 0.0051 if METRICS[name].unit == "share" else 1e-4
+    np.testing.assert_allclose(
+      columns.pop(name), value, rtol=1e-3, atol=near, err_msg=name
+    )
+
+  rng = np.random.default_rng(0)
+  draws = [np.repeat(test, 20, axis=0).astype(np.float32) for _ in range(3)]
+  uniform = rng.uniform(size=draws[0].shape)
+  coin = rng.integers(0, 2, draws[0].shape)
+  for level in (0.1, 0.3, 0.5):
+    noisy = {
+      "gaussian": draws[0] + level**0.5 * rng.normal(size=draws[0].shape),
+      "masking": np.where(uniform < level, 0, draws[0]),
+      "salt_and_pepper": np.where(uniform < level, coin, draws[0]),
+    }
+    for corruption, x in noisy.items():
+      # The column has one draw of noise for each of 200 examples: 3% or so.
+      np.testing.assert_allclose(
+        columns.pop(f"squared_error_{corruption}_{level}"),
+        error(draws[0], reconstruct(x.astype(np.float32))),
+        rtol=0.1,
+        err_msg=corruption,
+      )
+  scale = np.sqrt(np.mean(z_train.var(axis=0)))
+  for step in STEPS:
+    both = [(c - z_train.mean(axis=0)) / (step * scale) for c in (z_train, z)]
+    seen, read = (np.rint(c) for c in both)
+    read = np.clip(read, seen.min(axis=0), seen.max(axis=0))
+    bits = 0.0
+    for unit, own in zip(seen.T, read.T, strict=True):
+      levels = np.arange(unit.min(), unit.max() + 1)
+      counts = np.sum(unit == levels[:, None], axis=1) + 0.5
+      taken = counts[(own - unit.min()).astype(int)]
+      bits -= np.sum(np.log2(taken / counts.sum()))
+    # A range coder ends within two words; codes on an edge go either way.
+    assert 0 < columns.pop(f"rate_at_bin_{step}") * test.size - bits + 16 < 80
+    values = (read * step * scale + z_train.mean(axis=0)).astype(np.float32)
+    decoded = np.asarray(model.mean(model.decode(params, values)), np.float64)
+    np.testing.assert_allclose(
+      columns.pop(f"squared_error_at_bin_{step}"),
+      error(test, decoded),
+      rtol=1e-3,
+    )
+  if code == "gaussian":
+    q = model.encode(params, dataset.test)
+    mean, log_variance = (np.asarray(part, np.float64) for part in q)
+    kl = 0.5 * np.sum(mean**2 + np.exp(log_variance) - 1 - log_variance, axis=1)
+    noise = rng.normal(size=(64, *mean.shape))
+    draw = mean + np.exp(0.5 * log_variance) * noise
+    decoded = np.asarray(
+      model.mean(model.decode(params, draw.astype(np.float32)))
+    )
+    likelihoods = -0.5 * np.sum(
+      (decoded - test) ** 2 + np.log(2 * np.pi), axis=2
+    )
+    weights = likelihoods + np.sum(
+      stats.norm.logpdf(draw)
+      - stats.norm.logpdf(draw, mean, np.exp(0.5 * log_variance)),
+      axis=2,
+    )
+    nll = np.log(64) - special.logsumexp(weights, axis=0)
+    assert columns.pop("active_units") == np.sum(z.var(axis=0) > 0.01)
+    for name, value in {
+      "reconstruction": -likelihoods.mean(),
+      "kl": kl.mean(),
+      "negative_elbo": kl.mean() - likelihoods.mean(),
+      "nll": nll.mean(),
+    }.items():
+      # 64 draws of other noise for each of 200 examples.
+      nats = columns.pop(f"test_{name}_nats")
+      np.testing.assert_allclose(nats, value, rtol=0.02, err_msg=name)
+      np.testing.assert_allclose(
+        columns.pop(f"test_{name}_bits_per_dim"),
+        nats / (64 * np.log(2)),
+        rtol=1e-6,
+      )
+  assert not columns
+
+
+@pytest.mark.diverges
+def test_broken_codes_have_no_measures():
+  spec, _, params = random_model(code="gaussian")
+  for factor in (np.nan, 1e25):
+    params["encoder"]["mean"]["kernel"] = (
+      params["encoder"]["mean"]["kernel"].at[0, 0].set(factor)
+    )
+    params["encoder"]["mean"]["bias"] = jnp.full(5, factor)
+    stacked = jax.tree.map(lambda p: p[None], params)
+    columns = evaluate(spec, stacked, [5], examples(DIGITS)).columns
+    for name in (*GROUPS["features"], *GROUPS["neighbors"]):
+      assert np.isnan(columns[name]), name
+    for name in ("dead_units", "active_share", "active_units"):
+      assert np.isnan(columns[name]), name
+
+
+def test_matrix_products_are_of_the_highest_precision(monkeypatch):
+  seen = []
+  dot = jax.lax.dot_general
+
+  def spy(*arguments, **options):
+    seen.append(jax.config.jax_default_matmul_precision)
+    return dot(*arguments, **options)
+
+  spec, _, params = random_model(widths=(11,))  # traced by no other test
+  stacked = jax.tree.map(lambda p: p[None], params)
+  monkeypatch.setattr(jax.lax, "dot_general", spy)
+  evaluate(spec, stacked, [5], examples(DIGITS), ["reconstruction"])
+  assert seen
+  assert {*seen} == {"highest"}
+
+
+def test_directions():
+  for name, better in {
+    "test_squared_error": "lower",
+    "probe_accuracy": "higher",
+    "silhouette": "higher",
+    "precision_at_10": "higher",
+    "mean_average_precision": "higher",
+    "squared_error_masking_0.5": "lower",
+    "test_nll_nats": "lower",
+    "pca_knn_accuracy": "higher",
+    "a_term_of_a_loss": "lower",
+  }.items():
+    assert more_is_better(name) == (better == "higher"), name
+  for name in ("active_units", "test_kl_nats", "code_mean"):
+    with pytest.raises(UsageError, match="neither more nor less"):
+      more_is_better(name)
+
+
+LABEL_CASES = [
+  (np.arange(20) % 2, True),
+  (np.array(["a", "b"] * 10), True),
+  ((np.arange(20) % 3).astype(float), True),
+  (np.arange(20) % 2 == 0, True),
+  (np.linspace(0, 1, 20), False),
+  (np.full(20, np.nan), False),
+  (np.zeros(20, int), False),
+  (np.arange(1100), False),
+  (None, False),
+]
+
+
+@pytest.mark.parametrize(("labels", "are_classes"), LABEL_CASES)
+def test_labels_that_are_classes(labels, are_classes):
+  x = np.random.default_rng(0).uniform(size=(20, 4))
+  if labels is not None:
+    x = np.resize(x, (len(labels), 4))
+  data = examples(from_arrays(x, train_labels=labels))
+  assert (data.num_classes > 1) == are_classes
+  assert data.unit_interval
+
+
+def test_without_classes_nothing_is_made_up():
+  x = np.random.default_rng(0).uniform(size=(20, 4))
+  (columns,) = baselines(examples(from_arrays(x)), [2], GROUPS).values()
+  assert {*columns} == {
+    f"pca_{name}"
+    for metric_group in ("reconstruction", "rate")
+    for name in GROUPS[metric_group]
+  }
+
+
+def test_baselines():
+  data = examples(DIGITS)
+  columns = baselines(data, [3, 90], GROUPS)
+  fitted = pca.fit(X[:600])
+  exact = pca.squared_errors(fitted, X[600:800])
+  np.testing.assert_allclose(
+    columns[3]["pca_test_squared_error"], exact[3], rtol=1e-5
+  )
+  assert columns[90]["pca_test_squared_error"] < 1e-12
+  codes = pca.transform(fitted, X, 3)
+  for prefix, z in (("pca", codes), ("pixels", X)):
+    reference = KNeighborsClassifier(5, algorithm="brute")
+    reference.fit(z[:600], LABELS[:600])
+    expected = reference.score(z[600:800], LABELS[600:800])
+    assert columns[3][f"{prefix}_knn_accuracy"] == pytest.approx(expected)
+    assert f"{prefix}_precision_at_100" in columns[3]
+  assert {*columns[3]} <= {*METRICS}
+
+
+def test_families():
+  assert metric_groups(["noise"]) == ("reconstruction", "noise")
+  assert metric_groups(GROUPS) == tuple(GROUPS)
+  with pytest.raises(UsageError, match="unknown metrics 'sound'; allowed: rec"):
+    metric_groups(["sound"])
+
+
+def test_salt_and_pepper_needs_the_unit_interval():
+  spec, _, params = random_model()
+  stacked = jax.tree.map(lambda p: p[None], params)
+  data = examples(from_arrays(X[:50] * 3 - 1))
+  columns = evaluate(spec, stacked, [5], data).columns
+  assert "squared_error_gaussian_0.1" in columns
+  assert "squared_error_salt_and_pepper_0.1" not in columns
+  assert "test_cross_entropy" not in columns
+  assert "probe_accuracy" not in columns

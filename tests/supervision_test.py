@@ -1,0 +1,209 @@
+"""Pairs of examples that share all factors but one, or their class."""
+
+import inspect
+
+import jax
+import numpy as np
+import pytest
+
+from ae_jax import data, sweep
+from ae_jax.data import beside as pairs
+from ae_jax.networks import Spec
+from ae_jax.training import trainer
+from ae_jax.types import UsageError, needs_labels, needs_pairs
+
+SIZES = (3, 1, 4, 5)
+FACTORS = np.indices(SIZES).reshape(4, -1).T
+
+
+@pytest.fixture
+def dataset():
+  """Examples that are their factors, twelve of sixty held out."""
+  return data.from_arrays(
+    FACTORS.astype(np.float32),
+    train_labels=FACTORS[:, 0],
+    train_factors=FACTORS,
+    factor_names=("a", "b", "c", "d"),
+  )
+
+
+def test_partners_differ_in_one_factor_and_in_each_as_often():
+  factors = np.indices((6, 6, 6)).reshape(3, -1).T
+  dataset = data.from_arrays(
+    factors.astype(np.float32),
+    train_factors=factors,
+    factor_names=("a", "b", "c"),
+  )
+  own = dataset.train_factors
+  others = own[pairs.partners(dataset, "one_factor")]
+  differs = others != own[:, None]
+  assert np.all(differs.sum(axis=2) == 1)
+  # Of 2,752 draws a third each, give or take four standard errors.
+  np.testing.assert_allclose(differs.mean(axis=(0, 1)), 1 / 3, atol=0.036)
+
+
+def test_partners_of_a_class_are_of_that_class_and_others(dataset):
+  own = dataset.train_labels
+  partners = pairs.partners(dataset, "class")
+  assert np.all(own[partners] == own[:, None])
+  assert np.all(partners != np.arange(len(own))[:, None])
+  assert np.all(partners == pairs.partners(dataset, "class"))
+
+
+def test_partners_share_the_factors_that_are_named(dataset):
+  own = dataset.train_factors
+  others = own[pairs.partners(dataset, "a+d")]
+  equal = others == own[:, None]
+  assert np.all(equal[..., [0, 1, 3]])
+  assert not np.all(equal[..., 2])
+
+
+def test_labels_come_with_their_examples():
+  @needs_labels
+  def told(model, params, key, batch, *, num_classes=3):
+    loss = 0 * params["decoder"]["latent"]["bias"].sum()
+    same = batch.x[:, 0] == batch.label
+    return loss, {"same": same.mean(), "largest": batch.label.max()}
+
+  x = np.arange(60, dtype=np.float32)[:, None] % 3
+  names = np.array(["a", "b", "c"])[x[:, 0].astype(int)]
+  dataset = data.from_arrays(x, train_labels=names)
+  (trained,) = sweep.run(
+    [{"objective": told, "num_epochs": 2}], dataset, metrics=()
+  )
+  np.testing.assert_array_equal(trained.history["same"], 1)
+  with pytest.raises(UsageError, match="num_classes is 2; this data has 3"):
+    sweep.run([{"objective": told, "num_classes": 2}], dataset)
+  with pytest.raises(UsageError, match="needs labels, and this data has none"):
+    sweep.run([{"objective": told}], x)
+
+
+def test_a_model_of_classes_draws_of_a_class():
+  rng = np.random.default_rng(0)
+  y = np.arange(400) % 2
+  x = (rng.normal(size=(400, 3)) * 0.1 + 3 * y[:, None]).astype(np.float32)
+  dataset = data.from_arrays(x, train_labels=y)
+  point = {"objective": "conditional_vae", "latent_size": 2}
+  point |= {"num_epochs": 150, "learning_rate": 1e-2}
+  plain = {"objective": "vae", "num_epochs": 1}
+  trained, vae = sweep.run([point, plain], dataset, metrics=())
+  for label in (0, 1):
+    drawn = trained.condition(label).sample(200)
+    assert abs(drawn.mean() - 3 * label) < 1.0  # 1.5 is between the two
+  with pytest.raises(UsageError, match=r"label must be in \[0, 10\); got 10"):
+    trained.condition(10)
+  with pytest.raises(UsageError, match="no example of class 2 was trained on"):
+    trained.condition(2)
+  for model in (vae, trained.condition(0)):
+    with pytest.raises(UsageError, match="is of no class, or of one already"):
+      model.condition(0)
+
+
+def test_a_mark_without_its_hyper_parameter_is_one_line():
+  def loss(model, params, key, batch, *, pairs=1):
+    return 0.0, {}
+
+  for mark, message in (
+    (needs_pairs, "needs pairs: give it a hyper-parameter pairs: str"),
+    (needs_labels, "needs labels: give it a hyper-parameter num_classes: int"),
+  ):
+    marked = mark(lambda *args, pairs=1, f=loss: f(*args, pairs=pairs))
+    marked.__signature__ = inspect.signature(loss)
+    with pytest.raises(UsageError, match=message):
+      sweep.run([{"objective": marked}], FACTORS.astype(np.float32))
+
+
+def test_data_without_any_pair_is_one_line():
+  x = np.arange(20.0, dtype=np.float32)[:, None]
+  dataset = data.from_arrays(x, train_labels=x[:, 0])
+  with pytest.raises(UsageError, match="no two examples of this data make"):
+    sweep.run([{"objective": "gvae"}], dataset)
+
+
+def test_an_example_without_another_is_its_own_partner():
+  dataset = data.from_arrays(
+    np.arange(5.0, dtype=np.float32)[:, None],
+    np.zeros((1, 1), np.float32),
+    train_labels=np.array([0, 1, 1, 2, 2]),
+    test_labels=np.array([0]),
+  )
+  partners = pairs.partners(dataset, "class")
+  assert set(partners[0]) == {0}
+  assert set(partners[1]) == {2}
+
+
+@needs_pairs
+def differing(model, params, key, batch, *, pairs="one_factor"):
+  """An objective that tells what it was fed with."""
+  loss = 0 * params["decoder"]["latent"]["bias"].sum()
+  differ = (batch[:, 0] != batch[:, 1]).sum(axis=1)
+  return loss, {"differ": differ.mean(), "first": batch[:, 0].mean()}
+
+
+def test_batches_are_pairs_other_ones_at_each_epoch(dataset):
+  points = [
+    {"objective": differing, "pairs": kind, "num_epochs": 3, "batch_size": 48}
+    for kind in pairs.KINDS
+  ]
+  one, of_class = sweep.run(points, dataset, metrics=())
+  np.testing.assert_allclose(one.history["differ"], 1.0)
+  assert np.all(of_class.history["differ"] > 1)
+  assert len(set(of_class.history["differ"].tolist())) > 1
+  np.testing.assert_allclose(
+    one.history["first"], dataset.train.mean(), rtol=1e-6
+  )
+
+
+def test_the_solo_run_has_the_same_pairs(dataset):
+  (swept,) = sweep.run(
+    [{"objective": differing, "pairs": "class", "num_epochs": 2}],
+    dataset,
+    metrics=(),
+  )
+  run = trainer(differing, Spec((4,), 8, widths=(64,)), num_epochs=2)
+  rows = pairs.Pairs(dataset.train, pairs.partners(dataset, "class"))
+  _, history = run.train(jax.random.key(0), {"learning_rate": 1e-3}, rows)
+  # A mean, that a program under JAX_ENABLE_X64 may take in 64 bits.
+  np.testing.assert_allclose(
+    history["differ"], swept.history["differ"], rtol=1e-7
+  )
+
+
+@pytest.mark.parametrize(
+  ("kind", "message"),
+  [
+    ("one_factor", "pairs='one_factor' needs data of known factors"),
+    ("class", "pairs='class' needs labels"),
+    ("speaker", "pairs is 'speaker'; allowed: one_factor, class"),
+    ("class+x", r"pairs is 'class\+x'; allowed: one_factor, class"),
+  ],
+)
+def test_what_cannot_be_paired_is_one_line(kind, message):
+  x = np.random.default_rng(0).uniform(size=(20, 3)).astype(np.float32)
+  with pytest.raises(UsageError, match=message):
+    sweep.run([{"objective": "ada_gvae", "pairs": kind}], x)
+
+
+def test_factors_of_ones_own_file(tmp_path):
+  x = FACTORS.astype(np.float32)
+  values = np.array([-1.5, 0, 2, 7, 9])[FACTORS]
+  np.savez(tmp_path / "x.npz", x=x, factors=values)
+  dataset = data.load(path=tmp_path / "x.npz")
+  assert dataset.factor_names == (
+    "factor_1",
+    "factor_2",
+    "factor_3",
+    "factor_4",
+  )
+  np.testing.assert_array_equal(dataset.train_factors, dataset.train)
+  np.testing.assert_array_equal(dataset.test_factors, dataset.test)
+  for factors, message in (
+    (values[1:], "factors of 59 examples, and 60 examples"),
+    (values[:, 0], "the factors must be numbers or words"),
+  ):
+    np.savez(tmp_path / "bad.npz", x=x, factors=factors)
+    with pytest.raises(UsageError, match=message):
+      data.load(path=tmp_path / "bad.npz")
+  np.save(tmp_path / "train.npy", x)
+  with pytest.raises(UsageError, match="holds factors: only data.path may"):
+    data.load(path=tmp_path / "train.npy", test_path=tmp_path / "x.npz")
