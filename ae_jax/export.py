@@ -8,7 +8,6 @@ built anew elsewhere.
 
 import dataclasses
 import importlib.metadata
-import itertools
 import json
 import shutil
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from jax import export
 
 import ae_jax
 from ae_jax.atomic import partial_of
+from ae_jax.data import Standardization
 from ae_jax.likelihoods import NUM_LOGISTICS
 from ae_jax.metrics.reconstruction import codes
 from ae_jax.networks import ACTIVATIONS, Spec
@@ -83,14 +83,56 @@ def save(trained: Trained, folder: Path) -> list[Path]:
     UsageError: the folder holds other files, or cannot be written.
   """
   check_folder(folder)
-  arrays = _flat(trained)
-  files = {
+  functions = {
     ENCODE: bytes(encoder(trained).serialize()),
     DECODE: bytes(decoder(trained).serialize()),
-    WEIGHTS: safetensors.numpy.save(arrays),
-    SPEC: (json.dumps(_describe(trained, arrays), indent=2) + "\n").encode(),
-    README: _readme(trained).encode(),
   }
+  readme = {README: _readme(trained).encode()}
+  return _write(folder, functions | _weights(trained) | readme)
+
+
+def save_weights(trained: Trained, folder: Path) -> list[Path]:
+  """Writes weights and what describes them alone; as `save` otherwise."""
+  check_folder(folder)
+  return _write(folder, _weights(trained))
+
+
+def load(folder: Path) -> Trained:
+  """Reads back what `save` or `save_weights` wrote.
+
+  Raises:
+    UsageError: the folder holds no export.
+  """
+  described, arrays = _read(folder)
+  spec, params = _network(described, arrays)
+  try:
+    data, history = described["data"], described["history"]
+    statistics = None
+    if f"{_STANDARDIZATION}.mean" in arrays:
+      statistics = Standardization(
+        arrays[f"{_STANDARDIZATION}.mean"], arrays[f"{_STANDARDIZATION}.std"]
+      )
+    return Trained(
+      row={k: _tuple(v) for k, v in described["trial"].items()},
+      history={k: np.array(v, np.float32) for k, v in history.items()},
+      spec=spec,
+      params=params,
+      standardization=statistics,
+      data_range=_tuple(data["range"]),
+      bytes=bool(data["bytes"]),
+    )
+  except (KeyError, TypeError, ValueError, AttributeError) as error:
+    raise UsageError(f"{folder / SPEC} is not of this version") from error
+
+
+def _weights(trained: Trained) -> dict[str, bytes]:
+  arrays = _flat(trained)
+  described = json.dumps(_describe(trained, arrays), indent=2) + "\n"
+  return {WEIGHTS: safetensors.numpy.save(arrays), SPEC: described.encode()}
+
+
+def _write(folder: Path, files: dict[str, bytes]) -> list[Path]:
+  """Writes files into a new folder, which takes the place of an old one."""
   place = folder.absolute()
   partial = partial_of(place)
   try:
@@ -115,26 +157,39 @@ def check_folder(folder: Path) -> None:
     return
   except OSError as error:
     raise UsageError(f"cannot write to {folder}: {error.strerror}") from error
-  if names and names != {ENCODE, DECODE, WEIGHTS, SPEC, README}:
+  if names and names not in (
+    {WEIGHTS, SPEC},
+    {ENCODE, DECODE, WEIGHTS, SPEC, README},
+  ):
     raise UsageError(
       f"{folder} holds other files ({min(names)}, ...); name a new folder"
     )
 
 
 def load_weights(folder: Path) -> tuple[Spec, Params]:
-  """Reads back what `save` wrote: the network and its parameters.
+  """The network of an export and its parameters.
 
   Raises:
     UsageError: the folder holds no export.
   """
+  return _network(*_read(folder))
+
+
+def _read(folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
   try:
     text = (folder / SPEC).read_text(encoding="utf-8")
-    arrays = safetensors.numpy.load_file(folder / WEIGHTS)
+    return json.loads(text), safetensors.numpy.load_file(folder / WEIGHTS)
   except OSError as error:
     raise UsageError(f"{folder} holds no export: {error.strerror}") from error
+  except (ValueError, safetensors.SafetensorError) as error:
+    raise UsageError(f"the export in {folder} is damaged: {error}") from error
+
+
+def _network(
+  described: dict[str, Any], arrays: dict[str, np.ndarray]
+) -> tuple[Spec, Params]:
   fields: dict[str, Any] = {
-    name: tuple(value) if isinstance(value, list) else value
-    for name, value in json.loads(text)["spec"].items()
+    name: _tuple(value) for name, value in described["spec"].items()
   }
   params: Params = {}
   for name, array in arrays.items():
@@ -145,6 +200,10 @@ def load_weights(folder: Path) -> tuple[Spec, Params]:
         node = node.setdefault(key, {})
       node[leaf] = array
   return Spec(**fields), params
+
+
+def _tuple(value: Any) -> Any:
+  return tuple(value) if isinstance(value, list) else value
 
 
 def _export(
@@ -173,14 +232,16 @@ def _describe(
   trained: Trained, arrays: dict[str, np.ndarray]
 ) -> dict[str, Any]:
   row, spec = trained.row, trained.spec
-  settings = itertools.takewhile(lambda name: name != "loss", row)
   return {
-    "trial": {name: row[name] for name in settings if row[name] is not None},
+    "trial": {k: v for k, v in row.items() if v is not None},
+    "history": {name: term.tolist() for name, term in trained.history.items()},
     "spec": dataclasses.asdict(spec),
     "data": {
       "shape": ["b", *spec.features],
       "dtype": "float32",
       "units": "those of the data it was trained on; bytes as x / 255",
+      "range": trained.data_range,
+      "bytes": trained.bytes,
     },
     "code": {"shape": ["b", spec.latent_size], "dtype": "float32"},
     "standardization": (

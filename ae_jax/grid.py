@@ -19,7 +19,13 @@ from typing import Any
 from ae_jax.metrics.registry import METRICS
 from ae_jax.networks import ACTIVATIONS, Spec
 from ae_jax.objectives import OBJECTIVES, RANGES, lookup
-from ae_jax.schedules import ANNEALING, FACTORS, Schedule, at_step, settings_of
+from ae_jax.schedules import (
+  ANNEALING,
+  LEARNING_RATE_SCHEDULES,
+  Schedule,
+  make_schedule,
+  settings_of,
+)
 from ae_jax.training import batching
 from ae_jax.types import Objective, UsageError
 
@@ -32,7 +38,7 @@ DEFAULTS: Point = {
   "learning_rate": 1e-3,  # of Adam
   "num_epochs": 20,
   "batch_size": 128,
-  "schedule": "constant",  # of the learning rate: a name in schedules.FACTORS
+  "schedule": "constant",  # of the learning rate: a name in schedules.LEARNING_RATE_SCHEDULES
   "network": "mlp",  # these five: see networks.Spec
   "widths": (64,),
   "activation": "relu",
@@ -50,8 +56,7 @@ RESERVED = (
   *METRICS,
   "seconds",
   "evaluation_seconds",
-  "series",
-  "checksum",
+  "metric_groups",
 )
 _SPEC = ("network", "widths", "activation", "code", "likelihood")
 
@@ -88,9 +93,14 @@ class Trial:
     return json.dumps(static, sort_keys=True)
 
   @property
-  def beside(self) -> str | None:
-    """What its batches have beside the examples, see `data.beside.beside`."""
-    function = getattr(self.objective, "func", self.objective)
+  def function(self) -> Objective:
+    """The objective without its static hyper-parameters."""
+    return getattr(self.objective, "func", self.objective)
+
+  @property
+  def batch_kind(self) -> str | None:
+    """What its batches have beside the examples, see `data.supervision.supervise`."""
+    function = self.function
     if hasattr(function, "labels"):
       return "label"
     return self.settings["pairs"] if hasattr(function, "pairs") else None
@@ -99,7 +109,7 @@ class Trial:
     """The network for such data, its code padded to `latent_size`."""
     return spec(self.settings, features, latent_size)
 
-  def at_step(self, num_examples: int) -> Schedule:
+  def schedule(self, num_examples: int) -> Schedule:
     """What is scheduled, by step, for that many examples."""
     _, num_steps = batching(num_examples, self.settings["batch_size"])
     total = num_steps * self.settings["num_epochs"]
@@ -109,7 +119,7 @@ class Trial:
       if f"{name}_start" in self.hyper
       and (ramp := self.settings.get(f"{name}_schedule"))
     }
-    return at_step(self.settings["schedule"], ramps, total)
+    return make_schedule(self.settings["schedule"], ramps, total)
 
 
 def spec(settings: Point, features: tuple[int, ...], latent_size: int) -> Spec:
@@ -376,9 +386,9 @@ def _check_range(settings: Point) -> None:
     raise UsageError(
       f"learning_rate must be above 0; got {settings['learning_rate']}"
     )
-  if settings["schedule"] not in FACTORS:
+  if settings["schedule"] not in LEARNING_RATE_SCHEDULES:
     raise UsageError(
-      f"schedule is {settings['schedule']!r}; allowed: {', '.join(FACTORS)}"
+      f"schedule is {settings['schedule']!r}; allowed: {', '.join(LEARNING_RATE_SCHEDULES)}"
     )
   for setting, value in settings.items():
     if isinstance(value, float) and not abs(value) <= _FLOAT32_MAX:

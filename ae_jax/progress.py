@@ -1,94 +1,133 @@
 """Progress of a sweep: trials, epochs, loss, time left."""
 
+import contextlib
+import importlib.util
 import sys
-from collections.abc import Sequence
-from typing import Self
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from ae_jax.engine.autotune import Choice
 from ae_jax.grid import Trial
 
 
 class Progress:
-  """A bar over epochs and metrics of all trials; in a log, a line at times."""
+  """A bar over epochs and metrics of all trials; in a log, a line at times.
 
-  def __init__(self, trials: Sequence[Trial], num_measures: int):
-    self._num_trials = len(trials)
+  In a notebook with ipywidgets it is a widget.
+  """
+
+  def __init__(self, shown: bool = True):
+    self._shown = shown and sys.stderr is not None
+    self._num_trials = 0
     self._finished = 0
+    self._bar: Any = None
+
+  @contextlib.contextmanager
+  def over(
+    self, num_epochs: Sequence[int], num_metric_groups: int
+  ) -> Iterator[None]:
+    """Shows the bar of trials that take so many epochs each."""
+    self._num_trials, self._finished = len(num_epochs), 0
+    if not self._shown:
+      yield
+      return
     terminal = sys.stderr.isatty()
-    self._bar = tqdm(
-      total=sum(
-        trial.settings["num_epochs"] + num_measures for trial in trials
-      ),
-      bar_format="{desc}  {percentage:3.0f}%|{bar:20}| {elapsed}, "
-      + ("{remaining} left" if terminal else "{remaining} left\n"),
+    left = "{remaining} left" if terminal else "{remaining} left\n"
+    total = sum(num_epochs) + len(num_epochs) * num_metric_groups
+    options: dict[str, Any] = (
+      {}
+      if _in_notebook()
+      else {
+        "bar_format": "{desc}  {percentage:3.0f}%|{bar:20}| {elapsed}, " + left
+      }
+    )
+    with _tqdm()(
+      total=total,
       mininterval=0.2 if terminal else 5.0,
       miniters=1,
       smoothing=0.1,
-      disable=not trials,
-    )
-    self._bar.set_description_str(
-      f"0/{len(trials)} trials, preparing the first program"
-    )
+      **options,
+    ) as self._bar:
+      self.doing("preparing the first program")
+      yield
+    self._bar = None
+
+  def say(self, line: str) -> None:
+    """Writes a line above the bar."""
+    if self._shown:
+      _tqdm().write(line, file=sys.stderr)
+
+  def doing(self, what: str) -> None:
+    """Says what is going on that has no news of its own."""
+    self._describe(what)
 
   def on_program(self, trials: list[Trial], choice: Choice) -> None:
-    """Says which program trains a group, as `sweep.OnProgram`."""
-    chosen = choice.program.placement
+    """Says which program trains a group."""
+    devices, size = choice.program.placement
     measured = ", ".join(
-      f"{placement.devices} x {placement.trials_per_device}: {1e3 * seconds:.3g}"
+      f"{placement.devices} x {placement.trials_per_device}:"
+      f" {1e3 * seconds:.3g}"
       for placement, seconds in choice.seconds.items()
     )
     self.say(
       f"{trials[0].settings['objective']}: {len(trials)} trials,"
-      f" {chosen.devices} x {chosen.trials_per_device} (devices x trials) at a time"
+      f" {devices} x {size} (devices x trials) at a time"
       + (f"; ms a trial-step of {measured}" if measured else "")
     )
-
-  def say(self, line: str) -> None:
-    """Writes a line above the bar."""
-    tqdm.write(line, file=sys.stderr)
 
   def on_epoch(
     self, trials: list[Trial], epoch: int, terms: dict[str, np.ndarray]
   ) -> None:
-    """Takes the news of one epoch of one chunk, as `chunk.OnEpoch`."""
+    """Takes the news of one epoch of some trials."""
     first = trials[0].settings
     if epoch == first["num_epochs"]:
       self._finished += len(trials)
     loss = terms["loss"]
     best = f"{np.nanmin(loss):.4g}" if np.isfinite(loss).any() else "diverged"
-    self._bar.set_description_str(
-      f"{self._finished}/{self._num_trials} trials, {len(trials)} of"
-      f" {first['objective']}: epoch {epoch}/{first['num_epochs']},"
-      f" best loss {best}",
-      refresh=self._bar.n == 0,
+    self._describe(
+      f"{len(trials)} of {first['objective']}: epoch"
+      f" {epoch}/{first['num_epochs']}, best loss {best}",
+      refresh=self._bar is not None and self._bar.n == 0,
     )
-    self._bar.update(len(trials))
+    self._update(len(trials))
 
-  def skip(self, trials: Sequence[Trial], num_epochs: int) -> None:
+  def on_metrics(self, metric_group: str, num_trials: int) -> None:
+    """Takes the news of metrics."""
+    self._describe(f"measured {metric_group}", refresh=False)
+    self._update(num_trials)
+
+  def skip(self, num_trials: int, num_done: int, num_epochs: int) -> None:
     """Counts epochs that were trained before."""
-    if num_epochs == trials[0].settings["num_epochs"]:
-      self._finished += len(trials)
-    self._bar.update(len(trials) * num_epochs)
+    if num_done == num_epochs:
+      self._finished += num_trials
+    self._update(num_trials * num_done)
 
-  def doing(self, what: str) -> None:
-    """Says what is going on that has no news of its own."""
-    self._bar.set_description_str(
-      f"{self._finished}/{self._num_trials} trials, {what}"
-    )
+  def _describe(self, what: str, refresh: bool = True) -> None:
+    if self._bar is not None:
+      self._bar.set_description_str(
+        f"{self._finished}/{self._num_trials} trials, {what}", refresh=refresh
+      )
 
-  def on_measured(self, metric_group: str, num_trials: int) -> None:
-    """Takes the news of metrics, as `evaluation.evaluate.OnMeasured`."""
-    self._bar.set_description_str(
-      f"{self._finished}/{self._num_trials} trials, measured {metric_group}",
-      refresh=False,
-    )
-    self._bar.update(num_trials)
+  def _update(self, count: int) -> None:
+    if self._bar is not None:
+      self._bar.update(count)
 
-  def __enter__(self) -> Self:
-    return self
 
-  def __exit__(self, *exception: object) -> None:
-    self._bar.close()
+def _in_notebook() -> bool:
+  """Whether a widget can be shown."""
+  ipython = sys.modules.get("IPython")
+  shell = ipython.get_ipython() if ipython else None
+  has_kernel = getattr(shell, "kernel", None) is not None
+  return has_kernel and importlib.util.find_spec("ipywidgets") is not None
+
+
+def _tqdm() -> Any:
+  if _in_notebook():
+    from tqdm import notebook
+
+    return notebook.tqdm
+  import tqdm
+
+  return tqdm.tqdm

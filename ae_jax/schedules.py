@@ -15,7 +15,7 @@ Hyper = Mapping[str, Scalar]
 Schedule = Callable[[Hyper, Scalar], Hyper]
 
 # Factors of the learning rate, by t.
-FACTORS: dict[str, Callable[[Scalar], Scalar]] = {
+LEARNING_RATE_SCHEDULES: dict[str, Callable[[Scalar], Scalar]] = {
   "constant": lambda t: 1.0,
   "linear": lambda t: 1.0 - t,
   "cosine": lambda t: 0.5 * (1 + jnp.cos(jnp.pi * t)),
@@ -62,11 +62,13 @@ def settings_of(name: str) -> dict[str, Any]:
   }
 
 
-def at_step(factor: str, ramps: Mapping[str, str], num_steps: int) -> Schedule:
+def make_schedule(
+  factor: str, ramps: Mapping[str, str], num_steps: int
+) -> Schedule:
   """What the hyper-parameters of a trial are at a step.
 
   Args:
-    factor: of the learning rate, a name in `FACTORS`.
+    factor: of the learning rate, a name in `LEARNING_RATE_SCHEDULES`.
     ramps: hyper-parameter -> a name in `ANNEALING`.
     num_steps: of the whole training.
 
@@ -81,6 +83,8 @@ def at_step(factor: str, ramps: Mapping[str, str], num_steps: int) -> Schedule:
     for name, ramp in ramps.items():
       start, over = now.pop(f"{name}_start"), now.pop(f"{name}_over")
       now[name] = start + (hyper[name] - start) * ANNEALING[ramp](t, over)
-    return now | {"learning_rate": now["learning_rate"] * FACTORS[factor](t)}
+    return now | {
+      "learning_rate": now["learning_rate"] * LEARNING_RATE_SCHEDULES[factor](t)
+    }
 
   return hyper_at

@@ -1,363 +1,293 @@
-"""A sweep: trials in groups of one shape, groups in chunks that fit.
+"""A sweep: every point of a grid trained and measured.
 
-Trials that differ in numbers only (seed, latent size, learning rate, strength,
-...) form a group and share one compiled program, which trains a chunk of them
-at a time. Neither changes a result, up to float rounding. This file knows no
-disk.
+Trials that differ in numbers only form a group and share one compiled program,
+which trains as many of them at a time as fit. Neither changes a result, up to
+float rounding.
 """
 
+import dataclasses
 import functools
 import os
-import textwrap
-import traceback
-from collections.abc import (
-  Callable,
-  Collection,
-  Iterable,
-  Iterator,
-  Mapping,
-  MutableMapping,
-  Sequence,
-)
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-import jax
 import numpy as np
+from numpy.typing import ArrayLike
 
-from ae_jax.data import Dataset, from_arrays, to_float, value_range
-from ae_jax.data.supervision import Pairs, beside
-from ae_jax.engine.autotune import (
-  Choice,
-  OutOfMemory,
-  choose,
-  memory_for,
-  smaller,
-)
-from ae_jax.engine.input_pipeline import InputPipeline, input_pipeline
-from ae_jax.engine.program import Placement, Program, build, stack
+from ae_jax.data import Dataset, as_dataset
+from ae_jax.engine.autotune import Choice
+from ae_jax.engine.check import check
+from ae_jax.engine.input_pipeline import input_pipeline
+from ae_jax.engine.memory import Memory
+from ae_jax.engine.placement import half_of_memory
+from ae_jax.engine.program import Program
 from ae_jax.engine.training_loop import (
-  OnAdvance,
   OnEpoch,
   Snapshot,
   TrainedGroup,
-  run_program,
+  TrainingLoop,
 )
-from ae_jax.grid import RESERVED, Trial, resolve
-from ae_jax.metrics.baselines import Baselines, baselines
-from ae_jax.metrics.eval_data import Examples, examples
-from ae_jax.metrics.evaluate import Measured, OnMeasured, evaluate
-from ae_jax.metrics.registry import GROUPS, METRICS, metric_groups
-from ae_jax.networks import autoencoder, unpad
-from ae_jax.objectives import OBJECTIVES
-from ae_jax.trained import Trained
-from ae_jax.types import Labeled, UsageError
-
-Row = dict[str, Any]
-OnProgram = Callable[[list[Trial], Choice], None]
-# Trials of a program -> what there is of them: trained, in training or nothing.
-Resume = Callable[[Program, list[Trial]], TrainedGroup | Snapshot | None]
+from ae_jax.evaluation import Cost, Evaluator
+from ae_jax.executors import train_groups
+from ae_jax.grid import Trial, resolve
+from ae_jax.interruption import Interruption, KeyboardInterruption
+from ae_jax.metrics.registry import GROUPS, metric_groups
+from ae_jax.progress import Progress
+from ae_jax.results import Results
+from ae_jax.rows import groups_of
+from ae_jax.store import InMemory, Store, Survey
+from ae_jax.training import batching
+from ae_jax.types import UsageError
 
 
-def run(
+@dataclasses.dataclass(frozen=True)
+class Plan:
+  """A sweep that has been checked and can start.
+
+  Attributes:
+    trials: all of the grid.
+    dataset: to train on.
+    metric_groups: what to measure.
+    store: where results go.
+    memory_bytes: what a program may take.
+    on_epoch: called with trials, epoch and mean terms after each epoch.
+  """
+
+  trials: list[Trial]
+  dataset: Dataset
+  metric_groups: tuple[str, ...]
+  store: Store
+  memory_bytes: int
+  on_epoch: OnEpoch | None = None
+
+
+def run_sweep(
   points: Iterable[Mapping[str, Any]],
-  train: np.ndarray | Dataset,
-  test: np.ndarray | None = None,
+  x: ArrayLike | Dataset | str | os.PathLike[str],
   *,
-  metrics: Sequence[str] = tuple(GROUPS),
-  memory_bytes: int | None = None,
+  test: ArrayLike | None = None,
+  labels: ArrayLike | None = None,
+  test_labels: ArrayLike | None = None,
+  factors: np.ndarray | None = None,
+  standardize: bool = False,
+  metrics: Sequence[str] | str = tuple(GROUPS),
+  folder: str | os.PathLike[str] | None = None,
+  memory_gb: float | None = None,
+  snapshot_seconds: float = 60.0,
+  progress: bool = True,
   on_epoch: OnEpoch | None = None,
-) -> list[Trained]:
-  """Trains and metrics every point of a grid; needs no files.
+) -> Results:
+  """Trains and measures every point of a grid.
+
+  With a folder everything is kept as it is finished, in the form that
+  `ae-jax sweep` has; the same call again trains and measures only what is
+  missing. Ctrl-C saves what is in training and raises KeyboardInterrupt.
 
   Args:
     points: the grid, from `grid.product`, `grid.zipped`, `grid.union` or any
       list of dicts; `+` joins them.
-    train: data `[n, *features]`, or a dataset with its test part.
-    test: data `[m, *features]`; without it a fifth of `train` is held out.
-    metrics: metric_groups of `evaluation.metrics.GROUPS`; "reconstruction" is
-      always measured.
-    memory_bytes: what a program may take; half of the memory by default.
+    x: data `[n, *features]`; a `Dataset`; a `.npy` or `.npz` file; or the name
+      of a dataset, see `data.load`.
+    test: data `[m, *features]`; without it a fifth of `x` is held out.
+    labels: of x, `[n]`.
+    test_labels: of `test`, `[m]`.
+    factors: that x was made from, integers `[n, factors]`.
+    standardize: gives `(x - mean) / std` for each feature.
+    metrics: names of `metrics.registry.GROUPS`; "reconstruction" is always
+      measured.
+    folder: of the run; None keeps everything in memory.
+    memory_gb: what a program may take; half of the device's memory by default
+      (of a CPU: the machine's).
+    snapshot_seconds: training that a kill may cost.
+    progress: shows a bar with the time left.
     on_epoch: called with trials, epoch and mean terms after each epoch.
 
   Returns:
-    The trained trials, in the order of the points, each once.
+    The rows and the trained trials, in the order of the points, each once.
+
+  Raises:
+    UsageError: the grid, the data or the folder are not usable.
+    OutOfMemory: a CPU has no more memory.
+  """
+  dataset = as_dataset(
+    x, test, labels, test_labels, factors=factors, standardize=standardize
+  )
+  trials, groups_wanted, memory = checked(points, dataset, metrics, memory_gb)
+  if folder is None:
+    plan = Plan(trials, dataset, groups_wanted, InMemory(), memory, on_epoch)
+    run(plan, Progress(progress), None)
+    return Results(plan.store, [trial.id for trial in trials], dataset)
+  from ae_jax.run_folder.folder import RunFolder  # here: it loads Orbax
+
+  with RunFolder.open(folder, dataset, snapshot_seconds) as store:
+    plan = Plan(trials, dataset, groups_wanted, store, memory, on_epoch)
+    with KeyboardInterruption() as interruption:
+      run(plan, Progress(progress), interruption)
+  return Results(store, [trial.id for trial in trials], dataset)
+
+
+def evaluate(
+  folder: str | os.PathLike[str],
+  metrics: Sequence[str] | str = tuple(GROUPS),
+  x: Dataset | None = None,
+  *,
+  progress: bool = True,
+) -> Results:
+  """Measures the finished trials of a run by more metrics.
+
+  What their rows do not have yet is computed from the models on disk.
+
+  Args:
+    folder: of the run.
+    metrics: names of `metrics.registry.GROUPS`.
+    x: the dataset that it was trained on; None loads it.
+    progress: shows a bar with the time left.
+
+  Returns:
+    All trials of the run.
+
+  Raises:
+    UsageError: there is no run, or its dataset is not the one that it was
+      trained on.
+  """
+  from ae_jax.run_folder.dataset import dataset_of
+  from ae_jax.run_folder.folder import RunFolder  # here: it loads Orbax
+
+  wanted, bar = metric_groups(metrics), Progress(progress)
+  with RunFolder.reopen(folder) as store:
+    dataset = dataset_of(store.path, x)
+    table = store.table()
+    lacking = [row for row in table if not {*wanted} <= {*groups_of(row)}]
+    sizes = [row["latent_size"] for row in table]
+    evaluator = Evaluator(store, dataset, wanted, sizes, bar)
+    with bar.over([row["num_epochs"] for row in lacking], len(wanted)):
+      evaluator.measure_stored([row["id"] for row in lacking])
+    return Results(store, [row["id"] for row in table], dataset)
+
+
+def checked(
+  points: Iterable[Mapping[str, Any]],
+  dataset: Dataset,
+  metrics: Sequence[str] | str,
+  memory_gb: float | None,
+) -> tuple[list[Trial], tuple[str, ...], int]:
+  """Trials, metric groups and bytes of memory, checked before any training.
 
   Raises:
     UsageError: the grid or the data are not usable.
-    OutOfMemory: a CPU has no more memory.
   """
-  dataset = train if isinstance(train, Dataset) else from_arrays(train, test)
-  trials = resolve(points)
-  memory = memory_bytes or half_of_memory()
+  if memory_gb is not None and not memory_gb > 0:
+    raise UsageError(f"memory_gb must be above 0; got {memory_gb}")
+  trials, wanted = resolve(points), metric_groups(metrics)
+  memory = half_of_memory() if memory_gb is None else int(memory_gb * 1e9)
   check(trials, dataset, memory)
-  data = examples(dataset)
-  wanted = metric_groups(metrics)
-  sizes = {trial.settings["latent_size"] for trial in trials}
-  of_baselines = baselines(data, sizes, wanted)
-  trained = {}
-  for chunk in train_chunks(
-    trials,
-    input_pipeline(dataset, data.train),
-    memory_bytes=memory,
-    on_epoch=on_epoch,
-  ):
-    chunk_rows = rows(chunk, measure(chunk, data, wanted), of_baselines)
-    for i, trial in enumerate(chunk.trials):
-      size = trial.settings["latent_size"]
-      own = trial.spec(dataset.train.shape[1:], size)
-      padded = jax.tree.map(lambda p, i=i: p[i], chunk.params)
-      trained[trial.id] = Trained(
-        row=chunk_rows[i],
-        history={name: term[i] for name, term in chunk.history.items()},
-        spec=own,
-        model=autoencoder(own),
-        params=unpad(padded, size),
-        standardization=dataset.standardization,
-        data_range=value_range(dataset),
-        bytes=dataset.bytes,
-      )
-  return [trained[trial.id] for trial in trials]
+  return trials, wanted, memory
 
 
-def measure(
-  chunk: TrainedGroup,
-  data: Examples,
-  wanted: Sequence[str],
-  on_measured: OnMeasured | None = None,
-) -> Measured:
-  """Measures all trials of a chunk; see `evaluation.evaluate`."""
-  sizes = [trial.settings["latent_size"] for trial in chunk.trials]
-  return evaluate(chunk.spec, chunk.params, sizes, data, wanted, on_measured)
-
-
-def groups(trials: Iterable[Trial]) -> list[list[Trial]]:
-  """Trials that share a compiled program, in the order of their first one."""
-  by_group: dict[str, list[Trial]] = {}
-  for trial in trials:
-    by_group.setdefault(trial.group, []).append(trial)
-  return list(by_group.values())
-
-
-def train_chunks(
-  trials: Iterable[Trial],
-  pipeline: InputPipeline,
-  *,
-  memory_bytes: int,
-  done: Collection[str] = (),
-  placements: MutableMapping[str, Placement] | None = None,
-  on_program: OnProgram | None = None,
-  on_epoch: OnEpoch | None = None,
-  on_advance: OnAdvance | None = None,
-  resume: Resume | None = None,
-) -> Iterator[TrainedGroup]:
-  """Trains all trials but those that are done, a chunk at a time.
-
-  The program of a group depends on its trials, the machine and `placements`,
-  never on `done`: a sweep that was interrupted goes on with the programs that
-  it had. Where one runs out of memory all the same, smaller ones follow.
+def run(
+  plan: Plan,
+  progress: Progress,
+  interruption: Interruption | None = None,
+  on_survey: Callable[[Survey], None] = lambda survey: None,
+) -> Cost:
+  """Trains and measures what is missing; keeps each part at once.
 
   Args:
-    trials: the whole grid.
-    pipeline: the train set.
-    memory_bytes: what a program may take.
-    done: ids of trials to leave out.
-    placements: choices of before, see `placement.choose`; new ones are added.
-    on_program: called with the trials of a group that are to be trained and
-      the choice of their program; again where that was too large.
-    on_epoch: called with trials, epoch and mean terms after each epoch.
-    on_advance: called about every second with what is training.
-    resume: where the trials of a chunk go on.
+    plan: what to do.
+    progress: is told what is going on.
+    interruption: asks to end early.
+    on_survey: called with what is there already.
 
-  Yields:
-    Each chunk as soon as it is trained.
-
-  Raises:
-    OutOfMemory: a CPU has no more memory; `placements` has a smaller one.
-    UsageError: one trial alone does not fit the memory.
+  Returns:
+    What it took.
   """
-  known = {} if placements is None else placements
-  for group in groups(trials):
-    missing = [trial for trial in group if trial.id not in done]
-    if not missing:
-      continue
-    kind = group[0].beside
-    own = pipeline if kind is None else pipeline.with_supervision(kind)
-    choice = None
-    while missing:
-      try:
-        if choice is None:
-          choice = choose(group, own, memory_bytes, known)
-          if on_program is not None:
-            on_program(missing, choice)
-        program = choice.program
-        part = missing[: program.placement.size]
-        chunk = None if resume is None else resume(program, part)
-        if not isinstance(chunk, TrainedGroup):
-          with memory_for(group, choice.key, smaller(program.placement), known):
-            chunk = run_program(program, part, own, on_epoch, on_advance, chunk)
-      except OutOfMemory:
-        if jax.default_backend() == "cpu":
-          raise
-        choice = None
-        continue
-      yield chunk
-      missing = missing[len(part) :]
+  survey = plan.store.survey(plan.trials, plan.metric_groups)
+  on_survey(survey)
+  missing = [t for t in plan.trials if t.id not in survey.complete]
+  evaluator = Evaluator(
+    plan.store,
+    plan.dataset,
+    plan.metric_groups,
+    [trial.settings["latent_size"] for trial in plan.trials],
+    progress,
+  )
+  if missing:
+    epochs = [trial.settings["num_epochs"] for trial in missing]
+    with progress.over(epochs, len(plan.metric_groups)):
+      evaluator.measure_stored(survey.trained)
+      done = survey.complete | survey.trained
+      _train(plan, done, evaluator, progress, interruption)
+  return evaluator.cost
 
 
-def rows(
-  chunk: TrainedGroup, measured: Measured, beside: Baselines
-) -> list[Row]:
-  """The lines of the table: one dict a trial.
+def _train(
+  plan: Plan,
+  done: set[str],
+  evaluator: Evaluator,
+  progress: Progress,
+  interruption: Interruption | None,
+) -> None:
+  """Trains and measures all trials but those that are done."""
+  store, cost, memory = plan.store, evaluator.cost, Memory()
 
-  Columns: `id`; `status`, "ok" or "diverged"; `diverged_step`, from 0 (None
-  where it is ok); every setting; every term of the loss, mean over the last
-  epoch; the metrics of `evaluation.metrics`; `seconds` and
-  `evaluation_seconds`, the trial's share of training and of measuring.
+  def on_program(trials: list[Trial], choice: Choice) -> None:
+    memory.give_back()
+    progress.on_program(trials, choice)
+    cost.preparing += choice.taken
 
-  Args:
-    chunk: trained trials.
-    measured: their metrics.
-    beside: those of the baselines.
-  """
-  table = []
-  for i, trial in enumerate(chunk.trials):
-    own = {name: column[i] for name, column in measured.columns.items()}
-    values = own | beside[trial.settings["latent_size"]]
-    diverged_step = int(chunk.diverged_at[i])
-    errors = [values[f"{part}_squared_error"] for part in ("train", "test")]
-    if diverged_step < 0 and not np.all(np.isfinite(errors)):
-      diverged_step = chunk.num_steps - 1  # by the update of the last step
-    table.append(
-      {
-        "id": trial.id,
-        "status": "ok" if diverged_step < 0 else "diverged",
-        "diverged_step": None if diverged_step < 0 else diverged_step,
-        **trial.settings,
-        **{name: float(term[i, -1]) for name, term in chunk.history.items()},
-        **{name: float(values[name]) for name in METRICS if name in values},
-        "seconds": chunk.seconds / len(chunk.trials),
-        "evaluation_seconds": sum(measured.seconds.values())
-        / len(chunk.trials),
-      }
-    )
-  return table
+  def on_epoch(
+    trials: list[Trial], epoch: int, terms: dict[str, np.ndarray]
+  ) -> None:
+    progress.on_epoch(trials, epoch, terms)
+    if plan.on_epoch is not None:
+      plan.on_epoch(trials, epoch, terms)
 
+  def on_advance(loop: TrainingLoop) -> None:
+    if interruption is not None and interruption.asks_to_save():
+      store.save_snapshot(loop)
+      interruption.saved()
+    store.maybe_save_snapshot(loop)
 
-def check(trials: list[Trial], dataset: Dataset, memory_bytes: int) -> None:
-  """Traces the training of every group, without compiling or running it.
-
-  Raises:
-    UsageError: a network or its output does not fit the data; the state of a
-      single trial does not fit the memory; or an objective does not give a
-      scalar loss and a dict of scalar terms with names of their own.
-  """
-  rows_of = functools.cache(lambda kind: beside(dataset, dataset.train, kind))
-  columns = {*RESERVED}.union(*(trial.settings for trial in trials))
-  for group in groups(trials):
-    name = group[0].settings["objective"]
-    _check_range(group[0].settings["likelihood"], dataset.train)
-    one = build(group, dataset.train.shape[1:], dataset.num_train)
-    key, hyper = jax.tree.map(lambda x: x[0], stack(group[:1]))
-    batch = _minibatch(group[0], dataset, rows_of)
-    try:
-      state = jax.eval_shape(one.init, key, hyper)
-      result = jax.eval_shape(
-        lambda state, one=one, key=key, batch=batch, hyper=hyper: one.loss(
-          state.params, key, batch, one.at_step(hyper, state.step)
-        ),
-        state,
-      )
-    except Exception as error:
-      if name in OBJECTIVES:
-        raise
-      raise UsageError(_where(name, error)) from error
-    if any(
-      not jax.numpy.issubdtype(x.dtype, np.floating)
-      for x in jax.tree.leaves(state.params)
-    ):
-      raise UsageError(f"objective {name} has parameters that are no floats")
-    needed = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state))
-    if needed > memory_bytes:
-      raise UsageError(
-        f"one trial of {name} takes {needed / 1e9:.3g} GB at the largest"
-        f" latent_size, and {memory_bytes / 1e9:.3g} GB are given"
-      )
-    shapes = jax.tree.map(lambda x: x.shape, result)
-    match shapes:
-      case ((), dict() as terms) if all(s == () for s in terms.values()):
-        pass
-      case _:
-        raise UsageError(
-          f"objective {name} must return a scalar loss and a dict of scalars;"
-          f" it returns shapes {shapes}"
-        )
-    taken = [
-      term
-      for term in result[1]
-      if term in columns or term.startswith(("pca_", "pixels_"))
-    ]
-    if taken:
-      raise UsageError(
-        f"objective {name} names a term {taken[0]!r}; that is another column"
-        " of the table"
-      )
-
-
-def _minibatch(
-  trial: Trial, dataset: Dataset, rows_of: Callable[[str], Any]
-) -> Any:
-  """Two examples as the trial's objective takes them.
-
-  Args:
-    trial: whose objective it is.
-    dataset: to take them from.
-    rows_of: what is beside them -> `data.beside.beside`.
-
-  Raises:
-    UsageError: the dataset has not what it needs.
-  """
-  x = dataset.train[:2]
-  if trial.beside is None:
-    return x
-  rows = rows_of(trial.beside)
-  if isinstance(rows, Pairs):
-    return np.stack([x, x], axis=1)
-  num_classes = int(rows.label.max()) + 1
-  if num_classes > trial.settings["num_classes"]:
-    raise UsageError(
-      f"num_classes is {trial.settings['num_classes']}; this data has"
-      f" {num_classes} classes"
-    )
-  return Labeled(x, rows.label[:2])
-
-
-def _check_range(output: str, x: np.ndarray) -> None:
-  if output not in ("bernoulli", "logistic_mixture"):
+  if all(trial.id in done for trial in plan.trials):
     return
-  low, high = to_float(x.min()), to_float(x.max())
-  if not 0 <= low <= high <= 1:
-    raise UsageError(
-      f"output {output!r} needs data in [0, 1]; these are in"
-      f" [{low:.4g}, {high:.4g}]: take output 'linear' or 'sigmoid'"
+  for trained in train_groups(
+    plan.trials,
+    input_pipeline(plan.dataset, evaluator.data.train),
+    memory_bytes=plan.memory_bytes,
+    done=done,
+    placements=store.placements,
+    on_program=on_program,
+    on_epoch=on_epoch,
+    on_advance=on_advance,
+    resume=functools.partial(_resume, store, progress),
+  ):
+    store.keep_model(trained)
+    cost.num_trained += len(trained.ids)
+    cost.images += len(trained.ids) * _images_per_trial(plan, trained)
+    cost.training += trained.seconds
+    if interruption is not None:
+      interruption.nothing_to_save()
+    evaluator.measure(trained)
+    store.clear_snapshots()
+  store.remove_snapshots()
+
+
+def _resume(
+  store: Store, progress: Progress, program: Program, trials: list[Trial]
+) -> Snapshot | None:
+  """Where trials go on, if there is a snapshot of them."""
+  snapshot = store.find_snapshot(program, trials)
+  if snapshot is not None:
+    progress.say(
+      f"{len(trials)} trials go on from a snapshot, at step"
+      f" {snapshot.num_done:,}"
     )
+    epochs = snapshot.num_done // program.steps_per_epoch
+    progress.skip(len(trials), epochs, program.num_epochs)
+  return snapshot
 
 
-def _where(name: str, error: Exception) -> str:
-  """Says in one line what a user's objective raised, and on which line."""
-  module = name.partition(":")[0]
-  frames = [
-    frame
-    for frame, _ in traceback.walk_tb(error.__traceback__)
-    if frame.f_globals.get("__name__") == module
-  ]
-  line = f" (line {frames[-1].f_lineno})" if frames else ""
-  reason = textwrap.shorten(f"{type(error).__name__}: {error}", 300)
-  return f"objective {name}{line} raised {reason}"
-
-
-def half_of_memory() -> int:
-  """Half of what the device has in all, in bytes (a CPU: the machine)."""
-  stats = jax.devices()[0].memory_stats()
-  if stats and "bytes_limit" in stats:
-    return stats["bytes_limit"] // 2
-  return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+def _images_per_trial(plan: Plan, trained: TrainedGroup) -> int:
+  settings = trained.settings[0]
+  size, num_steps = batching(plan.dataset.num_train, settings["batch_size"])
+  return size * num_steps * settings["num_epochs"]

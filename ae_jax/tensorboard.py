@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from tensorboardX import SummaryWriter
 
-from ae_jax import sweep
+from ae_jax.engine.group import groups
 from ae_jax.grid import Trial
 from ae_jax.types import UsageError
 
@@ -16,7 +16,7 @@ _MAX = 256  # open files and threads
 
 def check(trials: Sequence[Trial]) -> None:
   """Raises UsageError where more logs would be open than a process can have."""
-  most = max(map(len, sweep.groups(trials)))
+  most = max(map(len, groups(trials)))
   if most > _MAX:
     raise UsageError(
       f"tensorboard=True keeps a log open for each of {most} trials of one"
@@ -25,17 +25,17 @@ def check(trials: Sequence[Trial]) -> None:
 
 
 class TensorBoard:
-  """One log of scalars a trial, `<workdir>/tensorboard/<objective>-<id>`."""
+  """One log of scalars a trial, `<folder>/tensorboard/<objective>-<id>`."""
 
-  def __init__(self, workdir: Path):
-    self._folder = workdir / FOLDER
+  def __init__(self, folder: Path):
+    self._folder = folder / FOLDER
     self._trials: list[Trial] = []
     self._writers: list[SummaryWriter] = []
 
   def on_epoch(
     self, trials: list[Trial], epoch: int, terms: dict[str, np.ndarray]
   ) -> None:
-    """Takes the news of one epoch of one chunk, as `chunk.OnEpoch`."""
+    """Takes the news of one epoch of some trials, as `training_loop.OnEpoch`."""
     if trials != self._trials:
       self._trials = trials
       self._writers = [self._writer(trial, epoch) for trial in trials]

@@ -1,6 +1,9 @@
 """A trained autoencoder as functions on arrays of any length."""
 
+import dataclasses
 import functools
+import os
+import pathlib
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -8,8 +11,9 @@ import jax
 import numpy as np
 
 from ae_jax.data import Standardization, to_float
+from ae_jax.engine.training_loop import TrainedGroup
 from ae_jax.metrics.reconstruction import codes
-from ae_jax.networks import Spec, autoencoder
+from ae_jax.networks import Spec, autoencoder, unpad
 from ae_jax.objectives.conditional_vae import classes, condition_on
 from ae_jax.types import Array, Autoencoder, Params, UsageError
 
@@ -22,16 +26,16 @@ class Trained(NamedTuple):
 
   Its methods take and give NumPy arrays in the units of the data that it was
   trained on: of a model that was trained on bytes they are read as x / 255;
-  standardization is applied and undone.
-  They walk an array in batches, which `encode_batches` and its like give one by
-  one: with these, what does not fit in memory may be a memory-mapped file.
+  standardization is applied and undone. They walk an array in batches, which
+  `encode_batches` and its like give one by one: with these, what does not fit
+  in memory may be a memory-mapped file. It holds arrays and plain values alone,
+  and can be pickled.
 
   Attributes:
-    row: its line of the table, see `sweep.rows`.
+    row: its row of the table, see `rows.trial_rows`.
     history: term -> `[num_epochs]`, means over each epoch.
     spec: of its network, of its own latent size.
-    model: the pure functions.
-    params: of the model.
+    params: of the network.
     standardization: what its data was standardized with, or None.
     data_range: the least and the greatest value of its train data in the units
       of the data, see `data.value_range`.
@@ -41,15 +45,42 @@ class Trained(NamedTuple):
   row: dict[str, Any]
   history: dict[str, np.ndarray]
   spec: Spec
-  model: Autoencoder
   params: Params
   standardization: Standardization | None
   data_range: tuple[float, float]
   bytes: bool
 
+  @classmethod
+  def of(
+    cls,
+    trained: TrainedGroup,
+    row: dict[str, Any],
+    standardization: Standardization | None,
+    data_range: tuple[float, float],
+    bytes: bool,
+  ) -> "Trained":
+    """A group of one trial, with its row and what is known of its data."""
+    (settings,) = trained.settings
+    size = settings["latent_size"]
+    padded = jax.tree.map(lambda p: np.asarray(p[0]), trained.params)
+    return cls(
+      row=row,
+      history={name: term[0] for name, term in trained.history.items()},
+      spec=dataclasses.replace(trained.spec, latent_size=size),
+      params=unpad(padded, size),
+      standardization=standardization,
+      data_range=data_range,
+      bytes=bytes,
+    )
+
   def __repr__(self) -> str:
     names = "id", "status", "objective", "latent_size", "test_squared_error"
     return f"Trained({', '.join(f'{n}={self.row.get(n)!r}' for n in names)})"
+
+  @property
+  def model(self) -> Autoencoder:
+    """The network as pure functions of `params`."""
+    return autoencoder(self.spec)
 
   def condition(self, label: int) -> "Trained":
     """The model of a class, of a `conditional_vae`: p(x|z, y) and q(z|x, y).
@@ -59,7 +90,8 @@ class Trained(NamedTuple):
         set's labels.
 
     Raises:
-      UsageError: the model knows no classes, or not that one; or was given one.
+      UsageError: the model knows no classes, or not that one; or is conditioned
+        on one already.
     """
     own = self.params.get("objective", {})
     if "decoder_bias" not in own:
@@ -72,8 +104,8 @@ class Trained(NamedTuple):
       raise UsageError(f"label must be in [0, {num_classes}); got {label}")
     if label not in classes(self.params):
       raise UsageError(f"no example of class {label} was trained on")
-    told = np.arange(num_classes) == label
-    return self._replace(params=condition_on(self.params, told.astype(np.float32)))
+    one_hot = (np.arange(num_classes) == label).astype(np.float32)
+    return self._replace(params=condition_on(self.params, one_hot))
 
   def encode(self, x: np.ndarray) -> np.ndarray:
     """Codes z = f(x); of a Gaussian code the mean.
@@ -109,13 +141,26 @@ class Trained(NamedTuple):
     """Reconstructions x~ = g(f(x)), `[n, *features]`; see `encode`."""
     return np.concatenate([*self.reconstruct_batches(x)])
 
-  def sample(self, num_samples: int, seed: int = 0) -> np.ndarray:
-    """Means of p(x|z) at codes from the prior; see `sample_codes`.
+  def sample(
+    self, num_samples: int, seed: int = 0, like: np.ndarray | None = None
+  ) -> np.ndarray:
+    """Means of p(x|z) at codes from the prior, or from a fitted density.
+
+    Args:
+      num_samples: how many.
+      seed: of the random numbers, in [0, 2^31).
+      like: data `[n, *features]`, to whose codes a density is fitted, see
+        `density.sample_codes`; None takes the prior, see `sample_codes`.
 
     Returns:
       `[num_samples, *features]`, float32.
     """
-    return self.decode(self.sample_codes(num_samples, seed))
+    if like is None:
+      return self.decode(self.sample_codes(num_samples, seed))
+    from ae_jax import density  # here: it loads scikit-learn
+
+    codes = density.sample_codes(self.encode(like), num_samples, seed)
+    return self.decode(codes)
 
   def sample_codes(self, num_samples: int, seed: int = 0) -> np.ndarray:
     """Codes from the prior p(z), N(0, I) but for a `vamp_vae`.
@@ -154,6 +199,51 @@ class Trained(NamedTuple):
     noise = jax.random.normal(key, shape, np.float32)
     scale = np.exp(0.5 * prior.log_variance)
     return np.asarray(prior.mean[component] + scale[component] * noise)
+
+  def search(
+    self, queries: np.ndarray, gallery: np.ndarray, num: int = 10
+  ) -> tuple[np.ndarray, np.ndarray]:
+    """The examples of a gallery whose codes are nearest to those of queries.
+
+    Args:
+      queries: `[m, *features]`.
+      gallery: `[n, *features]`.
+      num: how many, at most n.
+
+    Returns:
+      Euclidean distances of the codes and indices into the gallery, each
+      `[m, num]`, the nearest first.
+
+    Raises:
+      UsageError: see `encode`; or num is not in 1 ... n.
+    """
+    if not 1 <= num <= len(gallery):
+      raise UsageError(f"num must be in 1 ... {len(gallery)}; got {num}")
+    from ae_jax.nearest import nearest  # here: it loads scikit-learn
+
+    return nearest(self.encode(queries), self.encode(gallery), num)
+
+  def save(self, folder: str | os.PathLike[str]) -> None:
+    """Writes the model as `weights.safetensors` and `spec.json`.
+
+    `ae_jax.load(folder)` reads it back.
+
+    Raises:
+      UsageError: the folder holds other files, or cannot be written.
+    """
+    from ae_jax import export  # here: it loads safetensors
+
+    export.save_weights(self, pathlib.Path(folder))
+
+  def export(self, folder: str | os.PathLike[str]) -> None:
+    """The same with StableHLO functions that need nothing of this package.
+
+    Raises:
+      UsageError: the folder holds other files, or cannot be written.
+    """
+    from ae_jax import export  # here: it loads safetensors
+
+    export.save(self, pathlib.Path(folder))
 
   def encode_batches(self, x: np.ndarray) -> Iterator[np.ndarray]:
     """What `encode` gives, `[batch, latent]` at a time."""

@@ -67,7 +67,7 @@ class Trainer(NamedTuple):
     model: (hyper) -> the autoencoder that the parameters belong to.
     loss: (params, key, batch, hyper) -> (loss, terms): the objective.
     init: (key, hyper) -> state.
-    at_step: (hyper, step) -> hyper, what is scheduled as it is at that step.
+    schedule: (hyper, step) -> hyper, what is scheduled as it is at that step.
     step: (state, batch, hyper) -> (state, terms): one update by Adam; the
       terms of a trial that has diverged are NaN.
     steps: (state, hyper, data, order, num_steps) -> (state, terms): the first
@@ -83,7 +83,7 @@ class Trainer(NamedTuple):
   model: Callable[[Hyper], Autoencoder]
   loss: Callable[[Params, Key, Array, Hyper], tuple[Array, Terms]]
   init: Callable[[Key, Hyper], TrainState]
-  at_step: Schedule
+  schedule: Schedule
   step: Callable[[TrainState, Array, Hyper], tuple[TrainState, Terms]]
   steps: Callable[
     [TrainState, Hyper, Data, Array, Scalar], tuple[TrainState, Terms]
@@ -98,7 +98,7 @@ def trainer(
   *,
   num_epochs: int,
   batch_size: int = 128,
-  at_step: Schedule = lambda hyper, step: hyper,
+  schedule: Schedule = lambda hyper, step: hyper,
   binarize: bool = False,
 ) -> Trainer:
   """Builds the pure functions that train one autoencoder.
@@ -109,7 +109,7 @@ def trainer(
       size when `hyper["latent_size"]` is traced.
     num_epochs: passes over the data in `train`.
     batch_size: examples a step; all of them where there are fewer.
-    at_step: (hyper, step) -> hyper at that step, see `schedules.at_step`; they
+    schedule: (hyper, step) -> hyper at that step, see `schedules.schedule`; they
       do not change by default.
     binarize: whether a step draws its minibatch, `x ~ Bernoulli(x)`.
 
@@ -144,7 +144,7 @@ def trainer(
 
   def init(key: Key, hyper: Hyper) -> TrainState:
     # At the end of training: what is scheduled has then its value.
-    own = {name: hyper[name] for name in objectives(at_step(hyper, 0))}
+    own = {name: hyper[name] for name in objectives(schedule(hyper, 0))}
     params = init_params(
       objective, model(hyper), jax.random.fold_in(key, _INIT), own
     )
@@ -162,7 +162,7 @@ def trainer(
     noise_key = jax.random.fold_in(
       jax.random.fold_in(state.key, _NOISE), state.step
     )
-    now = at_step(hyper, state.step)
+    now = schedule(hyper, state.step)
     (value, terms), grads = jax.value_and_grad(loss, has_aux=True)(
       state.params, noise_key, batch, now
     )
@@ -234,7 +234,7 @@ def trainer(
       length=num_epochs,
     )
 
-  return Trainer(model, loss, init, at_step, step, steps, epoch, train)
+  return Trainer(model, loss, init, schedule, step, steps, epoch, train)
 
 
 def init_params(
@@ -277,7 +277,7 @@ def examples_of(data: Data | np.ndarray) -> Any:
 
 
 def minibatch(data: Data, rows: Array, state: TrainState) -> Array | Labeled:
-  """Examples `[batch, *features]`, labeled, or pairs `[batch, 2, *features]`.
+  """EvalData `[batch, *features]`, labeled, or pairs `[batch, 2, *features]`.
 
   Args:
     data: to take them from.

@@ -122,14 +122,14 @@ def needs_code(kind: str) -> Callable[[Callable], Callable]:
 def needs_pairs(objective: Objective) -> Objective:
   """Marks an objective whose batch is pairs, `[batch, 2, *features]`.
 
-  Its hyper-parameter `pairs` says what two examples share, see `data.beside`.
+  Its hyper-parameter `pairs` says what two examples share, see `data.supervision`.
   """
   objective.pairs = True  # type: ignore[attr-defined]
   return objective
 
 
 class Labeled(NamedTuple):
-  """Examples with their classes.
+  """EvalData with their classes.
 
   Attributes:
     x: `[n, *features]`.

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from ae_jax import grid
-from ae_jax.engine.program import build, stack
+from ae_jax.engine.group import group_trainer, stack
 from ae_jax.networks import Spec, autoencoder
 from ae_jax.objectives import OBJECTIVES
 from experiments import benchmark, benchmarks
@@ -305,7 +305,7 @@ def test_operations_are_those_that_xla_counts(widths):
 def test_every_trial_has_a_count(settings):
   (trial,) = grid.resolve([{"batch_size": 16, **settings}])
   data = np.zeros((20, 8, 8), np.float32)
-  one = build([trial], data.shape[1:], len(data))
+  one = group_trainer([trial], data.shape[1:], len(data))
   key, hyper = jax.tree.map(lambda x: x[0], stack([trial]))
   params = one.init(key, hyper).params
   count = flops.of_step(trial, data)

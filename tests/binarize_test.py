@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from ae_jax import data, sweep
-from ae_jax.metrics.eval_data import examples
+from ae_jax.metrics.eval_data import eval_data
 from ae_jax.networks import Spec
 from ae_jax.training import trainer
 from ae_jax.types import UsageError
@@ -39,13 +39,13 @@ def test_what_is_measured_is_one_draw_and_what_is_trained_on_is_gray(
   dataset = binary((255 * X).astype(np.uint8) if as_bytes else X)
   gray = data.to_float(dataset.train)
   assert len(np.unique(gray)) > 100
-  kept = examples(dataset)
+  kept = eval_data(dataset)
   for x in (kept.train, kept.test):
     assert {*np.unique(data.to_float(x))} == {0, 1}
   drawn = np.asarray(data.to_float(kept.train))
   # Four standard errors of 320 draws.
   np.testing.assert_allclose(drawn.mean(0), gray.mean(0), atol=4 * 0.5 / 17.9)
-  np.testing.assert_array_equal(kept.train, examples(dataset).train)
+  np.testing.assert_array_equal(kept.train, eval_data(dataset).train)
 
 
 def test_a_step_draws_anew():

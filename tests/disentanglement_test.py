@@ -9,22 +9,30 @@ from sklearn.metrics import mutual_info_score
 from ae_jax import data, sweep
 from ae_jax.data import shapes
 from ae_jax.metrics import disentanglement, interpretability
-from ae_jax.metrics.eval_data import examples
+from ae_jax.metrics.eval_data import eval_data
 from ae_jax.metrics.registry import GROUPS
 from ae_jax.types import UsageError
 
 NUM_VALUES = (3, 6, 10, 8, 8)
 RNG = np.random.default_rng(0)
 GRID = np.indices(NUM_VALUES).reshape(5, -1).T
-FACTORS = GRID[RNG.permutation(len(GRID))[:5000]].astype(np.int32)
-KNOWN = (FACTORS / (np.array(NUM_VALUES) - 1)).astype(np.float32)
+LEARNING_RATE_SCHEDULES = GRID[RNG.permutation(len(GRID))[:5000]].astype(
+  np.int32
+)
+KNOWN = (LEARNING_RATE_SCHEDULES / (np.array(NUM_VALUES) - 1)).astype(
+  np.float32
+)
 ROTATION, _ = np.linalg.qr(RNG.normal(size=(5, 5)))
 CHANCE = 1 / 5
 
 
 @jax.jit
 def of_codes(z):
-  z, factors, key = jnp.asarray(z), jnp.asarray(FACTORS), jax.random.key(0)
+  z, factors, key = (
+    jnp.asarray(z),
+    jnp.asarray(LEARNING_RATE_SCHEDULES),
+    jax.random.key(0),
+  )
   common = factors, NUM_VALUES
   information = disentanglement.mutual_information(z, *common)
   return {
@@ -38,7 +46,7 @@ def of_codes(z):
 
 def scores(z):
   z = np.asarray(z, np.float32)
-  return of_codes(z) | interpretability.metrics(z, FACTORS)
+  return of_codes(z) | interpretability.metrics(z, LEARNING_RATE_SCHEDULES)
 
 
 @pytest.fixture(scope="module")
@@ -75,10 +83,10 @@ def test_a_larger_code_beside_it_changes_no_measure():
 
 def test_a_factor_of_one_value_is_left_out():
   dataset = data.load(name="shapes/1x2x1x3x3")
-  kept = examples(dataset)
+  kept = eval_data(dataset)
   assert kept.factor_names == ("scale", "x", "y")
   assert kept.num_values == (2, 3, 3)
-  assert examples(data.load(name="shapes/1x6x1x1x1")).factors is None
+  assert eval_data(data.load(name="shapes/1x6x1x1x1")).factors is None
 
 
 def test_a_rotation_scores_less(of_factors):
@@ -107,23 +115,23 @@ def test_noise_scores_chance():
 def test_information_is_that_of_scikit_learn():
   z = (KNOWN @ ROTATION + 0.1 * RNG.normal(size=KNOWN.shape)).astype(np.float32)
   found = disentanglement.mutual_information(
-    jnp.asarray(z), jnp.asarray(FACTORS), NUM_VALUES
+    jnp.asarray(z), jnp.asarray(LEARNING_RATE_SCHEDULES), NUM_VALUES
   )
   for j in range(5):
     bins = np.digitize(z[:, j], np.histogram(z[:, j], 20)[1][:-1])
     for k in range(5):
-      expected = mutual_info_score(bins, FACTORS[:, k])
+      expected = mutual_info_score(bins, LEARNING_RATE_SCHEDULES[:, k])
       # An example at the edge of a bin may fall on either side.
       np.testing.assert_allclose(found[j, k], expected, atol=1e-3)
 
 
 def test_sap_is_the_gap_of_squared_correlations():
   z = (KNOWN @ ROTATION).astype(np.float32)
-  squared = np.corrcoef(z.T, FACTORS.T)[:5, 5:] ** 2
+  squared = np.corrcoef(z.T, LEARNING_RATE_SCHEDULES.T)[:5, 5:] ** 2
   falling = -np.sort(-squared, axis=0)
   np.testing.assert_allclose(
     disentanglement.separated_attribute_predictability(
-      jnp.asarray(z), jnp.asarray(FACTORS), NUM_VALUES
+      jnp.asarray(z), jnp.asarray(LEARNING_RATE_SCHEDULES), NUM_VALUES
     ),
     np.mean(falling[0] - falling[1]),
     rtol=1e-4,
@@ -148,7 +156,9 @@ def test_votes_are_those_of_a_plain_loop():
   variance = z.var(axis=0)
   for i in range(6000):
     k = rng.integers(5)
-    same = np.flatnonzero(FACTORS[:, k] == rng.choice(FACTORS[:, k]))
+    same = np.flatnonzero(
+      LEARNING_RATE_SCHEDULES[:, k] == rng.choice(LEARNING_RATE_SCHEDULES[:, k])
+    )
     unit = np.argmin(z[rng.choice(same, 64)].var(axis=0) / variance)
     if i < 4000:
       votes[unit, k] += 1
@@ -160,7 +170,7 @@ def test_votes_are_those_of_a_plain_loop():
 
 def test_a_sweep_measures_shapes():
   dataset = data.load(name="shapes/2x3x1x6x6")
-  assert dataset.factor_names == shapes.FACTORS
+  assert dataset.factor_names == shapes.LEARNING_RATE_SCHEDULES
   assert len(dataset.train) + len(dataset.test) == 2 * 3 * 6 * 6
   (trained,) = sweep.run(
     [{"objective": "vae", "latent_size": 3, "num_epochs": 1}],

@@ -23,7 +23,7 @@ from ae_jax.metrics import (
 )
 from ae_jax.metrics.baselines import baselines
 from ae_jax.metrics.batching import map_batches
-from ae_jax.metrics.eval_data import examples
+from ae_jax.metrics.eval_data import eval_data
 from ae_jax.metrics.evaluate import evaluate
 from ae_jax.metrics.registry import (
   GROUPS,
@@ -388,7 +388,7 @@ def test_padded_and_vmapped_measures_are_those_of_the_true_network(code):
   params = jax.vmap(lambda k, s: autoencoder(spec, s).init(k))(
     keys, jnp.array(sizes)
   )
-  data = examples(DIGITS)
+  data = eval_data(DIGITS)
   seen = []
   measured = evaluate(
     spec, params, sizes, data, on_measured=lambda *news: seen.append(news)
@@ -432,7 +432,7 @@ def test_every_column_in_numpy_and_scikit_learn(code):
   columns = {
     name: float(column[0])
     for name, column in evaluate(
-      spec, stacked, [5], examples(dataset)
+      spec, stacked, [5], eval_data(dataset)
     ).columns.items()
   }
   test = dataset.test.astype(np.float64)
@@ -578,7 +578,7 @@ def test_broken_codes_have_no_measures():
     )
     params["encoder"]["mean"]["bias"] = jnp.full(5, factor)
     stacked = jax.tree.map(lambda p: p[None], params)
-    columns = evaluate(spec, stacked, [5], examples(DIGITS)).columns
+    columns = evaluate(spec, stacked, [5], eval_data(DIGITS)).columns
     for name in (*GROUPS["features"], *GROUPS["neighbors"]):
       assert np.isnan(columns[name]), name
     for name in ("dead_units", "active_share", "active_units"):
@@ -596,7 +596,7 @@ def test_matrix_products_are_of_the_highest_precision(monkeypatch):
   spec, _, params = random_model(widths=(11,))  # traced by no other test
   stacked = jax.tree.map(lambda p: p[None], params)
   monkeypatch.setattr(jax.lax, "dot_general", spy)
-  evaluate(spec, stacked, [5], examples(DIGITS), ["reconstruction"])
+  evaluate(spec, stacked, [5], eval_data(DIGITS), ["reconstruction"])
   assert seen
   assert {*seen} == {"highest"}
 
@@ -637,14 +637,14 @@ def test_labels_that_are_classes(labels, are_classes):
   x = np.random.default_rng(0).uniform(size=(20, 4))
   if labels is not None:
     x = np.resize(x, (len(labels), 4))
-  data = examples(from_arrays(x, train_labels=labels))
+  data = eval_data(from_arrays(x, train_labels=labels))
   assert (data.num_classes > 1) == are_classes
   assert data.unit_interval
 
 
 def test_without_classes_nothing_is_made_up():
   x = np.random.default_rng(0).uniform(size=(20, 4))
-  (columns,) = baselines(examples(from_arrays(x)), [2], GROUPS).values()
+  (columns,) = baselines(eval_data(from_arrays(x)), [2], GROUPS).values()
   assert {*columns} == {
     f"pca_{name}"
     for metric_group in ("reconstruction", "rate")
@@ -653,7 +653,7 @@ def test_without_classes_nothing_is_made_up():
 
 
 def test_baselines():
-  data = examples(DIGITS)
+  data = eval_data(DIGITS)
   columns = baselines(data, [3, 90], GROUPS)
   fitted = pca.fit(X[:600])
   exact = pca.squared_errors(fitted, X[600:800])
@@ -681,7 +681,7 @@ def test_families():
 def test_salt_and_pepper_needs_the_unit_interval():
   spec, _, params = random_model()
   stacked = jax.tree.map(lambda p: p[None], params)
-  data = examples(from_arrays(X[:50] * 3 - 1))
+  data = eval_data(from_arrays(X[:50] * 3 - 1))
   columns = evaluate(spec, stacked, [5], data).columns
   assert "squared_error_gaussian_0.1" in columns
   assert "squared_error_salt_and_pepper_0.1" not in columns

@@ -10,7 +10,7 @@ from ae_jax import pca
 from ae_jax.data import from_arrays
 from ae_jax.metrics import rate
 from ae_jax.metrics.baselines import baselines, pca_autoencoders
-from ae_jax.metrics.eval_data import examples
+from ae_jax.metrics.eval_data import eval_data
 from ae_jax.metrics.registry import STEPS
 from ae_jax.networks import autoencoder
 
@@ -69,7 +69,7 @@ def test_pca_loses_what_it_leaves_out_and_what_rounding_adds():
   rng = np.random.default_rng(2)
   x = (rng.normal(size=(4000, 6)) * [3, 2, 1, 0.1, 0.1, 0.1]).astype(np.float32)
   dataset = from_arrays(x[:3000], test=x[3000:], name="own")
-  rows = baselines(examples(dataset), [3], ["rate", "reconstruction"])[3]
+  rows = baselines(eval_data(dataset), [3], ["rate", "reconstruction"])[3]
   fitted = pca.fit(x[:3000])
   scale = np.sqrt(np.mean(fitted.explained_variance[:3]))
   for step in STEPS[:3]:  # wide bins are not uniform within

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ae_jax import grid, sweep
-from ae_jax.schedules import ANNEALING, at_step
+from ae_jax.schedules import ANNEALING, schedule
 from ae_jax.types import UsageError
 
 X = np.random.default_rng(0).uniform(size=(64, 6)).astype(np.float32)
@@ -22,7 +22,7 @@ X = np.random.default_rng(0).uniform(size=(64, 6)).astype(np.float32)
   ],
 )
 def test_a_number_rises_from_its_start_to_its_value(ramp, over, shares):
-  hyper_at = at_step("constant", {"beta": ramp}, 4)
+  hyper_at = schedule("constant", {"beta": ramp}, 4)
   hyper = {"learning_rate": 1.0, "beta": 5.0}
   hyper |= {"beta_start": 1.0, "beta_over": over}
   found = [hyper_at(hyper, step) for step in range(4)]
@@ -33,7 +33,7 @@ def test_a_number_rises_from_its_start_to_its_value(ramp, over, shares):
 
 
 def test_a_learning_rate_warms_up_and_decays():
-  hyper_at = at_step("linear", {"learning_rate": "linear"}, 4)
+  hyper_at = schedule("linear", {"learning_rate": "linear"}, 4)
   hyper = {"learning_rate": 2.0, "learning_rate_start": 0.0}
   hyper |= {"learning_rate_over": 0.5}
   found = [hyper_at(hyper, step)["learning_rate"] for step in range(4)]

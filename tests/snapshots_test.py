@@ -9,7 +9,7 @@ import pytest
 from ae_jax import grid
 from ae_jax.engine.input_pipeline import InMemory
 from ae_jax.engine.program import Placement, compile_program
-from ae_jax.engine.training_loop import Run, run_program
+from ae_jax.engine.training_loop import TrainingLoop, run_program
 from ae_jax.run_folder.snapshots import FOLDER, Unfinished
 
 ROWS = np.random.default_rng(0).uniform(size=(70, 6)).astype(np.float32)
@@ -32,7 +32,7 @@ def whole(program):
 
 
 def trained_for(program, num_steps):
-  run = Run(program, TRIALS, FEED)
+  run = TrainingLoop(program, TRIALS, FEED)
   while run.num_done < num_steps:
     run.advance(num_steps - run.num_done)
   return run

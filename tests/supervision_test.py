@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ae_jax import data, sweep
-from ae_jax.data import beside as pairs
+from ae_jax.data import supervision as pairs
 from ae_jax.networks import Spec
 from ae_jax.training import trainer
 from ae_jax.types import UsageError, needs_labels, needs_pairs
@@ -18,7 +18,7 @@ FACTORS = np.indices(SIZES).reshape(4, -1).T
 
 @pytest.fixture
 def dataset():
-  """Examples that are their factors, twelve of sixty held out."""
+  """EvalData that are their factors, twelve of sixty held out."""
   return data.from_arrays(
     FACTORS.astype(np.float32),
     train_labels=FACTORS[:, 0],

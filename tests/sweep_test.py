@@ -9,7 +9,6 @@ from sklearn.datasets import load_digits
 
 from ae_jax import grid, sweep
 from ae_jax.data import from_arrays
-from ae_jax.data.supervision import beside
 from ae_jax.engine import program
 from ae_jax.engine.autotune import OutOfMemory
 from ae_jax.engine.input_pipeline import InMemory
@@ -61,7 +60,7 @@ def solo_run(trial):
       trial.spec((8, 8), size),
       num_epochs=trial.settings["num_epochs"],
       batch_size=trial.settings["batch_size"],
-      at_step=trial.at_step(len(DIGITS)),
+      schedule=trial.schedule(len(DIGITS)),
     )
     SOLO_RUNS[trial.group, size] = jax.jit(
       lambda key, hyper: run.train(
@@ -74,9 +73,9 @@ def solo_run(trial):
 
 
 def rows_of(trial):
-  if trial.beside is None:
+  if trial.batch_kind is None:
     return DIGITS
-  return beside(LABELLED, DIGITS, trial.beside)
+  return supervise(LABELLED, DIGITS, trial.batch_kind)
 
 
 def assert_equals_solo(trained, point, **tolerance):
@@ -382,7 +381,7 @@ def test_a_schedule_ends_with_the_last_step():
   (trial,) = grid.resolve([SHORT | {"schedule": "cosine"}])
 
   def factor(step):
-    return trial.at_step(len(DIGITS))({"learning_rate": 1.0}, step)[
+    return trial.schedule(len(DIGITS))({"learning_rate": 1.0}, step)[
       "learning_rate"
     ]
 

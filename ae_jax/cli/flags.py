@@ -1,7 +1,7 @@
 """Command line -> config, with one clear line for a mistake.
 
 ml_collections parses. Three things are added: `--config` may be left out, or
-name a file in `experiments/configs`; any `--config.sweep.<setting>=(a, b)` is
+name a file in a folder of configs; any `--config.sweep.<setting>=(a, b)` is
 taken, also a hyper-parameter that the config file does not know; and a mistake
 is a `UsageError`.
 """
@@ -20,8 +20,7 @@ from ml_collections import ConfigDict, config_flags
 from ae_jax.cli.config import base
 from ae_jax.types import UsageError
 
-CONFIGS = Path(__file__).parent / "configs"
-DEFAULT_CONFIG = "digits.py"
+DEFAULT = Path(__file__).parent / "digits.py"
 _SWEEP = "--config.sweep."
 
 
@@ -41,12 +40,17 @@ class CommandLine(NamedTuple):
   own: dict[str, str | None]
 
 
-def parse(argv: Sequence[str], own_flags: Sequence[str] = ()) -> CommandLine:
+def parse(
+  argv: Sequence[str],
+  own_flags: Sequence[str] = (),
+  configs: Path | None = None,
+) -> CommandLine:
   """Parses a command line.
 
   Args:
     argv: the program and its arguments.
     own_flags: names of the program's other flags; each takes a string.
+    configs: a folder whose config files can be named without it.
 
   Raises:
     UsageError: an unknown flag or field, a value of a wrong type, or a config
@@ -56,7 +60,7 @@ def parse(argv: Sequence[str], own_flags: Sequence[str] = ()) -> CommandLine:
   named = [a for a in arguments if a.startswith("--config=")]
   swept = [a for a in arguments if a.startswith(_SWEEP)]
   rest = [a for a in arguments if a not in (*named, *swept)]
-  path = _find(named[-1].partition("=")[2] if named else DEFAULT_CONFIG)
+  path = _find(named[-1].partition("=")[2], configs) if named else DEFAULT
   try:
     config, own = _parse(path, rest, own_flags)
   except UsageError as error:
@@ -148,16 +152,20 @@ def _one_token_each(arguments: Sequence[str]) -> Iterator[str]:
     yield pending
 
 
-def _find(name: str) -> Path:
-  """A path as it is, or the name of a file in `experiments/configs`."""
+def _find(name: str, configs: Path | None) -> Path:
+  """A path as it is, or the name of a file in the folder of configs."""
   path = Path(name)
   if path.is_file():
     return path.absolute()
-  shipped = CONFIGS / f"{path.stem}.py"
-  folders = (Path("."), Path("experiments/configs"))
-  if shipped.is_file() and path.parent in folders:
+  if configs is None:
+    raise UsageError(f"no config file {name!r}; give a path")
+  shipped = configs / f"{path.stem}.py"
+  if shipped.is_file() and path.parent in (
+    Path("."),
+    Path(*configs.parts[-2:]),
+  ):
     return shipped
-  names = ", ".join(sorted(p.name for p in CONFIGS.glob("[!_]*.py")))
+  names = ", ".join(sorted(p.name for p in configs.glob("[!_]*.py")))
   raise UsageError(f"no config file {name!r}; give a path, or one of: {names}")
 
 

@@ -1,6 +1,6 @@
 """Rebuilds the page of a run, or draws its picture.
 
-./launch.sh report RUN_DIR [--by=COLUMN] [--picture=FILE.png]
+ae-jax report RUN_DIR [--by=COLUMN] [--picture=FILE.png]
 
   RUN_DIR    the workdir of a sweep; its report.html is written anew
   --by       the column that says which trial is best; default:
@@ -13,9 +13,9 @@ from pathlib import Path
 
 from absl import flags
 
-from ae_jax import data, report
+from ae_jax import report
 from ae_jax.cli import start
-from ae_jax.run_folder import run_config
+from ae_jax.run_folder.dataset import dataset_of
 from ae_jax.types import UsageError
 
 
@@ -55,25 +55,3 @@ def rebuild(argv: Sequence[str]) -> Path:
   except OSError as error:
     what = values.picture or workdir / report.REPORT
     raise UsageError(f"cannot write {what}: {error.strerror}") from error
-
-
-def dataset_of(workdir: Path) -> data.Dataset:
-  """The dataset that a run was trained on.
-
-  Raises:
-    UsageError: there is no run, or the dataset is not prepared here or no
-      longer that one.
-  """
-  run = run_config.read_config(workdir)
-  fields, expected = run["config"]["data"], run["identity"]["data.sha256"]
-  dataset = data.load(**fields | {"prepare": False})
-  if data.digest(dataset) != expected:
-    raise UsageError(
-      f"dataset {dataset.name} is not the one that run {workdir} was trained"
-      " on: its digest differs"
-    )
-  return dataset
-
-
-if __name__ == "__main__":
-  start.run(main)

@@ -37,11 +37,11 @@ def absolute(path: str) -> Path:
 
 
 def without_current_folder() -> None:
-  """Keeps Python from finding modules beside the program, and where it runs.
+  """Keeps Python from finding modules beside a program, and where it runs.
 
   The user may be in a folder that somebody else has made.
   """
-  left_out = Path(__file__).parent.resolve(), Path.cwd()
+  left_out = Path(sys.argv[0]).parent.resolve(), Path.cwd()
   sys.path[:] = [
     entry
     for entry in sys.path
@@ -49,17 +49,24 @@ def without_current_folder() -> None:
   ]
 
 
+def with_own_modules() -> None:
+  """Lets Python find the user's modules in the current folder, after others."""
+  if os.getcwd() not in sys.path:
+    sys.path.append(os.getcwd())
+
+
 def run(
-  main: Callable[[Sequence[str]], None], own_modules: bool = False
+  main: Callable[[Sequence[str]], None], argv: Sequence[str] | None = None
 ) -> None:
   """Runs a program, which reads its own flags.
 
   Args:
     main: the program.
-    own_modules: whether the user's modules in the current folder are found,
-      after all others.
+    argv: its name and arguments; those of the process by default.
   """
   without_current_folder()
-  if own_modules:
-    sys.path.append(os.getcwd())
-  app.run(main, flags_parser=lambda argv: flags.FLAGS(argv[:1]) and argv)
+  app.run(
+    main,
+    None if argv is None else [*argv],
+    flags_parser=lambda argv: flags.FLAGS(argv[:1]) and argv,
+  )

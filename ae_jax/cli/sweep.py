@@ -1,85 +1,74 @@
 """Trains a grid of autoencoders and writes the table.
 
-./launch.sh sweep [--workdir=DIR] [--config=FILE] [--config.FIELD=VALUE ...]
+ae-jax sweep [--workdir=DIR] [--config=FILE] [--config.FIELD=VALUE ...]
 
   --workdir              where everything goes; default: a folder under runs/
-  --config               a config file; default: digits.py
+  --config               a config file; default: the digits
   --config.objective     one objective, by name or as module:function
   --config.data.name     a TFDS name; --config.data.path: an own .npy or .npz
   --config.fixed.NAME    a setting of all trials: num_epochs, widths, ...
   --config.sweep.NAME    values of a setting to sweep, such as (2, 8, 32)
-  --config.metrics      what to metric: reconstruction, features, ...
+  --config.metrics       what to measure: reconstruction, features, ...
   --config.snapshot_seconds=60, --config.tensorboard=True, --config.memory_gb,
-                         ...: see README.md
+                         ...: see the reference
 
-The same command on the same workdir trains only what is not there yet; a wider
+The same command on the same folder trains only what is not there yet; a wider
 grid, only what is new.
 """
 
 import collections
-import dataclasses
-import os
+import hashlib
+import json
 import sys
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import jax
-import numpy as np
+from ml_collections import ConfigDict
 
-from ae_jax import grid, report, sweep, tensorboard
+from ae_jax import data, grid, report, sweep, tensorboard
 from ae_jax.cli import start
-from ae_jax.cli.prepare import Run, prepare
-from ae_jax.cli.signals import Interruption, say_interrupted
+from ae_jax.cli.flags import DEFAULT, CommandLine, parse
+from ae_jax.cli.signals import Interruption
 from ae_jax.cli.table import best_trials, format_table
-from ae_jax.engine.autotune import Choice, OutOfMemory, is_of_memory
-from ae_jax.engine.input_pipeline import input_pipeline
-from ae_jax.engine.memory import Memory
-from ae_jax.engine.program import Program
-from ae_jax.engine.training_loop import Run as Training
-from ae_jax.engine.training_loop import Snapshot, TrainedGroup
+from ae_jax.engine.autotune import OutOfMemory, is_of_memory
+from ae_jax.engine.group import groups
 from ae_jax.environment import use_all_cores
-from ae_jax.metrics.baselines import baselines
-from ae_jax.metrics.eval_data import examples
-from ae_jax.metrics.evaluate import Measured
+from ae_jax.evaluation import Cost
 from ae_jax.progress import Progress
-from ae_jax.run_folder import (
-  checkpoints,
-  curves,
-  load,
-  placements,
-  results,
-  run_config,
-)
-from ae_jax.run_folder.snapshots import Unfinished
-from ae_jax.training import batching
+from ae_jax.run_folder import checkpoints, curves, results
+from ae_jax.run_folder.folder import RunFolder
+from ae_jax.store import Survey
 from ae_jax.types import UsageError
 
 
-@dataclasses.dataclass
-class Cost:
-  """What a run has spent: images trained on, seconds by what they went to.
+class Prepared(NamedTuple):
+  """A sweep that has been checked and can start."""
 
-  Programs are prepared by compiling them and by trying placements.
+  plan: sweep.Plan
+  folder: RunFolder
+
+
+def main(argv: Sequence[str], configs: Path | None = None) -> None:
+  """Runs the program; exits with 2 and one line at a mistake of the user.
+
+  Args:
+    argv: the program and its arguments.
+    configs: a folder whose config files can be named without it.
   """
-
-  images: int
-  preparing: float
-  training: float
-  measuring: dict[str, float]
-
-
-def main(argv: Sequence[str]) -> None:
-  """Runs the program; exits with 2 and one line at a mistake of the user."""
+  start.with_own_modules()
   use_all_cores()
   try:
     with Interruption() as interruption:
-      run = start.checked(prepare, argv, __doc__)
-      with run.lock:
-        train(run, interruption)
+      prepared = start.checked(
+        lambda argv: prepare(argv, configs), argv, __doc__
+      )
+      with prepared.folder:
+        train(prepared, interruption)
   except OutOfMemory as error:
-    _start_again(run.workdir, error, interruption.status)
+    _exit(1, f"{error}: run the same command again")
   except UsageError as error:  # of rows that are read while training
     _exit(2, str(error))
   except OSError as error:  # a full disk
@@ -103,204 +92,79 @@ def _exit(status: int, line: str) -> NoReturn:
   sys.exit(status)
 
 
-def _start_again(
-  workdir: Path, error: OutOfMemory, interrupted: int
-) -> NoReturn:
-  """Goes on in a new process, with a smaller placement; not after a signal."""
-  placements.write(workdir, {error.key: error.placement}, for_all=False)
-  if (
-    placements.read(workdir).get(error.key) != error.placement
-  ):  # a full disk, say
-    _exit(1, str(error))
-  if interrupted:
-    say_interrupted()
-    sys.exit(interrupted)
-  print(
-    f"\nout of memory: again with {error.placement.size} trials at a time",
-    file=sys.stderr,
+def prepare(argv: Sequence[str], configs: Path | None = None) -> Prepared:
+  """Everything that can go wrong by a mistake of the user, before training."""
+  command = parse(argv, ("workdir",), configs)
+  config = command.config
+  fixed = config.fixed.to_dict()
+  points = [fixed | point for point in grid.union(command.axes)]
+  dataset = data.load(**_with_whole_paths(config.data))
+  trials, metric_groups, memory = sweep.checked(
+    points, dataset, tuple(config.metrics), config.memory_gb
   )
-  sys.stdout.flush()
-  os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+  if config.tensorboard:
+    tensorboard.check(trials)
+  folder = RunFolder.open(
+    _workdir(command, dataset),
+    dataset,
+    config.snapshot_seconds,
+    {
+      "command": list(argv),
+      "config": json.loads(config.to_json_best_effort())
+      | {"sweep": command.axes},
+    },
+  )
+  board = tensorboard.TensorBoard(folder.path) if config.tensorboard else None
+  on_epoch = None if board is None else board.on_epoch
+  plan = sweep.Plan(trials, dataset, metric_groups, folder, memory, on_epoch)
+  return Prepared(plan, folder)
 
 
-def train(run: Run, interruption: Interruption) -> None:
-  """Trains what is missing, keeps each chunk at once, prints the table."""
+def train(prepared: Prepared, interruption: Interruption) -> None:
+  """Trains what is missing, keeps it at once, prints the table."""
   begin = time.perf_counter()
-  if run.dataset.standardization is not None:
-    run_config.write_standardization(run.workdir, run.dataset.standardization)
-  done = load.finished(run.workdir)
-  new = [trial for trial in run.trials if trial.id not in done]
+  plan, folder = prepared
+  progress = Progress()
+  folder.say = progress.say
+
+  def on_survey(survey: Survey) -> None:
+    print(
+      f"data: {plan.dataset.name}, {plan.dataset.num_train} train and"
+      f" {len(plan.dataset.test)} test examples of"
+      f" {plan.dataset.train.shape[1:]}\n"
+      f"trials: {len(plan.trials)}, of which {len(survey.complete)} are"
+      f" there already; groups of one shape: {len(groups(plan.trials))}",
+      *survey.remarks,
+      sep="\n",
+      flush=True,
+    )
+
+  cost = sweep.run(plan, progress, interruption, on_survey)
+  ended = _report(prepared)
+  if cost.measuring:
+    _say_cost(cost)
   print(
-    f"data: {run.dataset.name}, {run.dataset.num_train} train and"
-    f" {len(run.dataset.test)} test examples of {run.dataset.train.shape[1:]}\n"
-    f"trials: {len(run.trials)}, of which {len(run.trials) - len(new)} are"
-    f" there already; groups of one shape: {len(sweep.groups(run.trials))}",
-    flush=True,
-  )
-  if num_damaged := results.num_damaged(run.workdir):
-    print(
-      f"{num_damaged} rows of {run.workdir / results.RESULTS} were changed: they"
-      " are left out, and trained again where this grid has them"
-    )
-  rows = results.read_rows(run.workdir)
-  if earlier := _of_earlier_losses(run.trials, rows):
-    results.remove_rows(run.workdir, earlier)
-    print(
-      f"trials of earlier versions of a loss: {len(earlier)}; they are left out"
-    )
-  if num_lost := sum(trial.id in rows for trial in new):
-    print(
-      f"trials of the table without a whole model or curves: {num_lost};"
-      " they are trained again"
-    )
-  cost = _train_missing(run, done, new, interruption)
-  ended = _report(run)
-  if new:
-    print(
-      f"preparing programs: {cost.preparing:.1f} s; training:"
-      f" {cost.training:.1f} s at"
-      f" {cost.images / max(cost.training, 1e-9):,.0f} images/s;"
-      f" measuring: {sum(cost.measuring.values()):.1f} s ("
-      + ", ".join(f"{name} {s:.1f}" for name, s in cost.measuring.items())
-      + "); the rest: files, report"
-    )
-  print(
-    f"{len(run.trials)} trials: {ended['ok']} ok, {ended['diverged']} diverged;"
-    f" {len(new)} trained in {time.perf_counter() - begin:.1f} s"
+    f"{len(plan.trials)} trials: {ended['ok']} ok, {ended['diverged']} diverged;"
+    f" {cost.num_trained} trained in {time.perf_counter() - begin:.1f} s"
   )
 
 
-def _of_earlier_losses(
-  trials: Sequence[grid.Trial], rows: Mapping[str, results.TextRow]
-) -> list[str]:
-  """Ids of rows whose settings are a trial's, but not the file of its loss."""
-  own = [trial for trial in trials if trial.source]
-  names = {trial.settings["objective"]: [*trial.settings] for trial in own}
-  now = {tuple(map(str, trial.settings.values())): trial.id for trial in own}
-  return [
-    trial_id
-    for trial_id, row in rows.items()
-    if now.get(
-      tuple(row.get(name, "") for name in names.get(row["objective"], ())),
-      trial_id,
-    )
-    != trial_id
-  ]
+def _say_cost(cost: Cost) -> None:
+  parts = ", ".join(f"{name} {s:.1f}" for name, s in cost.measuring.items())
+  print(
+    f"preparing programs: {cost.preparing:.1f} s; training:"
+    f" {cost.training:.1f} s at"
+    f" {cost.images / max(cost.training, 1e-9):,.0f} images/s;"
+    f" measuring: {sum(cost.measuring.values()):.1f} s ({parts}); the rest:"
+    " files, report"
+  )
 
 
-def _train_missing(
-  run: Run,
-  done: Collection[str],
-  new: Sequence[grid.Trial],
-  interruption: Interruption,
-) -> Cost:
-  cost = Cost(0, 0.0, 0.0, {})
-  found: TrainedGroup | Snapshot | None = None
-  memory = Memory()
-  board = tensorboard.TensorBoard(run.workdir) if run.tensorboard else None
-
-  def on_epoch(
-    trials: list[grid.Trial], epoch: int, terms: dict[str, np.ndarray]
-  ) -> None:
-    progress.on_epoch(trials, epoch, terms)
-    if board is not None:
-      board.on_epoch(trials, epoch, terms)
-
-  def on_program(trials: list[grid.Trial], choice: Choice) -> None:
-    memory.give_back()
-    progress.on_program(trials, choice)
-    cost.preparing += choice.taken
-    placements.write(
-      run.workdir,
-      {choice.key: choice.program.placement},
-      for_all=choice.is_new,  # not what a lack of memory made smaller
-    )
-
-  def on_advance(training: Training) -> None:
-    if interruption.asks_to_save():
-      unfinished.save(training)
-      interruption.saved()
-    unfinished.keep(training)
-
-  def resume(
-    program: Program, trials: list[grid.Trial]
-  ) -> TrainedGroup | Snapshot | None:
-    nonlocal found
-    found = _found(run.workdir, unfinished, progress, program, trials)
-    return found
-
-  with Progress(new, len(run.metrics)) as progress:
-    if not new:
-      return cost
-    on_device = examples(run.dataset)
-    beside = None
-    unfinished = Unfinished(run.workdir, run.snapshot_seconds, progress.say)
-    for chunk in sweep.train_chunks(
-      run.trials,
-      input_pipeline(run.dataset, on_device.train),
-      memory_bytes=run.memory_bytes,
-      done=done,
-      placements=placements.read(run.workdir),
-      on_program=on_program,
-      on_epoch=on_epoch,
-      on_advance=on_advance,
-      resume=resume,
-    ):
-      if chunk is not found:
-        checkpoints.save(run.workdir, chunk)
-        cost.images += len(chunk.trials) * _images_per_trial(run, chunk)
-        cost.training += chunk.seconds
-      interruption.nothing_to_save()
-      if beside is None:
-        begin = time.perf_counter()
-        progress.doing("measuring PCA and the data")
-        # Of all trials, so that a run that goes on has the same bits.
-        sizes = {trial.settings["latent_size"] for trial in run.trials}
-        beside = baselines(on_device, sizes, run.metrics)
-        cost.measuring["PCA and data"] = time.perf_counter() - begin
-      measured = sweep.measure(
-        chunk, on_device, run.metrics, progress.on_measured
-      )
-      _keep(run, chunk, measured, sweep.rows(chunk, measured, beside))
-      unfinished.clear()
-      for metric_group, taken in measured.seconds.items():
-        cost.measuring[metric_group] = (
-          cost.measuring.get(metric_group, 0.0) + taken
-        )
-    unfinished.clear_all()
-  return cost
-
-
-def _found(
-  workdir: Path,
-  unfinished: Unfinished,
-  progress: Progress,
-  program: Program,
-  trials: list[grid.Trial],
-) -> TrainedGroup | Snapshot | None:
-  """What there is of a chunk: trained, in training or nothing."""
-  try:
-    chunk = checkpoints.find(workdir, trials, program.spec)
-    if chunk is not None:
-      progress.say(f"{len(trials)} trials were trained before")
-      progress.skip(trials, program.num_epochs)
-      return chunk
-  except UsageError as error:
-    progress.say(f"{error}: its trials are trained again")
-  snapshot = unfinished.find(program, trials)
-  if snapshot is not None:
-    progress.say(
-      f"{len(trials)} trials go on from a snapshot, at step"
-      f" {snapshot.num_done:,}"
-    )
-    progress.skip(trials, snapshot.num_done // program.steps_per_epoch)
-  return snapshot
-
-
-def _report(run: Run) -> collections.Counter[str]:
+def _report(prepared: Prepared) -> collections.Counter[str]:
   """Prints the best trials and where all are; counts how they ended."""
-  table = results.read_rows(run.workdir)
-  rows = [table[trial.id] for trial in run.trials]
+  plan, folder = prepared
+  table = results.read_rows(folder.path)
+  rows = [table[trial.id] for trial in plan.trials]
   ended = collections.Counter(row["status"] for row in rows)
   if ended["diverged"]:
     print(
@@ -312,32 +176,41 @@ def _report(run: Run) -> collections.Counter[str]:
     "\nThe best trial of each objective and latent size, by test error"
     " (||x - x~||^2, summed over features,\nmean over examples), beside a PCA"
     f" of the same size:\n\n{format_table(best_trials(rows), rows)}\n\n"
-    f"table:  {run.workdir / results.RESULTS}\n"
-    f"curves: {run.workdir / curves.CURVES}\n"
-    f"models: {run.workdir / checkpoints.FOLDER}",
+    f"table:  {folder.path / results.RESULTS}\n"
+    f"curves: {folder.path / curves.CURVES}\n"
+    f"models: {folder.path / checkpoints.FOLDER}",
     flush=True,
   )
-  print(f"report: {report.write(run.workdir, run.dataset)}")
+  print(f"report: {report.write(folder.path, plan.dataset)}")
   return ended
 
 
-def _keep(
-  run: Run, chunk: TrainedGroup, measured: Measured, rows: list[sweep.Row]
-) -> None:
-  """Writes what was measured; its rows come last and make it count."""
-  for i, trial in enumerate(chunk.trials):
-    history = {name: term[i] for name, term in chunk.history.items()}
-    size = trial.settings["latent_size"]
-    units = {name: unit[i, :size] for name, unit in measured.units.items()}
-    rows[i]["series"] = curves.write(run.workdir, trial.id, history, units)
-  results.add_rows(run.workdir, rows)
+def _with_whole_paths(fields: ConfigDict) -> dict[str, Any]:
+  """The fields of `data`, its files as they are found from any folder."""
+  return {
+    name: str(start.absolute(value))
+    if value is not None and name.endswith(("path", "dir"))
+    else value
+    for name, value in fields.items()
+  }
 
 
-def _images_per_trial(run: Run, chunk: TrainedGroup) -> int:
-  settings = chunk.trials[0].settings
-  size, num_steps = batching(run.dataset.num_train, settings["batch_size"])
-  return size * num_steps * settings["num_epochs"]
-
-
-if __name__ == "__main__":
-  start.run(main, own_modules=True)
+def _workdir(command: CommandLine, dataset: data.Dataset) -> Path:
+  """The folder that was named, or one named after configuration and data."""
+  given = command.own["workdir"]
+  if given == "":
+    raise UsageError("--workdir is empty; name a folder")
+  if given is not None:
+    return start.absolute(given)
+  config = command.config
+  what = {
+    "objective": config.objective,
+    "fixed": config.fixed.to_dict(),
+    "data": data.digest(dataset),
+  }
+  text = json.dumps(what, sort_keys=True)
+  names = [dataset.name, hashlib.sha256(text.encode()).hexdigest()[:8]]
+  names[0] = names[0].replace("/", "-")
+  if command.path != DEFAULT and command.path.stem != dataset.name:
+    names.insert(0, command.path.stem)
+  return Path("runs", "-".join(names)).absolute()

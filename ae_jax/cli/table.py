@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
+from ae_jax.metrics import selection
 from ae_jax.report.tables import settings
-from ae_jax.run_folder import results
 from ae_jax.run_folder.results import TextRow
 
 _HEADER = (
@@ -20,7 +20,7 @@ def best_trials(rows: Iterable[TextRow]) -> list[TextRow]:
     sizes = groups.setdefault(row["objective"], {})
     sizes.setdefault(int(row["latent_size"]), []).append(row)
   found = [
-    results.best(sizes[size], "test_squared_error")
+    selection.best(sizes[size], "test_squared_error")
     for sizes in groups.values()
     for size in sorted(sizes)
   ]

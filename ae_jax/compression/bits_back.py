@@ -112,7 +112,7 @@ def _likelihood(spec: Spec, params: Params, z: Array) -> Array:
 def encode(
   coder: Coder, x: np.ndarray, on_examples: OnExamples
 ) -> list[np.ndarray]:
-  """Examples -> the words of each chain.
+  """EvalData -> the words of each chain.
 
   Args:
     coder: what to code with.

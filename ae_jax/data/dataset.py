@@ -1,7 +1,7 @@
 """What the whole house trains on, and its unit interval."""
 
 import hashlib
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import jax
 import numpy as np
@@ -69,6 +69,7 @@ class Dataset(NamedTuple):
       `test` is such a draw.
     stream: all rows to train on, of which `train` is a sample; None where
       `train` is all of them.
+    source: the arguments of `load` that made it; None of arrays.
   """
 
   name: str
@@ -83,6 +84,7 @@ class Dataset(NamedTuple):
   factor_names: tuple[str, ...] = ()
   binarize: bool = False
   stream: Rows | None = None
+  source: dict[str, Any] | None = None
 
   @property
   def num_train(self) -> int:

@@ -12,7 +12,7 @@ NUM_PARTNERS = 16  # of each example, from which a step draws one
 
 
 class Pairs(NamedTuple):
-  """Examples, each with some others that it may be paired with.
+  """EvalData, each with some others that it may be paired with.
 
   Attributes:
     x: `[n, *features]`.
@@ -23,7 +23,7 @@ class Pairs(NamedTuple):
   partners: Array | np.ndarray
 
 
-def beside(dataset: Dataset, x: Array | np.ndarray, kind: str) -> Any:
+def supervise(dataset: Dataset, x: Array | np.ndarray, kind: str) -> Any:
   """The train set with what a kind of objective needs beside it.
 
   Args:

@@ -1,4 +1,4 @@
-"""How many trials a program holds, on how many devices: the fastest, measured.
+"""The fastest placement of a group's trials, measured.
 
 On a CPU a few trials at once stay in the cache, and a device for each core
 keeps all cores at work; a GPU wants many trials. What is best depends on the
@@ -14,20 +14,14 @@ from typing import NamedTuple
 
 import jax
 
+from ae_jax.engine.group import padded_spec
 from ae_jax.engine.input_pipeline import InputPipeline
-from ae_jax.engine.program import (
-  Placement,
-  Program,
-  build,
-  compile_program,
-  padded_spec,
-  stack,
-)
-from ae_jax.engine.training_loop import Run
+from ae_jax.engine.placement import Placement, first_placement, smaller
+from ae_jax.engine.program import Program, compile_program
+from ae_jax.engine.training_loop import TrainingLoop
 from ae_jax.grid import Trial
 from ae_jax.types import UsageError
 
-_CACHE_BYTES = 1 << 20  # of one core of a CPU
 _WORTH_SECONDS = 60.0  # shorter groups are trained before measuring would pay
 _GAIN = 0.9  # another placement must take less than this share of the time
 _ROUNDS = 3
@@ -35,7 +29,7 @@ _ROUND_SECONDS = 0.3
 _ESTIMATE_SECONDS = 0.05
 
 
-class OutOfMemory(RuntimeError):
+class OutOfMemory(RuntimeError):  # noqa: N818 - as jaxlib and PyTorch say
   """A program was too large for the memory.
 
   On a CPU the process must not go on: jaxlib's matrix products were seen to be
@@ -48,7 +42,8 @@ class OutOfMemory(RuntimeError):
 
   def __init__(self, key: str, placement: Placement):
     super().__init__(
-      "out of memory: start again in a new process, with less memory_bytes"
+      "out of memory: start again in a new process; with the same folder it"
+      f" goes on with {placement.size} trials at a time"
     )
     self.key = key
     self.placement = placement
@@ -60,14 +55,12 @@ class Choice(NamedTuple):
   Attributes:
     key: what it depends on.
     program: compiled.
-    is_new: whether no placement of before was taken.
     seconds: placement -> of a step of one trial; empty where none was measured.
     taken: seconds that compiling and measuring took.
   """
 
   key: str
   program: Program
-  is_new: bool
   seconds: dict[Placement, float]
   taken: float
 
@@ -80,9 +73,9 @@ def choose(
 ) -> Choice:
   """Compiles the program that trains a group fastest.
 
-  Starts from `first_placement`. Where that would train for more than a minute, a
-  few steps of larger programs are measured, as long as each is faster than the
-  one before; if none is, of smaller ones; else of one on a single device.
+  Starts from `first_placement`. Where that would train for more than a minute,
+  a few steps of larger programs are measured, as long as each is faster than
+  the one before; if none is, of smaller ones; else of one on a single device.
 
   Args:
     group: all its trials.
@@ -100,7 +93,7 @@ def choose(
   begin = time.perf_counter()
   key = _key(group, pipeline, memory_bytes)
   before = known.get(key)
-  placement = first_placement(group, pipeline) if before is None else before
+  placement = before or first_placement(group, pipeline)
   best = _within(group, pipeline, placement, memory_bytes)
   seconds: dict[Placement, float] = {}
   estimate = 0.0
@@ -115,31 +108,7 @@ def choose(
           best = better
           break
   known[key] = best.placement
-  return Choice(key, best, before is None, seconds, time.perf_counter() - begin)
-
-
-def first_placement(group: list[Trial], pipeline: InputPipeline) -> Placement:
-  """A placement without measuring.
-
-  All devices are used. On a CPU the parameters, moments and gradients of a
-  device's trials fit its cache, if that is more than one trial, and a device
-  trains one convolutional network; elsewhere all trials train at once. Blocks
-  are rounded up, so that grids that are a little wider share programs.
-  """
-  devices = min(jax.local_device_count(), len(group))
-  share = -(-len(group) // devices)
-  power = 1 << (share - 1).bit_length()
-  block = min(power, -(-share // 8) * 8)
-  if jax.default_backend() == "cpu":
-    key, hyper = jax.tree.map(lambda x: x[0], stack(group[:1]))
-    one = build(group, pipeline.features, pipeline.num_examples)
-    params = jax.eval_shape(one.init, key, hyper).params
-    needed = 4 * sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(params))
-    fitting = max(2, _CACHE_BYTES // needed)
-    block = min(power, 1 << (fitting.bit_length() - 1))
-    if group[0].settings["network"] == "conv":
-      block = 1  # vmapped convolutions are slower there
-  return Placement(devices, block)
+  return Choice(key, best, seconds, time.perf_counter() - begin)
 
 
 @contextlib.contextmanager
@@ -149,7 +118,7 @@ def memory_for(
   otherwise: Placement,
   known: MutableMapping[str, Placement],
 ) -> Iterator[None]:
-  """Raises `OutOfMemory` where the block runs out of memory.
+  """Raises `OutOfMemory` where the code within runs out of memory.
 
   Args:
     group: whose program it is.
@@ -179,13 +148,6 @@ def is_of_memory(error: Exception) -> bool:
   return isinstance(error, MemoryError) or any(
     text in str(error) for text in ("RESOURCE_EXHAUSTED", "Out of memory")
   )
-
-
-def smaller(placement: Placement) -> Placement:
-  """Half as many trials at once, on fewer devices where each has but one."""
-  if placement.trials_per_device > 1:
-    return Placement(placement.devices, placement.trials_per_device // 2)
-  return Placement(placement.devices // 2, 1)
 
 
 def _within(
@@ -228,18 +190,16 @@ def _along(
 
 
 def _doubled(placement: Placement, num_trials: int) -> Placement | None:
-  if placement.size >= num_trials:
-    return None
-  return Placement(placement.devices, 2 * placement.trials_per_device)
+  devices, trials = placement
+  return (
+    None if placement.size >= num_trials else Placement(devices, 2 * trials)
+  )
 
 
 def _halved(placement: Placement, num_trials: int) -> Placement | None:
   del num_trials
-  return (
-    Placement(placement.devices, placement.trials_per_device // 2)
-    if placement.trials_per_device > 1
-    else None
-  )
+  devices, trials = placement
+  return Placement(devices, trials // 2) if trials > 1 else None
 
 
 def _on_one_device(placement: Placement, num_trials: int) -> Placement | None:
@@ -263,20 +223,21 @@ def _measure(
   at_least: float = _ROUND_SECONDS,
 ) -> float:
   """Seconds of a step of one trial, the places left empty counted in."""
-  run = Run(program, group[: program.placement.size], pipeline)
-  run.advance(1)
+  loop = TrainingLoop(program, group[: program.placement.size], pipeline)
+  loop.advance(1)
   begin = time.perf_counter()
   while True:
-    run.advance(program.max_steps)
+    loop.advance(program.max_steps)
     elapsed = time.perf_counter() - begin
     if elapsed >= at_least:
       break
   num_runs = -(-len(group) // program.placement.size)
-  return elapsed / (run.num_done - 1) * num_runs / len(group)
+  return elapsed / (loop.num_done - 1) * num_runs / len(group)
 
 
 def _key(group: list[Trial], pipeline: InputPipeline, memory_bytes: int) -> str:
   """What a choice depends on."""
+  kind = type(pipeline).__name__ + (" binarize" if pipeline.binarize else "")
   return json.dumps(
     {
       "group": group[0].group,
@@ -285,8 +246,7 @@ def _key(group: list[Trial], pipeline: InputPipeline, memory_bytes: int) -> str:
       "trials": len(group),
       "examples": pipeline.num_examples,
       "rows": str(pipeline.rows(1, group[0].settings["batch_size"])),
-      "pipeline": type(pipeline).__name__
-      + (" binarize" if pipeline.binarize else ""),
+      "pipeline": kind,
       "memory": memory_bytes,
       "devices": [d.device_kind for d in jax.local_devices()],
       "jax": jax.__version__,

@@ -14,8 +14,8 @@ import jax
 import numpy as np
 
 from ae_jax.data.dataset import Dataset, Rows
-from ae_jax.data.supervision import Pairs, beside
-from ae_jax.engine.sharding import ALIGNMENT, replicate
+from ae_jax.data.supervision import Pairs, supervise
+from ae_jax.sharding import ALIGNMENT, replicate
 from ae_jax.training import Data, batching, examples_of, order_bits
 from ae_jax.types import Array, Labeled, UsageError
 
@@ -43,7 +43,7 @@ class InputPipeline(Protocol):
   binarize: bool
 
   def with_supervision(self, kind: str) -> "InputPipeline":
-    """The same examples with labels or partners, see `data.beside.beside`."""
+    """The same examples with labels or partners, see `data.supervision.supervise`."""
 
   def rows(self, num_seeds: int, batch_size: int) -> Any:
     """Shapes and types of the rows that a reader gives at a time."""
@@ -101,7 +101,7 @@ class InMemory:
     def with_supervision(kind: str) -> InMemory:
       if dataset is None:
         raise UsageError("labels and pairs need a dataset")
-      of_kind = InMemory(beside(dataset, x, kind), binarize)
+      of_kind = InMemory(supervise(dataset, x, kind), binarize)
       of_kind._examples_on = self._examples_on
       return of_kind
 

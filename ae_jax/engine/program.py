@@ -1,39 +1,30 @@
 """Trials of one group as one compiled program: `jit(shard_map(vmap(...)))`."""
 
+import collections
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
+from ae_jax.engine.group import group_trainer, padded_spec, stack
 from ae_jax.engine.input_pipeline import InputPipeline
-from ae_jax.engine.sharding import needs_one_device, shard_over_trials
+from ae_jax.engine.placement import Placement
 from ae_jax.grid import Trial
 from ae_jax.networks import Spec
 from ae_jax.schedules import Hyper
-from ae_jax.training import Data, Trainer, TrainState, batching, trainer
+from ae_jax.sharding import needs_one_device, shard_over_trials
+from ae_jax.training import Data, Trainer, TrainState, batching
 from ae_jax.types import Array, Key, Terms
 
-
-class Placement(NamedTuple):
-  """How many trials a program trains at once, and where.
-
-  Attributes:
-    devices: that the trials are spread over. A CPU is one device, or as many
-      as `jax_num_cpu_devices` says.
-    trials_per_device: trials of each device, vmapped.
-  """
-
-  devices: int
-  trials_per_device: int
-
-  @property
-  def size(self) -> int:
-    """Trials at once."""
-    return self.devices * self.trials_per_device
+_NUM_CACHED = 32
+_OPTIONS = (  # of JAX, that a program depends on
+  "jax_enable_x64",
+  "jax_default_matmul_precision",
+  "jax_debug_nans",
+)
 
 
 class Program(NamedTuple):
@@ -70,66 +61,82 @@ class Program(NamedTuple):
   seconds: float
 
 
-def stack(trials: Sequence[Trial]) -> tuple[Key, Hyper]:
-  """The keys and traced hyper-parameters of trials of one group, stacked."""
-  seeds = np.array([trial.settings["seed"] for trial in trials], np.uint32)
-  hyper = {
-    name: jnp.array(
-      [trial.hyper[name] for trial in trials],
-      jnp.int32 if name == "latent_size" else jnp.float32,
-    )
-    for name in trials[0].hyper
-  }
-  return jax.vmap(jax.random.key)(seeds), hyper
+_cache: collections.OrderedDict[Hashable, Program] = collections.OrderedDict()
 
 
-def padded_spec(group: list[Trial], features: tuple[int, ...]) -> Spec:
-  """The network that all trials of a group share, padded to the largest."""
-  latent_size = max(trial.settings["latent_size"] for trial in group)
-  return group[0].spec(features, latent_size)
-
-
-def build(
-  group: list[Trial],
-  features: tuple[int, ...],
-  num_examples: int,
-  binarize: bool = False,
-) -> Trainer:
-  """The trainer that all trials of a group share."""
-  first = group[0]
-  return trainer(
-    first.objective,
-    padded_spec(group, features),
-    num_epochs=first.settings["num_epochs"],
-    batch_size=first.settings["batch_size"],
-    at_step=first.at_step(num_examples),
-    binarize=binarize,
-  )
+def clear_cache() -> None:
+  """Forgets the programs that this process has compiled."""
+  _cache.clear()
 
 
 def compile_program(
   group: list[Trial], pipeline: InputPipeline, placement: Placement
 ) -> Program:
-  """Compiles the program that trains `placement.size` trials of a group at once.
+  """Compiles the program that trains `placement.size` trials of a group.
 
+  A program that this process compiled before is taken again, with `seconds` 0.
   No device waits for another: each is given its own trials and all rows.
   """
+  key = _cache_key(group, pipeline, placement)
+  program = _cache.pop(key, None)
+  known = program is not None
+  if program is None:
+    program = _compile(group, pipeline, placement)
+  _cache[key] = program
+  while len(_cache) > _NUM_CACHED:
+    _cache.popitem(last=False)
+  return program._replace(seconds=0.0) if known else program
+
+
+def _compile(
+  group: list[Trial], pipeline: InputPipeline, placement: Placement
+) -> Program:
   begin = time.perf_counter()
   settings = group[0].settings
   size, steps_per_epoch = batching(
     pipeline.num_examples, settings["batch_size"]
   )
-  seeds = {trial.settings["seed"] for trial in group}
-  num_seeds = min(len(seeds), placement.size)
-  max_steps = min(
-    pipeline.max_steps(num_seeds, settings["batch_size"]),
-    steps_per_epoch * settings["num_epochs"],
-  )
-  if settings["network"] == "conv" and jax.default_backend() == "cpu":
-    max_steps = 1  # XLA's convolutions are 5 times as slow in a loop there
-  one = build(
+  num_seeds = _num_seeds(group, placement)
+  max_steps = _max_steps(group, pipeline, num_seeds, steps_per_epoch)
+  one = group_trainer(
     group, pipeline.features, pipeline.num_examples, pipeline.binarize
   )
+  rows = pipeline.rows(num_seeds, settings["batch_size"])
+  keys, hyper = stack((group * placement.size)[: placement.size])
+  state = jax.eval_shape(jax.vmap(one.init), keys, hyper)
+  lowered = shard_over_trials(
+    _steps_of_trials(one), placement.devices, 3, 3, donate_argnums=0
+  ).lower(
+    state,
+    hyper,
+    jax.ShapeDtypeStruct((placement.size,), jnp.int32),
+    rows,
+    jax.ShapeDtypeStruct((num_seeds, max_steps, size), jnp.int32),
+    jax.ShapeDtypeStruct((), jnp.int32),
+  )
+  if placement.devices > 1 and needs_one_device(lowered):
+    return _compile(group, pipeline, Placement(1, placement.size))
+  init = shard_over_trials(jax.vmap(one.init), placement.devices, 2, 0)
+  compiled_init = init.lower(keys, hyper).compile()
+  compiled = lowered.compile()
+  return Program(
+    placement=placement,
+    spec=padded_spec(group, pipeline.features),
+    num_epochs=settings["num_epochs"],
+    steps_per_epoch=steps_per_epoch,
+    batch_size=settings["batch_size"],
+    num_seeds=num_seeds,
+    max_steps=max_steps,
+    state=state,
+    init=compiled_init,
+    steps=compiled,
+    memory_bytes=_memory_bytes(compiled, rows, placement.devices),
+    seconds=time.perf_counter() - begin,
+  )
+
+
+def _steps_of_trials(one: Trainer) -> Callable[..., tuple[TrainState, Terms]]:
+  """Steps of one trial -> of all trials of a device."""
 
   def steps(
     state: TrainState,
@@ -146,51 +153,63 @@ def compile_program(
 
     return jax.vmap(of_trial)(state, hyper, which)
 
-  rows = pipeline.rows(num_seeds, settings["batch_size"])
-  keys, hyper = stack((group * placement.size)[: placement.size])
-  state = jax.eval_shape(jax.vmap(one.init), keys, hyper)
-  lowered = shard_over_trials(
-    steps, placement.devices, 3, 3, donate_argnums=0
-  ).lower(
-    state,
-    hyper,
-    jax.ShapeDtypeStruct((placement.size,), jnp.int32),
-    rows,
-    jax.ShapeDtypeStruct((num_seeds, max_steps, size), jnp.int32),
-    jax.ShapeDtypeStruct((), jnp.int32),
-  )
-  if placement.devices > 1 and needs_one_device(lowered):
-    return compile_program(group, pipeline, Placement(1, placement.size))
-  init = shard_over_trials(jax.vmap(one.init), placement.devices, 2, 0)
-  compiled_init = init.lower(keys, hyper).compile()
-  compiled = lowered.compile()
-  memory_bytes = _memory_bytes(compiled)
-  if jax.default_backend() == "cpu":  # one memory, in which they share the rows
-    row_bytes = sum(
-      math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(rows)
-    )
-    memory_bytes = placement.devices * (memory_bytes - row_bytes) + row_bytes
-  return Program(
-    placement=placement,
-    spec=padded_spec(group, pipeline.features),
-    num_epochs=settings["num_epochs"],
-    steps_per_epoch=steps_per_epoch,
-    batch_size=settings["batch_size"],
-    num_seeds=num_seeds,
-    max_steps=max_steps,
-    state=state,
-    init=compiled_init,
-    steps=compiled,
-    memory_bytes=memory_bytes,
-    seconds=time.perf_counter() - begin,
+  return steps
+
+
+def _num_seeds(group: list[Trial], placement: Placement) -> int:
+  seeds = {trial.settings["seed"] for trial in group}
+  return min(len(seeds), placement.size)
+
+
+def _max_steps(
+  group: list[Trial],
+  pipeline: InputPipeline,
+  num_seeds: int,
+  steps_per_epoch: int,
+) -> int:
+  settings = group[0].settings
+  if settings["network"] == "conv" and jax.default_backend() == "cpu":
+    return 1  # XLA's convolutions are 5 times as slow in a loop there
+  return min(
+    pipeline.max_steps(num_seeds, settings["batch_size"]),
+    steps_per_epoch * settings["num_epochs"],
   )
 
 
-def _memory_bytes(compiled: Any) -> int:
+def _memory_bytes(compiled: Any, rows: Any, num_devices: int) -> int:
   memory = compiled.memory_analysis()
-  return (
+  num_bytes = (
     memory.argument_size_in_bytes
     + memory.output_size_in_bytes
     + memory.temp_size_in_bytes
     - memory.alias_size_in_bytes
+  )
+  if jax.default_backend() != "cpu":
+    return num_bytes
+  # The devices of a CPU have one memory, in which they share the rows.
+  row_bytes = sum(
+    math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(rows)
+  )
+  return num_devices * (num_bytes - row_bytes) + row_bytes
+
+
+def _cache_key(
+  group: list[Trial], pipeline: InputPipeline, placement: Placement
+) -> Hashable:
+  """What a compiled program depends on."""
+  first = group[0]
+  num_seeds = _num_seeds(group, placement)
+  return (
+    first.group,
+    first.function,
+    first.source,
+    tuple(first.hyper),
+    padded_spec(group, pipeline.features),
+    pipeline.num_examples,
+    pipeline.binarize,
+    str(pipeline.rows(num_seeds, first.settings["batch_size"])),
+    pipeline.max_steps(num_seeds, first.settings["batch_size"]),
+    num_seeds,
+    placement,
+    *(getattr(jax.config, name) for name in _OPTIONS),
   )

@@ -1,18 +1,19 @@
-"""Trials in training: a program is called until they are trained.
+"""The training loop: a program is called until its trials are trained.
 
 Between two calls everything that training goes on from is a `Snapshot`.
 """
 
 import time
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
+from ae_jax.engine.group import stack
 from ae_jax.engine.input_pipeline import InputPipeline
-from ae_jax.engine.program import Program, stack
-from ae_jax.grid import Trial
+from ae_jax.engine.program import Program
+from ae_jax.grid import Point, Trial
 from ae_jax.networks import Spec
 from ae_jax.training import TrainState
 from ae_jax.types import Params
@@ -23,10 +24,11 @@ _CALL_SECONDS = 1.0  # what a call of a program is to take
 
 
 class TrainedGroup(NamedTuple):
-  """What one run of a program has trained.
+  """Trials of one group, trained.
 
   Attributes:
-    trials: its trials, in the order of the leading axis of all that follows.
+    ids: of the trials, in the order of the leading axis of all that follows.
+    settings: of each trial.
     spec: of the network, its code padded to the largest of the group.
     params: `[trials, ...]`, padded.
     history: term -> `[trials, num_epochs]`, means over each epoch.
@@ -35,7 +37,8 @@ class TrainedGroup(NamedTuple):
     seconds: of training, without compilation, all trials together.
   """
 
-  trials: list[Trial]
+  ids: list[str]
+  settings: list[Point]
   spec: Spec
   params: Params
   history: dict[str, np.ndarray]
@@ -43,9 +46,26 @@ class TrainedGroup(NamedTuple):
   num_steps: int
   seconds: float
 
+  @property
+  def latent_sizes(self) -> list[int]:
+    """Of each trial."""
+    return [settings["latent_size"] for settings in self.settings]
+
+  def select(self, indices: Sequence[int]) -> "TrainedGroup":
+    """Some of the trials."""
+    at = list(indices)
+    return self._replace(
+      ids=[self.ids[i] for i in at],
+      settings=[self.settings[i] for i in at],
+      params=jax.tree.map(lambda p: p[at], self.params),
+      history={name: term[at] for name, term in self.history.items()},
+      diverged_at=self.diverged_at[at],
+      seconds=self.seconds * len(at) / len(self.ids),
+    )
+
 
 class Snapshot(NamedTuple):
-  """Where a run of a program is, in host memory.
+  """Where a training loop is, in host memory.
 
   Attributes:
     num_done: steps.
@@ -62,7 +82,7 @@ class Snapshot(NamedTuple):
   seconds: float
 
 
-class Run:
+class TrainingLoop:
   """Trials in training.
 
   Attributes:
@@ -84,7 +104,8 @@ class Run:
   ):
     begin = time.perf_counter()
     # Repeats of the last trial fill the program up; their results are dropped.
-    filled = [*trials] + [trials[-1]] * (program.placement.size - len(trials))
+    size = program.placement.size
+    filled = [*trials] + [trials[-1]] * (size - len(trials))
     of_trials = [trial.settings["seed"] for trial in filled]
     seeds = [*dict.fromkeys(of_trials)]
     self._which = np.array([seeds.index(s) for s in of_trials], np.int32)
@@ -106,6 +127,16 @@ class Run:
     self._read = pipeline.reader(
       seeds, program.batch_size, program.placement.devices, self.num_done
     )
+
+  @property
+  def num_steps(self) -> int:
+    """Of the whole training."""
+    return self.program.num_epochs * self.program.steps_per_epoch
+
+  @property
+  def seconds(self) -> float:
+    """Of training so far, those before a snapshot included."""
+    return time.perf_counter() - self._begin
 
   def advance(self, most: int) -> None:
     """Does some steps, at most so many: about a second of them."""
@@ -133,7 +164,7 @@ class Run:
       self._add(name, term)
 
   def snapshot(self) -> Snapshot:
-    """Where the run is."""
+    """Where the training is."""
     return Snapshot(
       self.num_done,
       [*map(np.array, jax.tree.leaves(_with_numbers(self._state)))],
@@ -142,16 +173,22 @@ class Run:
       self.seconds,
     )
 
-  @property
-  def seconds(self) -> float:
-    """Of training so far, those before a snapshot included."""
-    return time.perf_counter() - self._begin
-
-  def result(self) -> tuple[Params, np.ndarray]:
-    """The parameters, and the step at which a trial diverged (-1: none)."""
-    return jax.tree.map(
+  def result(self) -> TrainedGroup:
+    """What was trained."""
+    params, diverged_at = jax.tree.map(
       lambda x: np.asarray(x)[: len(self.trials)],
       (self._state.params, self._state.diverged_at),
+    )
+    names = sorted(self.history, key=lambda name: (name != "loss", name))
+    return TrainedGroup(
+      ids=[trial.id for trial in self.trials],
+      settings=[trial.settings for trial in self.trials],
+      spec=self.program.spec,
+      params=params,
+      history={name: self.history[name] for name in names},
+      diverged_at=diverged_at,
+      num_steps=self.num_steps,
+      seconds=self.seconds,
     )
 
   def _add(self, name: str, term: np.ndarray) -> None:
@@ -168,10 +205,10 @@ class Run:
     self._rest[name] = term[:, num_epochs * steps :]
 
 
-OnAdvance = Callable[[Run], None]
+OnAdvance = Callable[[TrainingLoop], None]
 
 
-def run_program(
+def train(
   program: Program,
   trials: list[Trial],
   pipeline: InputPipeline,
@@ -189,30 +226,17 @@ def run_program(
     on_advance: called after each call of the program, about every second.
     snapshot: where these trials go on in this program; from the start without.
   """
-  num_steps = program.num_epochs * program.steps_per_epoch
-  run = Run(program, trials, pipeline, snapshot)
-  while run.num_done < num_steps:
-    before = run.num_done // program.steps_per_epoch
-    run.advance(num_steps - run.num_done)
+  loop = TrainingLoop(program, trials, pipeline, snapshot)
+  while loop.num_done < loop.num_steps:
+    before = loop.num_done // program.steps_per_epoch
+    loop.advance(loop.num_steps - loop.num_done)
     if on_epoch is not None:
-      for epoch in range(before, run.num_done // program.steps_per_epoch):
-        terms = {name: term[:, epoch] for name, term in run.history.items()}
+      for epoch in range(before, loop.num_done // program.steps_per_epoch):
+        terms = {name: term[:, epoch] for name, term in loop.history.items()}
         on_epoch(trials, epoch + 1, terms)
     if on_advance is not None:
-      on_advance(run)
-  params, diverged_at = run.result()
-  return TrainedGroup(
-    trials=trials,
-    spec=program.spec,
-    params=params,
-    history={
-      name: run.history[name]
-      for name in sorted(run.history, key=lambda name: (name != "loss", name))
-    },
-    diverged_at=diverged_at,
-    num_steps=num_steps,
-    seconds=run.seconds,
-  )
+      on_advance(loop)
+  return loop.result()
 
 
 def _with_numbers(state: TrainState) -> TrainState:
@@ -222,9 +246,7 @@ def _with_numbers(state: TrainState) -> TrainState:
 def _restored(saved: list[np.ndarray], like: TrainState) -> TrainState:
   """A state of saved leaves, placed as another state of the program."""
   leaves, structure = jax.tree.flatten(_with_numbers(like))
-  if [(x.shape, x.dtype) for x in saved] != [
-    (x.shape, x.dtype) for x in leaves
-  ]:
+  if _shapes(saved) != _shapes(leaves):
     raise ValueError("the snapshot is of another program")
   placed = [
     jax.device_put(x, leaf.sharding, may_alias=False)
@@ -232,3 +254,7 @@ def _restored(saved: list[np.ndarray], like: TrainState) -> TrainState:
   ]
   state = jax.tree.unflatten(structure, placed)
   return state._replace(key=jax.random.wrap_key_data(state.key))
+
+
+def _shapes(leaves: Sequence[Any]) -> list[tuple[Any, Any]]:
+  return [(x.shape, x.dtype) for x in leaves]

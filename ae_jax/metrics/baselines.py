@@ -7,7 +7,7 @@ import numpy as np
 
 from ae_jax import pca
 from ae_jax.data import to_float
-from ae_jax.metrics.eval_data import Examples
+from ae_jax.metrics.eval_data import EvalData
 from ae_jax.metrics.evaluate import (
   Columns,
   evaluate,
@@ -21,7 +21,7 @@ Baselines = dict[int, dict[str, float]]  # latent size -> column -> value
 
 
 def baselines(
-  data: Examples, latent_sizes: Iterable[int], metric_groups: Iterable[str]
+  data: EvalData, latent_sizes: Iterable[int], metric_groups: Iterable[str]
 ) -> Baselines:
   """The columns `pca_...` and `pixels_...` for trials of each latent size.
 
@@ -99,7 +99,7 @@ def pca_autoencoders(
   )
 
 
-def _of_pixels(data: Examples, metric_groups: list[str]) -> Columns:
+def _of_pixels(data: EvalData, metric_groups: list[str]) -> Columns:
   train, test = (
     to_float(part).reshape(1, len(part), -1) for part in (data.train, data.test)
   )

@@ -14,7 +14,7 @@ _MAX_CLASSES = 1000
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
-class Examples:
+class EvalData:
   """A train and a test set that metrics read.
 
   Attributes:
@@ -41,7 +41,7 @@ class Examples:
   unit_interval: bool = dataclasses.field(metadata={"static": True})
 
 
-def examples(dataset: Dataset) -> Examples:
+def eval_data(dataset: Dataset) -> EvalData:
   """Puts a dataset on the device and reads its labels as classes.
 
   Labels are classes if they are strings, booleans or whole numbers, at least
@@ -56,7 +56,7 @@ def examples(dataset: Dataset) -> Examples:
     factors = factors[:, varies] if varies.sum() > 1 else None
     names = tuple(np.array(names)[varies].tolist())
   train = binarized(dataset.train, 0) if dataset.binarize else dataset.train
-  return Examples(
+  return EvalData(
     train=jnp.asarray(train),
     test=jnp.asarray(dataset.test),
     train_classes=train_classes,

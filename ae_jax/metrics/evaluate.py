@@ -11,7 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from ae_jax.data import to_float
-from ae_jax.engine.sharding import replicate, shard_over_trials
 from ae_jax.metrics import (
   activity,
   disentanglement,
@@ -24,7 +23,7 @@ from ae_jax.metrics import (
   reconstruction,
 )
 from ae_jax.metrics.batching import map_batches
-from ae_jax.metrics.eval_data import Examples
+from ae_jax.metrics.eval_data import EvalData
 from ae_jax.metrics.registry import (
   CORRUPTIONS,
   DEPTHS,
@@ -36,6 +35,7 @@ from ae_jax.metrics.registry import (
   STEPS,
 )
 from ae_jax.networks import Spec, autoencoder
+from ae_jax.sharding import replicate, shard_over_trials
 from ae_jax.types import Array, Autoencoder, Params
 
 _TRIALS = 8  # measured at once
@@ -66,7 +66,7 @@ def evaluate(
   spec: Spec,
   params: Params,
   latent_sizes: Sequence[int],
-  data: Examples,
+  data: EvalData,
   metric_groups: Iterable[str] = tuple(GROUPS),
   on_measured: OnMeasured | None = None,
 ) -> Measured:
@@ -122,7 +122,7 @@ def _filled_up(values: np.ndarray, spec: Spec) -> np.ndarray:
 
 
 def measure_codes(
-  metric_group: str, train: Array, test: Array, data: Examples
+  metric_group: str, train: Array, test: Array, data: EvalData
 ) -> Columns:
   """Measures codes against classes.
 
@@ -145,7 +145,7 @@ def measure_codes(
 
 @functools.cache
 def _of_codes(metric_group: str, num_devices: int) -> Callable[..., Columns]:
-  def of_trials(train: Array, test: Array, data: Examples) -> Columns:
+  def of_trials(train: Array, test: Array, data: EvalData) -> Columns:
     def of_trial(train: Array, test: Array) -> Columns:
       columns = _OF_CODES[metric_group](
         train, data.train_classes, test, data.test_classes, data.num_classes
@@ -162,7 +162,7 @@ def _num_devices(num_trials: int) -> int:
   return math.gcd(num_trials, jax.local_device_count())
 
 
-def _placed(data: Examples, num_devices: int) -> Examples:
+def _placed(data: EvalData, num_devices: int) -> EvalData:
   return jax.tree.map(lambda x: replicate(x, num_devices), data)
 
 
@@ -215,7 +215,7 @@ def _vmapped(function: Callable[..., Any], parallel: bool = True) -> Any:
 
   @functools.cache
   def compiled(spec: Spec, num_devices: int) -> Callable[..., Any]:
-    def of_trials(params: Params, latent_sizes: Array, data: Examples) -> Any:
+    def of_trials(params: Params, latent_sizes: Array, data: EvalData) -> Any:
       return jax.vmap(
         lambda params, size: function(autoencoder(spec, size), params, data)
       )(params, latent_sizes)
@@ -223,7 +223,7 @@ def _vmapped(function: Callable[..., Any], parallel: bool = True) -> Any:
     return shard_over_trials(of_trials, num_devices, 2, 1)
 
   def of_trials(
-    spec: Spec, params: Params, latent_sizes: Array, data: Examples
+    spec: Spec, params: Params, latent_sizes: Array, data: EvalData
   ) -> Any:
     num_devices = _num_devices(len(latent_sizes)) if parallel else 1
     run = compiled(spec, num_devices)
@@ -234,7 +234,7 @@ def _vmapped(function: Callable[..., Any], parallel: bool = True) -> Any:
 
 @_vmapped
 def _codes(
-  model: Autoencoder, params: Params, data: Examples
+  model: Autoencoder, params: Params, data: EvalData
 ) -> tuple[Array, Array]:
   def of_block(block: Array) -> Array:
     return reconstruction.codes(model, params, to_float(block))
@@ -244,7 +244,7 @@ def _codes(
 
 @_vmapped
 def _reconstruction(
-  model: Autoencoder, params: Params, data: Examples
+  model: Autoencoder, params: Params, data: EvalData
 ) -> tuple[Columns, Units]:
   columns = {
     f"{name}_squared_error": reconstruction.squared_error(model, params, x)
@@ -258,7 +258,7 @@ def _reconstruction(
 
 @functools.partial(_vmapped, parallel=False)  # LAPACK: see devices.spread
 def _activity(
-  model: Autoencoder, params: Params, data: Examples
+  model: Autoencoder, params: Params, data: EvalData
 ) -> tuple[Columns, Units]:
   codes = map_batches(
     lambda x: reconstruction.codes(model, params, to_float(x)), data.test
@@ -273,7 +273,7 @@ def _activity(
 
 @_vmapped
 def _noise(
-  model: Autoencoder, params: Params, data: Examples
+  model: Autoencoder, params: Params, data: EvalData
 ) -> tuple[Columns, Units]:
   columns = {}
   for corruption in CORRUPTIONS:
@@ -289,7 +289,7 @@ def _noise(
 
 @_vmapped
 def _bounds(
-  model: Autoencoder, params: Params, data: Examples
+  model: Autoencoder, params: Params, data: EvalData
 ) -> tuple[Columns, Units]:
   nats, units = likelihood.elbo_and_iwae(
     model, params, jax.random.key(0), data.test, NUM_SAMPLES
@@ -306,7 +306,7 @@ def _bounds(
 
 
 def _likelihood(
-  spec: Spec, params: Params, latent_sizes: Array, data: Examples
+  spec: Spec, params: Params, latent_sizes: Array, data: EvalData
 ) -> tuple[Columns, Units]:
   if spec.code != "gaussian":
     return {}, {}
@@ -315,13 +315,13 @@ def _likelihood(
 
 @_vmapped
 def _of_read(
-  model: Autoencoder, params: tuple[Params, Array], data: Examples
+  model: Autoencoder, params: tuple[Params, Array], data: EvalData
 ) -> Array:
   return rate.squared_errors(model, *params, data.test)
 
 
 def _rate(
-  spec: Spec, params: Params, latent_sizes: Array, data: Examples
+  spec: Spec, params: Params, latent_sizes: Array, data: EvalData
 ) -> tuple[Columns, Units]:
   train, test = map(np.asarray, _codes(spec, params, latent_sizes, data))
   read = np.zeros((*test.shape[:2], len(STEPS), test.shape[2]), np.float32)
@@ -342,7 +342,7 @@ def _rate(
 
 @_vmapped
 def _of_factors(
-  model: Autoencoder, params: Params, data: Examples
+  model: Autoencoder, params: Params, data: EvalData
 ) -> tuple[Columns, Units, Array]:
   number = disentanglement.NUM_EXAMPLES
   codes = map_batches(
@@ -376,7 +376,7 @@ def _of_factors(
 
 
 def _disentanglement(
-  spec: Spec, params: Params, latent_sizes: Array, data: Examples
+  spec: Spec, params: Params, latent_sizes: Array, data: EvalData
 ) -> tuple[Columns, Units]:
   if data.factors is None:
     return {}, {}
@@ -396,7 +396,7 @@ def _of_encoded(metric_group: str) -> Callable[..., tuple[Columns, Units]]:
   """A metric_group of metrics of codes -> of trials."""
 
   def of_trials(
-    spec: Spec, params: Params, latent_sizes: Array, data: Examples
+    spec: Spec, params: Params, latent_sizes: Array, data: EvalData
   ) -> tuple[Columns, Units]:
     if not data.num_classes:
       return {}, {}

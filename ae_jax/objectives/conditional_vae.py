@@ -84,11 +84,15 @@ def conditional_vae(
   """
   x, label = batch
   share = jnp.asarray(labeled, x.dtype)
-  has_label = jax.random.bernoulli(jax.random.fold_in(key, 1), share, label.shape)
+  has_label = jax.random.bernoulli(
+    jax.random.fold_in(key, 1), share, label.shape
+  )
   y = jax.nn.one_hot(label, num_classes, dtype=x.dtype) * has_label[:, None]
   q = jax.vmap(lambda y, x: model.encode(condition_on(params, y), x))(y, x)
   z = reparameterize(key, q)
-  decoded = jax.vmap(lambda y, z: model.decode(condition_on(params, y), z))(y, z)
+  decoded = jax.vmap(lambda y, z: model.decode(condition_on(params, y), z))(
+    y, z
+  )
   reconstruction = model.nll(x, decoded)  # [batch]
   kl = kl_from_standard_normal(q)  # [batch]
   return jnp.mean(reconstruction + beta * kl), {

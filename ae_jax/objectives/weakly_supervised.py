@@ -43,7 +43,7 @@ def ada_gvae(
     key: of the samples z.
     batch: x and x', `[batch, 2, *features]`.
     beta: weight of the divergence, at least 0.
-    pairs: what the two of a pair share, see `data.beside.partners`.
+    pairs: what the two of a pair share, see `data.supervision.partners`.
 
   Returns:
     The loss in nats, mean over all examples, and the terms `reconstruction`,
@@ -94,7 +94,7 @@ def gvae(
     batch: x and x', `[batch, 2, *features]`.
     beta: weight of the divergences, at least 0.
     content: share of the units that are content, see `content_units`.
-    pairs: what the two of a pair share, see `data.beside.partners`.
+    pairs: what the two of a pair share, see `data.supervision.partners`.
 
   Returns:
     The loss in nats, mean over all examples, and the terms `reconstruction`,

@@ -10,6 +10,7 @@ import numpy as np
 
 from ae_jax import pca
 from ae_jax.data import are_images, to_float
+from ae_jax.metrics import selection
 from ae_jax.metrics.registry import METRICS
 from ae_jax.objectives.denoising import CORRUPTIONS
 from ae_jax.report import generated, pictures, trials
@@ -21,7 +22,6 @@ from ae_jax.report.examples import (
   to_raw,
 )
 from ae_jax.report.trials import Row, Rows
-from ae_jax.run_folder import results
 from ae_jax.trained import Trained
 
 _NUM_PROFILES = 4  # examples shown where they are no images
@@ -57,7 +57,7 @@ class Shown(NamedTuple):
 
 def choose(rows: Rows, by: str) -> Shown | None:
   """Picks the trials of one objective to look at; None where none is fit."""
-  best = results.best(rows, by)
+  best = selection.best(rows, by)
   if best is None:
     return None
   strength = trials.strength(rows)
@@ -75,9 +75,9 @@ def choose(rows: Rows, by: str) -> Shown | None:
   plane = [row for row in rows if row["latent_size"] == "2"]
   return Shown(
     best,
-    results.best(plane, by),
+    selection.best(plane, by),
     _trained_on_noise(best, rows, by),
-    results.best([r for r in rows if results.number(r, "content")], by),
+    selection.best([r for r in rows if selection.number(r, "content")], by),
     strength,
     alike,
   )
@@ -86,7 +86,7 @@ def choose(rows: Rows, by: str) -> Shown | None:
 def _trained_on_noise(best: Row, rows: Rows, by: str) -> Row | None:
   """The best trial, or else the best one of the strongest noise."""
   levels = {
-    row["id"]: results.number(row, "noise") or 0.0
+    row["id"]: selection.number(row, "noise") or 0.0
     for row in trials.ok(rows)
     if row.get("corruption") in CORRUPTIONS
   }
@@ -95,7 +95,9 @@ def _trained_on_noise(best: Row, rows: Rows, by: str) -> Row | None:
   strongest = max(levels.values(), default=0.0)
   if strongest <= 0:
     return None
-  return results.best([r for r in rows if levels.get(r["id"]) == strongest], by)
+  return selection.best(
+    [r for r in rows if levels.get(r["id"]) == strongest], by
+  )
 
 
 def look(
@@ -167,7 +169,7 @@ def _restorations(
   if row is None:
     return None
   x = seen.x[seen.shown]
-  level = results.number(row, "noise") or 0.0
+  level = selection.number(row, "noise") or 0.0
   noisy = _corrupt(x, row["corruption"], level, seen)
   return _rows(
     [

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import plotly.graph_objects as go
 
+from ae_jax.metrics import selection
 from ae_jax.metrics.registry import NOISES, STEPS, more_is_better
 from ae_jax.report import trials
 from ae_jax.report.figures import (
@@ -19,7 +20,6 @@ from ae_jax.report.figures import (
   shortened,
 )
 from ae_jax.report.trials import Row, Rows
-from ae_jax.run_folder import results
 
 _MAX_POINTS = 40_000  # of all learning curves together
 
@@ -124,7 +124,7 @@ def parallel_coordinates(rows: Rows, by: str) -> go.Figure | None:
     None where there are fewer than two of them.
   """
   shown = [
-    row for row in trials.ok(rows) if results.number(row, by) is not None
+    row for row in trials.ok(rows) if selection.number(row, by) is not None
   ]
   if len(shown) < 2:
     return None
@@ -231,8 +231,8 @@ def after_corruption(best: Sequence[Row], corruption: str) -> go.Figure | None:
   figure = go.Figure()
   shown: list[float] = []
   for i, row in enumerate(best):
-    levels = {0.0: results.number(row, "test_squared_error")} | {
-      noise: results.number(row, f"squared_error_{corruption}_{noise}")
+    levels = {0.0: selection.number(row, "test_squared_error")} | {
+      noise: selection.number(row, f"squared_error_{corruption}_{noise}")
       for noise in NOISES
     }
     if None not in levels.values():
@@ -279,7 +279,7 @@ def rate_distortion(rows: Rows, by: str) -> go.Figure | None:
   sized: dict[str, list[Row]] = {}
   for name, own in trials.by_objective(rows).items():
     found = [
-      results.best([row for row in own if row["latent_size"] == str(n)], by)
+      selection.best([row for row in own if row["latent_size"] == str(n)], by)
       for n in sizes
     ]
     sized[name] = [row for row in found if row is not None]
@@ -307,8 +307,8 @@ def _rated(row: Row, prefix: str) -> list[tuple[float, float, str]]:
   """Rate, error and what it is, at each step."""
   points = []
   for step in STEPS:
-    rate = results.number(row, f"{prefix}rate_at_bin_{step}")
-    error = results.number(row, f"{prefix}squared_error_at_bin_{step}")
+    rate = selection.number(row, f"{prefix}rate_at_bin_{step}")
+    error = selection.number(row, f"{prefix}squared_error_at_bin_{step}")
     if rate is not None and error is not None:
       words = f"{escape(row['latent_size'])} units, step {step}"
       points.append((rate, error, words))
@@ -343,7 +343,7 @@ def spectrum(
 
 
 def _column(rows: Rows, name: str) -> list[float]:
-  values = [results.number(row, name) for row in rows]
+  values = [selection.number(row, name) for row in rows]
   return [value for value in values if value is not None]
 
 

@@ -12,6 +12,7 @@ import plotly.offline
 
 from ae_jax.atomic import write_text
 from ae_jax.data import Dataset
+from ae_jax.metrics import selection
 from ae_jax.metrics.registry import CORRUPTIONS, more_is_better
 from ae_jax.report import (
   examples,
@@ -24,7 +25,8 @@ from ae_jax.report import (
 )
 from ae_jax.report.blocks import Block, Listing, Plot, Section
 from ae_jax.report.trials import Row, Rows
-from ae_jax.run_folder import curves, load, results, run_config
+from ae_jax.run_folder import curves, load
+from ae_jax.run_folder.folder import check_links
 
 REPORT = "report.html"
 
@@ -66,7 +68,7 @@ def write(
     UsageError: there is no run, no finished trial or no such metric; or a
       folder of the run is a link.
   """
-  run_config.check_links(workdir)
+  check_links(workdir)
   run = read(workdir, dataset, by)
   overall = [
     _answer(run),
@@ -91,7 +93,7 @@ def read(workdir: Path, dataset: Dataset, by: str) -> Run:
   """
   rows, config = trials.read(workdir, by)
   rows = ranking.ranked(workdir, rows, dataset)
-  best = [results.best(own, by) for own in trials.by_objective(rows).values()]
+  best = [selection.best(own, by) for own in trials.by_objective(rows).values()]
   found = [row for row in best if row is not None]
   return Run(
     rows=rows,
@@ -141,7 +143,7 @@ def render(run: Run, dataset: Dataset, sections: list[Section]) -> str:
 
 
 def _answer(run: Run) -> Section:
-  overall = results.best(run.rows, run.by)
+  overall = selection.best(run.rows, run.by)
   if overall is None:
     return Section(
       "The best trials",
@@ -149,7 +151,7 @@ def _answer(run: Run) -> Section:
       " the data.",
       [],
     )
-  value = results.number(overall, run.by) or 0.0
+  value = selection.number(overall, run.by) or 0.0
   better = "Largest" if more_is_better(run.by) else "Least"
   peers = trials.by_objective(run.rows)[overall["objective"]]
   words = (
@@ -167,7 +169,7 @@ def _answer(run: Run) -> Section:
     for own in trials.by_objective(run.rows).values()
     for size in trials.ordered(row["latent_size"] for row in own)
     if (
-      found := results.best(
+      found := selection.best(
         [row for row in own if row["latent_size"] == size], run.by
       )
     )
@@ -197,7 +199,7 @@ def _by_size(run: Run) -> Section:
     )
   for name, own in trials.by_objective(run.rows).items():
     strength = trials.strength(own)
-    if strength is not None and results.best(own, run.by):
+    if strength is not None and selection.best(own, run.by):
       num_values = len({row[strength] for row in own})
       blocks.append(
         Plot(
@@ -339,7 +341,7 @@ def _objectives(workdir: Path, dataset: Dataset, run: Run) -> Section:
 def _how(run: Run) -> Section:
   config = run.config
   _, *arguments = config.get("command", [""])
-  seconds = [results.number(row, "seconds") or 0.0 for row in run.rows]
+  seconds = [selection.number(row, "seconds") or 0.0 for row in run.rows]
   facts = {
     "git commit": config.get("git_commit") or "not known",
     "devices": ", ".join(config.get("devices", [])),

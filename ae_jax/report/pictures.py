@@ -15,10 +15,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
+from ae_jax.metrics.selection import number
 from ae_jax.report.blocks import Picture
 from ae_jax.report.figures import COLORS, DASHES, shortened
 from ae_jax.report.trials import Summary
-from ae_jax.run_folder.results import number
 
 DPI = 100
 _FONT_SIZE = 9

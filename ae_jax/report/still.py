@@ -9,10 +9,11 @@ from matplotlib.figure import Figure
 
 from ae_jax.atomic import replacing
 from ae_jax.data import Dataset, are_images
+from ae_jax.metrics import selection
 from ae_jax.metrics.registry import more_is_better
 from ae_jax.report import examples, figures, pictures, trials
 from ae_jax.report.trials import Row, Rows
-from ae_jax.run_folder import load, results
+from ae_jax.run_folder import load
 from ae_jax.types import UsageError
 
 _SIZE = 8  # the latent size, or the nearest there is
@@ -53,7 +54,7 @@ def write_picture(
       f"no picture: {dataset.name} holds no images but examples of shape"
       f" {dataset.train.shape[1:]}"
     )
-  overall = results.best(rows, by)
+  overall = selection.best(rows, by)
   if overall is None:
     raise UsageError(f"no picture: no trial has a number in {by!r}")
   figure = Figure(figsize=(12, 4.5))
@@ -78,13 +79,13 @@ def write_picture(
 def _best_of_size(rows: Rows, by: str, size: int) -> list[Row]:
   """The best trial of each objective at that size, the best one first."""
   best = [
-    results.best([r for r in own if r["latent_size"] == str(size)], by)
+    selection.best([r for r in own if r["latent_size"] == str(size)], by)
     for own in trials.by_objective(rows).values()
   ]
   sign = -1 if more_is_better(by) else 1
   return sorted(
     (row for row in best if row is not None),
-    key=lambda row: sign * (results.number(row, by) or 0.0),
+    key=lambda row: sign * (selection.number(row, by) or 0.0),
   )
 
 

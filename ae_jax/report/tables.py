@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from ae_jax.metrics import selection
 from ae_jax.metrics.registry import GROUPS, METRICS
 from ae_jax.report import trials
 from ae_jax.report.blocks import Cell, Table
 from ae_jax.report.trials import Row, Rows
-from ae_jax.run_folder import results
 
 
 def best_trials(best: Sequence[Row], rows: Rows, by: str) -> Table:
@@ -151,11 +151,11 @@ def _cells(rows: Rows, name: str) -> list[Cell]:
   texts = [row.get(name, "") for row in rows]
   if name == "id":
     return [Cell(text, text) for text in texts]
-  numbers = [results.number(row, name) for row in rows]
+  numbers = [selection.number(row, name) for row in rows]
   if name not in METRICS and not any("." in text for text in texts):
     return [Cell(text, text) for text in texts]
   finite = [value for value in numbers if value is not None]
-  own = [results.number(row, name.removeprefix("pca_")) for row in rows]
+  own = [selection.number(row, name.removeprefix("pca_")) for row in rows]
   beside = [value for value in own if value is not None]
   rounded = iter(trials.without_rounding(finite, beside))
   return [
@@ -182,4 +182,4 @@ def _is_number(text: str) -> bool:
 
 
 def _any_number(rows: Iterable[Row], name: str) -> bool:
-  return any(results.number(row, name) is not None for row in rows)
+  return any(selection.number(row, name) is not None for row in rows)

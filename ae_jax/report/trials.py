@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 from ae_jax.grid import DEFAULTS
 from ae_jax.metrics.registry import METRICS, more_is_better
+from ae_jax.metrics.selection import number
 from ae_jax.run_folder import load, results, run_config
-from ae_jax.run_folder.results import number
 from ae_jax.types import UsageError
 
 Row = results.TextRow
@@ -59,7 +59,7 @@ def read(workdir: Path, by: str) -> tuple[list[Row], dict[str, Any]]:
     UsageError: there is no run, no finished trial, or no such metric to
       compare trials by.
   """
-  config = run_config.read_config(workdir)
+  config = run_config.read(workdir)
   rows = [*load.finished(workdir).values()]
   if not rows:
     raise UsageError(f"run {workdir} has no finished trial yet")

@@ -1,16 +1,17 @@
-"""Trained trials on disk: one Orbax checkpoint for each chunk.
+"""Trained trials on disk: one Orbax checkpoint for each group trained at once.
 
 The only file that imports Orbax. A checkpoint is one stacked tree (its cost is
-by the leaf), with a JSON that says what it holds, and a seal that names its
+by the leaf), with a JSON that says what it holds, and a manifest that names its
 trials and has a digest of the files: Orbax itself restores a flipped bit, or
-arrays of other shapes, without a word.
+arrays of other shapes, without a word. The digest is verified when a checkpoint
+is read, and by `intact` where a file is not as the manifest saw it.
 """
 
 import hashlib
 import json
 import shutil
 import textwrap
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,8 @@ import orbax.checkpoint as ocp
 
 from ae_jax.atomic import is_partial, replacing, sync_folder, sync_tree
 from ae_jax.engine.training_loop import TrainedGroup
-from ae_jax.grid import Trial, spec
-from ae_jax.networks import Spec, autoencoder, unpad
+from ae_jax.grid import spec
+from ae_jax.networks import autoencoder
 from ae_jax.run_folder import run_config
 from ae_jax.types import Params, UsageError
 
@@ -30,50 +31,53 @@ Meta = dict[str, Any]
 FOLDER = "checkpoints"
 
 _PATTERN = "*?[]\\"
-_SEAL = "seal.json"  # written last: without it a checkpoint is not there
+_MANIFEST = "manifest.json"  # written last: no checkpoint is there without it
 
 
-def check(workdir: Path) -> None:
+def check(folder: Path) -> None:
   """Checks that checkpoints can be in a folder of this name.
 
   Raises:
     UsageError: Orbax would read it as a pattern, or write to another one.
   """
-  if found := sorted({*str(workdir.absolute())} & {*_PATTERN}):
+  if found := sorted({*str(folder.absolute())} & {*_PATTERN}):
     raise UsageError(
-      f"workdir {workdir} has {' '.join(found)} in its path, which Orbax cannot"
+      f"folder {folder} has {' '.join(found)} in its path, which Orbax cannot"
       " save to: name another"
     )
 
 
-def save(workdir: Path, chunk: TrainedGroup) -> None:
-  """Writes a chunk; afterwards power may fail.
+def save(folder: Path, trained: TrainedGroup) -> None:
+  """Writes trained trials; afterwards power may fail.
 
   Args:
-    workdir: of the run; absolute.
-    chunk: what has been trained.
+    folder: of the run; absolute.
+    trained: all trials that were trained at once.
 
   Raises:
     OSError: it cannot be written.
   """
-  directory = _directory(workdir, chunk.trials)
+  directory = _directory(folder, trained.ids)
   meta = {
-    "features": chunk.spec.features,
-    "latent_size": chunk.spec.latent_size,
-    "trials": [{"id": t.id, "settings": t.settings} for t in chunk.trials],
-    "history": {name: term.tolist() for name, term in chunk.history.items()},
-    "diverged_at": chunk.diverged_at.tolist(),
-    "num_steps": chunk.num_steps,
-    "seconds": chunk.seconds,
+    "features": trained.spec.features,
+    "latent_size": trained.spec.latent_size,
+    "trials": [
+      {"id": trial_id, "settings": settings}
+      for trial_id, settings in zip(trained.ids, trained.settings, strict=True)
+    ],
+    "history": {name: term.tolist() for name, term in trained.history.items()},
+    "diverged_at": trained.diverged_at.tolist(),
+    "num_steps": trained.num_steps,
+    "seconds": trained.seconds,
   }
-  step = chunk.trials[0].settings["num_epochs"]
+  step = trained.settings[0]["num_epochs"]
   shutil.rmtree(directory, ignore_errors=True)
   try:
     with _manager(directory) as manager:
       manager.save(
         step,
         args=ocp.args.Composite(
-          params=ocp.args.StandardSave(chunk.params),
+          params=ocp.args.StandardSave(trained.params),
           meta=ocp.args.JsonSave(meta),
         ),
       )
@@ -82,37 +86,156 @@ def save(workdir: Path, chunk: TrainedGroup) -> None:
     reason = textwrap.shorten(str(error), 200)
     raise OSError(f"cannot save {directory}: {reason}") from error
   sync_tree(directory)
-  for folder in (directory.parent, workdir):
-    sync_folder(folder)
-  ids = [trial.id for trial in chunk.trials]
-  seal = _seal(directory, ids)
-  with replacing(directory / _SEAL) as file:
-    file.write(seal.encode())
+  for place in (directory.parent, folder):
+    sync_folder(place)
+  manifest = {
+    "trials": trained.ids,
+    "sha256": _digest(directory, trained.ids),
+    "files": _stats(directory),
+  }
+  with replacing(directory / _MANIFEST) as file:
+    file.write(json.dumps(manifest).encode())
 
 
-def find(
-  workdir: Path, trials: Sequence[Trial], padded: Spec
-) -> TrainedGroup | None:
-  """The chunk of these very trials, if it was saved.
+def intact(folder: Path) -> set[str]:
+  """Ids of all trials whose checkpoint is there and not damaged."""
+  return {
+    trial_id
+    for directory in _directories(folder)
+    if _is_intact(directory)
+    for trial_id in _trials(directory)
+  }
+
+
+def load_groups(
+  folder: Path, trial_ids: Collection[str]
+) -> Iterator[TrainedGroup]:
+  """Loads trained trials, those of one checkpoint together.
 
   Args:
-    workdir: of the run; absolute.
-    trials: all of the chunk.
-    padded: their network, as `TrainedGroup.spec`.
+    folder: of the run.
+    trial_ids: their ids in the table.
+
+  Yields:
+    The trials that a checkpoint has of them, each trial once.
 
   Raises:
-    UsageError: it is damaged.
+    UsageError: there is no such trial, its checkpoint is damaged, or see
+      `check`.
   """
-  directory = _directory(workdir, trials)
-  if _trials(directory) != [trial.id for trial in trials]:
-    return None
-  meta = _read_meta(directory)
-  if meta["latent_size"] != padded.latent_size:  # the grid is wider now
-    return None
+  check(folder)
+  missing = {*trial_ids}
+  damaged: UsageError | None = None
+  for directory in _directories(folder):
+    if not missing.intersection(_trials(directory)):
+      continue
+    try:
+      trained = _read(directory)
+    except UsageError as error:  # the trial may have been trained again
+      damaged = error
+      continue
+    wanted = [i for i, name in enumerate(trained.ids) if name in missing]
+    missing.difference_update(trained.ids)
+    yield trained.select(wanted)
+  if missing:
+    raise damaged or UsageError(
+      f"folder {folder} has no trained trial {min(missing)!r}"
+    )
+
+
+def _directories(folder: Path) -> list[Path]:
+  return sorted((folder / FOLDER).absolute().glob("*/"))
+
+
+def _directory(folder: Path, trial_ids: Sequence[str]) -> Path:
+  ids = " ".join(trial_ids)
+  return folder / FOLDER / hashlib.sha256(ids.encode()).hexdigest()[:10]
+
+
+def _manager(directory: Path) -> ocp.CheckpointManager:
+  options = ocp.CheckpointManagerOptions(enable_async_checkpointing=False)
+  return ocp.CheckpointManager(directory, options=options)
+
+
+def _manifest(directory: Path) -> dict[str, Any]:
+  """What the manifest says; empty where there is none."""
+  try:
+    manifest = json.loads((directory / _MANIFEST).read_text("utf-8"))
+    return manifest if isinstance(manifest, dict) else {}
+  except (OSError, ValueError):
+    return {}
+
+
+def _trials(directory: Path) -> list[str]:
+  """Whose checkpoint it is; nobody's without a manifest."""
+  trials = _manifest(directory).get("trials")
+  return [*map(str, trials)] if isinstance(trials, list) else []
+
+
+def _is_intact(directory: Path) -> bool:
+  """Whether files are as the manifest saw them, or have its digest."""
+  manifest = _manifest(directory)
+  if not manifest:
+    return False
+  return manifest.get("files") == _stats(directory) or _has_digest(directory)
+
+
+def _has_digest(directory: Path) -> bool:
+  ids = _trials(directory)
+  digest = _manifest(directory).get("sha256")
+  return bool(ids) and digest == _digest(directory, ids)
+
+
+def _files(directory: Path) -> Iterator[Path]:
+  for path in sorted(directory.rglob("*")):
+    if path.name != _MANIFEST and not is_partial(path.name):
+      yield path
+
+
+def _stats(directory: Path) -> list[list[Any]]:
+  """Name, size and time of the last change of each file."""
+  return [
+    [f"{path.relative_to(directory)}", stat.st_size, stat.st_mtime_ns]
+    for path in _files(directory)
+    if path.is_file()
+    for stat in (path.stat(),)
+  ]
+
+
+def _digest(directory: Path, trial_ids: Sequence[str]) -> str:
+  """SHA-256 over run, trials, names and contents of files."""
+  run = run_config.digest(directory.parent.parent)
+  digest = hashlib.sha256(" ".join([run, *trial_ids]).encode())
+  for path in _files(directory):
+    digest.update(f"{path.relative_to(directory)}".encode())
+    if path.is_file():
+      with path.open("rb") as file:
+        digest.update(hashlib.file_digest(file, "sha256").digest())
+  return digest.hexdigest()
+
+
+def _read(directory: Path) -> TrainedGroup:
+  """Reads a checkpoint.
+
+  Raises:
+    UsageError: it is damaged. Orbax would tell it in hundreds of lines.
+  """
+  if not _has_digest(directory):
+    raise UsageError(
+      f"the checkpoint in {directory} is damaged or of another run; delete it,"
+      " and the sweep's command trains its trials again"
+    )
+  with _manager(directory) as manager:
+    step = manager.latest_step()
+    meta = _restore(manager, step, meta=ocp.args.JsonRestore())["meta"]
+    like = _like(directory / str(step) / "params", meta)
+    params = _restore(manager, step, params=ocp.args.StandardRestore(like))
+  settings = [_settings(trial) for trial in meta["trials"]]
   return TrainedGroup(
-    trials=[*trials],
-    spec=padded,
-    params=_read_params(directory, meta),
+    ids=[trial["id"] for trial in meta["trials"]],
+    settings=settings,
+    spec=spec(settings[0], tuple(meta["features"]), meta["latent_size"]),
+    params=jax.tree.map(np.asarray, params["params"]),
     history={
       name: np.array(term, np.float32) for name, term in meta["history"].items()
     },
@@ -122,143 +245,33 @@ def find(
   )
 
 
-def whole(workdir: Path) -> set[str]:
-  """Ids of all trials whose checkpoint is there and not damaged."""
+def _settings(trial: Meta) -> dict[str, Any]:
   return {
-    trial_id
-    for directory in _directories(workdir)
-    if _is_whole(directory)
-    for trial_id in _trials(directory)
+    name: tuple(value) if isinstance(value, list) else value
+    for name, value in trial["settings"].items()
   }
 
 
-def load(
-  workdir: Path, trial_ids: Collection[str]
-) -> dict[str, tuple[Spec, Params]]:
-  """Loads trained trials of a run.
-
-  Args:
-    workdir: of the run.
-    trial_ids: their ids in the table.
-
-  Returns:
-    id -> the network of the trial's own latent size, and its parameters.
-
-  Raises:
-    UsageError: there is no such trial, its checkpoint is damaged, or see
-      `check`.
-  """
-  check(workdir)
-  loaded: dict[str, tuple[Spec, Params]] = {}
-  missing = {*trial_ids}
-  damaged: UsageError | None = None
-  for directory in _directories(workdir):
-    wanted = missing.intersection(_trials(directory))
-    if not wanted:
-      continue
-    try:
-      meta = _read_meta(directory)
-      params = _read_params(directory, meta)
-    except UsageError as error:  # the trial may have been trained again
-      damaged = error
-      continue
-    for i, trial in enumerate(meta["trials"]):
-      if trial["id"] in wanted:
-        size = trial["settings"]["latent_size"]
-        one = jax.tree.map(lambda p, i=i: np.asarray(p[i]), params)
-        own = spec(trial["settings"], tuple(meta["features"]), size)
-        loaded[trial["id"]] = (own, unpad(one, size))
-    missing -= loaded.keys()
-  if missing:
-    raise damaged or UsageError(
-      f"workdir {workdir} has no trained trial {min(missing)!r}"
-    )
-  return loaded
-
-
-def _directories(workdir: Path) -> list[Path]:
-  return sorted((workdir / FOLDER).absolute().glob("*/"))
-
-
-def _directory(workdir: Path, trials: Sequence[Trial]) -> Path:
-  ids = " ".join(trial.id for trial in trials)
-  return workdir / FOLDER / hashlib.sha256(ids.encode()).hexdigest()[:10]
-
-
-def _manager(directory: Path) -> ocp.CheckpointManager:
-  options = ocp.CheckpointManagerOptions(enable_async_checkpointing=False)
-  return ocp.CheckpointManager(directory, options=options)
-
-
-def _trials(directory: Path) -> list[str]:
-  """Whose checkpoint it is, as its seal says; nobody's without one."""
-  try:
-    return [*map(str, json.loads((directory / _SEAL).read_text())["trials"])]
-  except (OSError, ValueError, KeyError, TypeError):
-    return []
-
-
-def _is_whole(directory: Path) -> bool:
-  ids = _trials(directory)
-  return bool(ids) and (directory / _SEAL).read_text() == _seal(directory, ids)
-
-
-def _read_meta(directory: Path) -> Meta:
-  """What a checkpoint holds.
-
-  Raises:
-    UsageError: it is damaged. Orbax would tell it in hundreds of lines.
-  """
-  if not _is_whole(directory):
-    raise UsageError(
-      f"the checkpoint in {directory} is damaged or of another run; the"
-      " sweep's command trains its trials again"
-    )
-  with _manager(directory) as manager:
-    return _read(manager, meta=ocp.args.JsonRestore())["meta"]
-
-
-def _read_params(directory: Path, meta: Meta) -> Params:
-  """The parameters of a checkpoint, `[trials, ...]`."""
+def _like(params: Path, meta: Meta) -> Params:
+  """Shapes and types of the parameters of a checkpoint, `[trials, ...]`."""
   first, features = meta["trials"][0]["settings"], tuple(meta["features"])
   padded = autoencoder(spec(first, features, meta["latent_size"]))
-  like = jax.eval_shape(
-    jax.vmap(padded.init),
-    jax.random.split(jax.random.key(0), len(meta["trials"])),
-  )
-  with _manager(directory) as manager:
-    saved = ocp.StandardCheckpointHandler().metadata(
-      directory / str(manager.latest_step()) / "params"
+  keys = jax.random.split(jax.random.key(0), len(meta["trials"]))
+  like = jax.eval_shape(jax.vmap(padded.init), keys)
+  saved = ocp.StandardCheckpointHandler().metadata(params)
+  if "objective" in saved.tree:
+    like["objective"] = jax.tree.map(
+      lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype),
+      saved.tree["objective"],
     )
-    if "objective" in saved.tree:
-      like["objective"] = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype),
-        saved.tree["objective"],
-      )
-    if _shapes(saved.tree) != _shapes(like):
-      raise UsageError(f"the checkpoint in {directory} is of other networks")
-    params = _read(manager, params=ocp.args.StandardRestore(like))["params"]
-  return jax.tree.map(np.asarray, params)
+  if _shapes(saved.tree) != _shapes(like):
+    raise UsageError(f"the checkpoint in {params.parent} is of other networks")
+  return like
 
 
-def _read(manager: ocp.CheckpointManager, **items: Any) -> Any:
-  step = manager.latest_step()
+def _restore(manager: ocp.CheckpointManager, step: Any, **items: Any) -> Any:
   return manager.restore(step, args=ocp.args.Composite(**items))
 
 
 def _shapes(tree: Params) -> Any:
   return jax.tree.map(lambda x: (tuple(x.shape), str(x.dtype)), tree)
-
-
-def _seal(directory: Path, trial_ids: list[str]) -> str:
-  """A JSON; its SHA-256 is over run, trials, names and contents of files."""
-  run = run_config.digest(directory.parent.parent)
-  digest = hashlib.sha256(" ".join([run, *trial_ids]).encode())
-  for path in sorted(directory.rglob("*")):
-    if path.name == _SEAL or is_partial(path.name):
-      continue
-    digest.update(f"{path.relative_to(directory)}".encode())
-    if path.is_file():
-      with path.open("rb") as file:
-        digest.update(hashlib.file_digest(file, "sha256").digest())
-  return json.dumps({"trials": trial_ids, "sha256": digest.hexdigest()})

@@ -2,9 +2,9 @@
 
 import csv
 import io
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,54 +15,57 @@ CURVES, UNITS = "curves", "units"
 
 
 def write(
-  workdir: Path,
+  folder: Path,
   trial_id: str,
   history: Mapping[str, np.ndarray],
   units: Mapping[str, np.ndarray],
-) -> str:
+) -> None:
   """Writes a trial's learning curves and metrics of its code units.
 
   Args:
-    workdir: of the run.
+    folder: of the run.
     trial_id: of the trial.
     history: a line an epoch, a column a term.
-    units: a line a unit, from 1; nothing is written where it is empty.
-
-  Returns:
-    A checksum of both, for the column `series` of its row.
+    units: a line a unit, from 1; joins what was measured of them before.
   """
-  _write(workdir / CURVES / f"{trial_id}.csv", "epoch", history)
+  _write(folder / CURVES / f"{trial_id}.csv", "epoch", history)
+  path = folder / UNITS / f"{trial_id}.csv"
   if units:
-    _write(workdir / UNITS / f"{trial_id}.csv", "unit", units)
-  return checksum(workdir, trial_id)
+    before = _read(path) if _is_series(path, None) else {}
+    fitting = {
+      name: values
+      for name, values in before.items()
+      if len(values) == len(next(iter(units.values())))
+    }
+    _write(path, "unit", fitting | dict(units))
 
 
-def read_curves(workdir: Path, trial_id: str) -> dict[str, np.ndarray]:
+def read_curves(folder: Path, trial_id: str) -> dict[str, np.ndarray]:
   """A trial's learning curves, term -> `[num_epochs]`.
 
   Raises:
     UsageError: they are absent or damaged.
   """
-  return _read(workdir / CURVES / f"{trial_id}.csv")
+  return _read(folder / CURVES / f"{trial_id}.csv")
 
 
-def read_units(workdir: Path, trial_id: str) -> dict[str, np.ndarray]:
+def read_units(folder: Path, trial_id: str) -> dict[str, np.ndarray]:
   """What is measured of each code unit, name -> `[latent]`; perhaps nothing.
 
   Raises:
     UsageError: it is damaged.
   """
-  path = workdir / UNITS / f"{trial_id}.csv"
+  path = folder / UNITS / f"{trial_id}.csv"
   return _read(path) if path.exists() else {}
 
 
-def checksum(workdir: Path, trial_id: str) -> str:
-  """Eight hex digits over the bytes of both."""
-  check = 0
-  for folder in (CURVES, UNITS):
-    path = workdir / folder / f"{trial_id}.csv"
-    check = zlib.crc32(path.read_bytes() if path.exists() else b"", check)
-  return f"{check:08x}"
+def are_intact(folder: Path, row: Mapping[str, Any]) -> bool:
+  """Whether the curves and units of a row can be read, and are whole."""
+  name = f"{row['id']}.csv"
+  units = folder / UNITS / name
+  return _is_series(folder / CURVES / name, int(row["num_epochs"])) and (
+    not units.exists() or _is_series(units, int(row["latent_size"]))
+  )
 
 
 def absent_or_damaged(path: Path) -> UsageError:
@@ -70,6 +73,16 @@ def absent_or_damaged(path: Path) -> UsageError:
   return UsageError(
     f"{path} is absent or damaged; the sweep's command makes it again"
   )
+
+
+def _is_series(path: Path, length: int | None) -> bool:
+  """Whether a file can be read, and has so many lines."""
+  try:
+    series = _read(path)
+  except UsageError:
+    return False
+  lengths = {len(values) for values in series.values()}
+  return bool(series) and (length is None or lengths == {length})
 
 
 def _write(path: Path, index: str, series: Mapping[str, np.ndarray]) -> None:

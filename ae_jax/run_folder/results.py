@@ -1,63 +1,48 @@
-"""The table of a run: one row a finished trial."""
+"""The table of a run, `results.csv`: one row a finished trial."""
 
 import ast
 import csv
 import io
-import math
-import zlib
+import re
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ae_jax.atomic import write_text
-from ae_jax.metrics.registry import more_is_better
-from ae_jax.run_folder import curves
+from ae_jax.metrics.selection import number
 
 RESULTS = "results.csv"
 
-_SERIES, _CHECK = "series", "checksum"  # of curves and units, of the row
-_TIMES = ("seconds", "evaluation_seconds")
-
 TextRow = dict[str, str]
 
-
-def read_rows(workdir: Path) -> dict[str, TextRow]:
-  """The finished trials, by id; without rows that are damaged."""
-  return {
-    row["id"]: {name: text for name, text in row.items() if name != _SERIES}
-    for row in _whole_rows(workdir)
-  }
+_ID = re.compile("[0-9a-f]{10}")
 
 
-def num_damaged(workdir: Path) -> int:
-  """How many rows were changed after they were written."""
-  return sum(not _is_whole(row) for row in _lines(workdir))
+def read_rows(folder: Path) -> dict[str, TextRow]:
+  """The finished trials, by id; without rows that cannot be read."""
+  return {row["id"]: row for row in _read(folder)[0]}
 
 
-def add_rows(workdir: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+def num_unreadable(folder: Path) -> int:
+  """How many lines of the table cannot be read."""
+  return _read(folder)[1]
+
+
+def add_rows(folder: Path, rows: Iterable[Mapping[str, Any]]) -> None:
   """Adds finished trials to the table, in the place of rows of the same id."""
   new = {
     row["id"]: {name: _text(value) for name, value in row.items()}
     for row in rows
   }
-  _write_rows(workdir, {row["id"]: row for row in _whole_rows(workdir)} | new)
+  _write_rows(folder, read_rows(folder) | new)
 
 
-def remove_rows(workdir: Path, trial_ids: Collection[str]) -> None:
+def remove_rows(folder: Path, trial_ids: Collection[str]) -> None:
   """Takes trials out of the table."""
-  table = {row["id"]: row for row in _whole_rows(workdir)}
+  table = read_rows(folder)
   _write_rows(
-    workdir, {k: row for k, row in table.items() if k not in trial_ids}
+    folder, {k: row for k, row in table.items() if k not in trial_ids}
   )
-
-
-def whole_series(workdir: Path) -> set[str]:
-  """Ids of the trials whose curves and units are as they were written."""
-  return {
-    row["id"]
-    for row in _whole_rows(workdir)
-    if row.get(_SERIES) == curves.checksum(workdir, row["id"])
-  }
 
 
 def typed(row: TextRow) -> dict[str, Any]:
@@ -65,30 +50,6 @@ def typed(row: TextRow) -> dict[str, Any]:
   return {
     name: text if name == "id" else _value(text) for name, text in row.items()
   }
-
-
-def number(row: TextRow, column: str) -> float | None:
-  """A finite number of a row; None where there is none."""
-  try:
-    value = float(row.get(column) or "nan")
-  except ValueError:
-    return None
-  return value if math.isfinite(value) else None
-
-
-def best(rows: Iterable[TextRow], by: str) -> TextRow | None:
-  """The best row, by a column, of those that ended well and have a number.
-
-  The largest value is the best one of a metric of which more is better, else
-  the least; the first of equal ones. None where there is no such row.
-  """
-  sign = -1 if more_is_better(by) else 1
-  values = [
-    (sign * value, row)
-    for row in rows
-    if row["status"] == "ok" and (value := number(row, by)) is not None
-  ]
-  return min(values, key=lambda pair: pair[0])[1] if values else None
 
 
 def columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -103,51 +64,47 @@ def columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:
   return names
 
 
-def _write_rows(workdir: Path, table: Mapping[str, TextRow]) -> None:
+def _write_rows(folder: Path, table: Mapping[str, TextRow]) -> None:
   buffer = io.StringIO()
-  writer = csv.DictWriter(
-    buffer,
-    [*columns(table.values()), _CHECK],
-    restval="",
-    lineterminator="\n",
-  )
+  names = columns(table.values())
+  writer = csv.DictWriter(buffer, names, restval="", lineterminator="\n")
   writer.writeheader()
-  for row in table.values():
-    writer.writerow(row | {_CHECK: _checksum(row)})
-  write_text(workdir / RESULTS, buffer.getvalue())
+  writer.writerows(table.values())
+  write_text(folder / RESULTS, buffer.getvalue())
 
 
-def _lines(workdir: Path) -> list[TextRow]:
-  """All rows, as they are there."""
-  path = workdir / RESULTS
+def _read(folder: Path) -> tuple[list[TextRow], int]:
+  """The rows that can be read, and the number of lines that cannot."""
+  path = folder / RESULTS
   if not path.exists():
-    return []
-  with path.open(newline="", encoding="utf-8", errors="replace") as file:
-    return [*csv.DictReader(file)]
+    return [], 0
+  text = path.read_text("utf-8", "replace")
+  header, *lines = text.replace("\r\n", "\n").removesuffix("\n").split("\n")
+  names = _fields(header) or []
+  rows = []
+  for line in lines:
+    row = dict(zip(names, fields := _fields(line) or [], strict=False))
+    if len(fields) == len(names) and _is_row(row):
+      rows.append(row)
+  return rows, len(lines) - len(rows)
 
 
-def _whole_rows(workdir: Path) -> list[TextRow]:
-  """Those that are as they were written, without their checksum."""
-  return [
-    {name: text for name, text in row.items() if name != _CHECK}
-    for row in _lines(workdir)
-    if _is_whole(row)
-  ]
+def _fields(line: str) -> list[str] | None:
+  """The fields of one line; None where it is no line of a table."""
+  try:
+    return next(csv.reader([line], strict=True), None)
+  except csv.Error:
+    return None
 
 
-def _is_whole(row: TextRow) -> bool:
-  texts = {name: text for name, text in row.items() if name != _CHECK}
-  return row.get(_CHECK) == _checksum(texts)
-
-
-def _checksum(texts: TextRow) -> str:
-  """Eight hex digits over all fields but times; an empty one is none."""
-  fields = [
-    f"{name}={text}"
-    for name, text in texts.items()
-    if text and name not in _TIMES
-  ]
-  return f"{zlib.crc32(repr(sorted(fields)).encode()):08x}"
+def _is_row(row: TextRow) -> bool:
+  return (
+    _ID.fullmatch(row.get("id", "")) is not None
+    and row.get("status") in ("ok", "diverged")
+    and row.get("latent_size", "").isdecimal()
+    and bool(row.get("objective"))
+    and number(row, "seconds") is not None
+  )
 
 
 def _value(text: str) -> Any:
@@ -164,4 +121,5 @@ def _value(text: str) -> Any:
 
 
 def _text(value: Any) -> str:
-  return "" if value is None else str(value)
+  text = "" if value is None else str(value)
+  return re.sub(r"[\r\n]", " ", text)  # a row is one line

@@ -1,138 +1,123 @@
-"""A run's folder: its configuration, and a lock for one runner at a time.
+"""What a run is of: `config.json`, and what its data was standardized with."""
 
-It belongs to one configuration; its grid may grow. Files are replaced whole, so
-a killed run leaves each as it was before or after, never between.
-"""
-
-import fcntl
 import hashlib
 import json
-import os
-import platform
-import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 
-from ae_jax.atomic import (
-  DAMAGED,
-  is_partial,
-  open_lock,
-  remove_partials,
-  replacing,
-  sync_folder,
-  write_text,
-)
-from ae_jax.data import Standardization
-from ae_jax.run_folder.curves import CURVES, UNITS, absent_or_damaged
+from ae_jax.atomic import DAMAGED, replacing, write_text
+from ae_jax.data import Dataset, Standardization, value_range
+from ae_jax.data import digest as data_digest
+from ae_jax.environment import environment
+from ae_jax.run_folder.curves import absent_or_damaged
 from ae_jax.types import UsageError
 
 CONFIG = "config.json"
 STANDARDIZATION = "standardization.npz"
 
-_LOCK = ".lock"
-# As the modules name them that write there.
-_FOLDERS = (CURVES, UNITS, "checkpoints", "unfinished", "tensorboard")
 
+def describe(
+  dataset: Dataset, command: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+  """What `config.json` is to hold.
 
-def open_workdir(workdir: Path, run: Mapping[str, Any]) -> TextIO:
-  """Makes the workdir, or checks that it belongs to this configuration.
+  `identity` must be the same for all sweeps in one folder: the data. The rest
+  describes the last one.
 
   Args:
-    workdir: may exist.
-    run: what `config.json` is to hold. `identity` in it is what must be the
-      same for all runs in this workdir; the rest describes the last one.
+    dataset: that is trained on.
+    command: `command` and `config` of a command line; None from Python.
+  """
+  return {
+    "identity": {
+      "data": data_digest(dataset),
+      "binarize": dataset.binarize,
+    },
+    "config": {},
+    "command": None,
+    **(command or {}),
+    "data": {
+      "name": dataset.name,
+      "source": dataset.source,
+      "range": value_range(dataset),
+      "bytes": dataset.bytes,
+      "standardized": dataset.standardization is not None,
+    },
+    **environment(),
+  }
 
-  Returns:
-    A lock on the workdir, held until it is closed or the process ends.
+
+def write(folder: Path, description: Mapping[str, Any]) -> None:
+  """Writes `config.json`.
 
   Raises:
-    UsageError: the workdir holds another configuration, files of no run, a
-      link in the place of a folder or a run that goes on, or cannot be written.
+    UsageError: the folder holds a run on other data.
   """
-  path = workdir / CONFIG
-  text = json.dumps(run, indent=2) + "\n"
-  try:
-    _check_own(workdir)
-    check_links(workdir)
-    new = [path for path in (workdir, *workdir.parents) if not path.exists()]
-    workdir.mkdir(parents=True, exist_ok=True)
-    for folder in new:
-      sync_folder(folder.parent)
-    lock = _lock(workdir)
-    try:
-      if path.exists():
-        _check_identity(workdir, json.loads(text)["identity"])
-      _sign(lock)
-      _remove_partials(workdir)
-      write_text(path, text)
-      (workdir / CURVES).mkdir(exist_ok=True)
-    except BaseException:
-      lock.close()
-      raise
-  except OSError as error:
-    raise UsageError(
-      f"cannot write to workdir {workdir}: {error.strerror}"
-    ) from error
-  return lock
+  text = json.dumps(description, indent=2) + "\n"
+  if (folder / CONFIG).exists():
+    _check_identity(folder, json.loads(text)["identity"])
+  write_text(folder / CONFIG, text)
 
 
-def read_config(workdir: Path) -> dict[str, Any]:
-  """What `config.json` holds: identity, config, command, versions, devices.
+def read(folder: Path) -> dict[str, Any]:
+  """What `config.json` holds, see `describe`.
 
   Raises:
-    UsageError: there is no run in the workdir.
+    UsageError: there is no run in the folder.
   """
-  path = workdir / CONFIG
+  path = folder / CONFIG
   try:
     config = json.loads(path.read_text(encoding="utf-8"))
-    low, high = config["data_range"]
+    data = config["data"]
+    low, high = data["range"]
     if not (
       isinstance(config["identity"], dict)
-      and isinstance(config["config"]["data"], dict)
-      and isinstance(config["data_bytes"], bool)
+      and isinstance(config["config"], dict)
+      and isinstance(data["source"], dict | None)
+      and isinstance(data["bytes"], bool)
+      and isinstance(data["standardized"], bool)
       and low <= high
     ):
       raise ValueError("a field has another type")
   except OSError as error:
     raise UsageError(
-      f"{workdir} holds no run: {CONFIG}: {error.strerror}"
+      f"{folder} holds no run: {CONFIG}: {error.strerror}"
     ) from error
   except (ValueError, KeyError, TypeError) as error:
     raise UsageError(f"{path} is not a {CONFIG} of this program") from error
   return config
 
 
-def digest(workdir: Path) -> str:
+def digest(folder: Path) -> str:
   """What names the run: hex digits over the identity in its `config.json`.
 
   Raises:
-    UsageError: there is no run in the workdir.
+    UsageError: there is no run in the folder.
   """
-  identity = json.dumps(read_config(workdir)["identity"], sort_keys=True)
+  identity = json.dumps(read(folder)["identity"], sort_keys=True)
   return hashlib.sha256(identity.encode()).hexdigest()
 
 
 def write_standardization(
-  workdir: Path, standardization: Standardization
+  folder: Path, standardization: Standardization
 ) -> None:
   """Keeps what the data was standardized with, for models that are loaded."""
-  path = workdir / STANDARDIZATION
-  with replacing(path) as file:
+  with replacing(folder / STANDARDIZATION) as file:
     np.savez(file, **standardization._asdict())
 
 
-def read_standardization(workdir: Path) -> Standardization | None:
+def read_standardization(folder: Path) -> Standardization | None:
   """What the data was standardized with; None where it was not.
 
   Raises:
     UsageError: there is no run, or the file is absent or damaged.
   """
-  if not read_config(workdir)["config"]["data"]["standardize"]:
+  if not read(folder)["data"]["standardized"]:
     return None
-  path = workdir / STANDARDIZATION
+  path = folder / STANDARDIZATION
   try:
     with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
       return Standardization(**arrays)
@@ -140,69 +125,15 @@ def read_standardization(workdir: Path) -> Standardization | None:
     raise absent_or_damaged(path) from error
 
 
-def check_links(workdir: Path) -> None:
-  """Raises UsageError where a folder of a run is elsewhere, by a link."""
-  for folder in (workdir / name for name in _FOLDERS):
-    for path in (folder, *folder.glob("*")):
-      if path.is_symlink():
-        raise UsageError(
-          f"{path} is a symbolic link, and a run writes to it: copy what it"
-          " links to there"
-        )
-
-
-def _remove_partials(workdir: Path) -> None:
-  for folder in (workdir, *(workdir / name for name in _FOLDERS)):
-    remove_partials(folder)
-
-
-def _check_own(workdir: Path) -> None:
-  """Raises UsageError where a folder has files, but not those of a run."""
-  try:
-    names = {path.name for path in workdir.iterdir()}
-  except FileNotFoundError:
-    return
-  # What a run leaves that was killed before it wrote its configuration.
-  foreign = {n for n in names if n != _LOCK and not is_partial(n)}
-  if foreign and CONFIG not in names:
-    raise UsageError(
-      f"workdir {workdir} holds {min(foreign)!r} without {CONFIG}, so it is no"
-      " run's; name a new folder or an empty one"
-    )
-
-
-def _lock(workdir: Path) -> TextIO:
-  path = workdir / _LOCK
-  if path.is_symlink():
-    raise UsageError(f"{path} is a symbolic link: remove it")
-  lock = open_lock(path)
-  try:
-    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-  except BlockingIOError:
-    lock.seek(0)
-    holder = lock.read().strip()
-    lock.close()
-    raise UsageError(f"workdir {workdir} is in use by {holder}") from None
-  return lock
-
-
-def _sign(lock: TextIO) -> None:
-  """Says who holds a lock."""
-  lock.truncate(0)
-  now = time.strftime("%Y-%m-%d %H:%M:%S")
-  lock.write(f"process {os.getpid()} on {platform.node()} since {now}\n")
-  lock.flush()
-
-
-def _check_identity(workdir: Path, identity: Mapping[str, Any]) -> None:
-  stored = read_config(workdir)["identity"]
+def _check_identity(folder: Path, identity: Mapping[str, Any]) -> None:
+  stored = read(folder)["identity"]
   differing = [
     key for key in identity | stored if stored.get(key) != identity.get(key)
   ]
   if differing:
     key = differing[0]
     raise UsageError(
-      f"workdir {workdir} belongs to another configuration: {key} is"
+      f"folder {folder} holds a run on other data: {key} is"
       f" {stored.get(key)!r} there and {identity.get(key)!r} here; name another"
-      " workdir"
+      " folder"
     )

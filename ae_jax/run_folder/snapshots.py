@@ -1,7 +1,7 @@
 """The trials that a run is training, on disk: the last two snapshots of each.
 
 A snapshot is one `.npz`, for its checksums are verified when it is read: what
-is damaged is told, and the one before is taken.
+is damaged is reported, and the one before is taken.
 """
 
 import contextlib
@@ -19,58 +19,58 @@ import optax
 
 from ae_jax.atomic import DAMAGED, replacing
 from ae_jax.engine.program import Program
-from ae_jax.engine.training_loop import Run, Snapshot
+from ae_jax.engine.training_loop import Snapshot, TrainingLoop
 from ae_jax.grid import Trial
 from ae_jax.run_folder import run_config
 
-FOLDER = "unfinished"
+FOLDER = "snapshots"
 
 _KEPT = 2
 _SNAPSHOT = re.compile(r"[0-9a-f]{10}-[0-9]{12}\.npz")
 
 
-class Unfinished:
-  """Snapshots of the trials in training; each chunk of them has its own."""
+class Snapshots:
+  """Snapshots of the trials in training; those of one program together."""
 
   def __init__(
-    self, workdir: Path, seconds: float, on_damaged: Callable[[str], None]
+    self, folder: Path, seconds: float, on_damaged: Callable[[str], None]
   ):
     """Looks after a run.
 
     Args:
-      workdir: of the run.
+      folder: of the run.
       seconds: training that may be lost.
       on_damaged: is told which snapshot is passed over, in one line.
     """
     self._on_damaged = on_damaged
-    self._folder = workdir / FOLDER
+    self._folder = folder / FOLDER
     self._seconds = seconds
     self._last = time.monotonic()
-    self._chunk = ""
+    self._name = ""
 
-  def keep(self, run: Run) -> None:
-    """Saves a snapshot if the last one is old, as `chunk.OnAdvance`."""
+  def maybe_save(self, loop: TrainingLoop) -> None:
+    """Saves a snapshot if the last one is old, as `training_loop.OnAdvance`."""
     if time.monotonic() - self._last >= self._seconds:
-      self.save(run)
+      self.save(loop)
 
-  def save(self, run: Run) -> None:
+  def save(self, loop: TrainingLoop) -> None:
     """Saves a snapshot.
 
     Raises:
       OSError: it cannot be written; those before are there still.
     """
-    snapshot = run.snapshot()
+    snapshot = loop.snapshot()
     self._folder.mkdir(exist_ok=True)
-    arrays: dict[str, Any] = {"of": self._whose(run.program, run.trials)}
+    arrays: dict[str, Any] = {"of": self._whose(loop.program, loop.trials)}
     arrays |= {f"state/{i}": leaf for i, leaf in enumerate(snapshot.state)}
     arrays |= {f"history/{k}": term for k, term in snapshot.history.items()}
     arrays |= {f"rest/{k}": term for k, term in snapshot.rest.items()}
     arrays["num_done"] = snapshot.num_done
     arrays["seconds"] = snapshot.seconds
     arrays["names"] = [*arrays]
-    self._chunk = _name(arrays["of"])
+    self._name = _name(arrays["of"])
     numbers = (int(path.stem.partition("-")[2]) for path in self._files())
-    name = f"{self._chunk}-{max(numbers, default=0) + 1:012}.npz"
+    name = f"{self._name}-{max(numbers, default=0) + 1:012}.npz"
     with replacing(self._folder / name) as file:
       np.savez(file, **arrays)
     for old in self._files()[_KEPT:]:
@@ -81,7 +81,7 @@ class Unfinished:
     """The newest whole snapshot of these trials in this program, if any."""
     self._last = time.monotonic()
     whose = self._whose(program, trials)
-    self._chunk = _name(whose)
+    self._name = _name(whose)
     for path in self._files():
       try:
         with (
@@ -95,12 +95,12 @@ class Unfinished:
     return None
 
   def clear(self) -> None:
-    """Removes the snapshots of this chunk; it is trained and in the table."""
+    """Removes the snapshots of these trials; they are trained and in the table."""
     for path in self._files():
       path.unlink()
     self._last = time.monotonic()
 
-  def clear_all(self) -> None:
+  def remove_all(self) -> None:
     """Removes all snapshots, and no other file: nothing is left to train."""
     for path in self._folder.glob("*.npz"):
       if _SNAPSHOT.fullmatch(path.name) and path.is_file():
@@ -109,8 +109,8 @@ class Unfinished:
       self._folder.rmdir()
 
   def _files(self) -> list[Path]:
-    """The snapshots of this chunk, the newest first."""
-    return sorted(self._folder.glob(f"{self._chunk}-*.npz"), reverse=True)
+    """The snapshots of these trials, the newest first."""
+    return sorted(self._folder.glob(f"{self._name}-*.npz"), reverse=True)
 
   def _whose(self, program: Program, trials: Sequence[Trial]) -> str:
     """What a snapshot must be of, to go on from it."""

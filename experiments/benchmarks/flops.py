@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ae_jax.engine.program import build, stack
+from ae_jax.engine.group import group_trainer, stack
 from ae_jax.grid import Trial
 from ae_jax.types import Labeled, Params
 from experiments.benchmarks.timing import Work, interleaved
@@ -38,14 +38,14 @@ def of_step(trial: Trial, data: np.ndarray) -> float:
   where there is more: a convolutional net, labels, pairs, parameters of the
   objective's own, or several passes through the network.
   """
-  one = build([trial], data.shape[1:], len(data))
+  one = group_trainer([trial], data.shape[1:], len(data))
   key, hyper = jax.tree.map(lambda x: x[0], stack([trial]))
   params = jax.eval_shape(one.init, key, hyper).params
   size = trial.settings["batch_size"]
   if (
     trial.settings["network"] == "mlp"
     and trial.settings["objective"] not in _MORE_PASSES
-    and trial.beside is None
+    and trial.batch_kind is None
     and "objective" not in params
   ):
     return of_matrix_products(params, size)
@@ -87,8 +87,8 @@ def peak(quick: bool) -> float:
 
 
 def _batch(trial: Trial, x: np.ndarray) -> Any:
-  """Examples as the objective takes them; a count does not see their values."""
-  match trial.beside:
+  """EvalData as the objective takes them; a count does not see their values."""
+  match trial.batch_kind:
     case None:
       return x
     case "label":

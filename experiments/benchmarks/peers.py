@@ -11,7 +11,7 @@ import numpy as np
 
 from ae_jax import grid
 from ae_jax.data import to_float
-from ae_jax.engine.program import build, stack
+from ae_jax.engine.group import group_trainer, stack
 from ae_jax.types import Params, UsageError
 from experiments.benchmarks.problems import BATCH_SIZE, Problem
 from experiments.benchmarks.program import prepare
@@ -84,7 +84,7 @@ class Reference(NamedTuple):
 def reference(points: list[grid.Point], data: np.ndarray) -> Reference:
   """Our weights, data and losses of a grid whose points share a program."""
   group = grid.resolve(points)
-  one = build(group, data.shape[1:], len(data))
+  one = group_trainer(group, data.shape[1:], len(data))
   keys, hyper = stack(group)
   state = jax.jit(jax.vmap(one.init))(keys, hyper)
   examples = np.asarray(to_float(data))

@@ -10,8 +10,9 @@ import numpy as np
 from ae_jax import grid
 from ae_jax.engine import input_pipeline
 from ae_jax.engine.autotune import choose
-from ae_jax.engine.program import Program, build, stack
-from ae_jax.engine.training_loop import Run
+from ae_jax.engine.group import group_trainer, stack
+from ae_jax.engine.program import Program
+from ae_jax.engine.training_loop import TrainingLoop
 from ae_jax.sweep import half_of_memory
 from experiments.benchmarks.timing import Work
 
@@ -42,12 +43,12 @@ def prepare(
 ) -> Training:
   """Compiles the program of a grid whose points share it."""
   group = grid.resolve(points)
-  kind = group[0].beside
+  kind = group[0].batch_kind
   own = train if kind is None else train.with_supervision(kind)
   program = choose(group, own, half_of_memory(), {}).program
   num_runs = -(-len(group) // program.placement.size)
   input_pipeline.orders_of.cache_clear()  # or orders of before would cost nothing
-  run = Run(program, group[: program.placement.size], own)
+  run = TrainingLoop(program, group[: program.placement.size], own)
 
   def steps(num_steps: int) -> None:
     # Each part of the group takes as long as the first.
@@ -61,7 +62,7 @@ def prepare(
 def prepare_loop(points: Sequence[grid.Point], data: np.ndarray) -> Work:
   """The same trials by a Python loop over one jitted, vmapped step."""
   group = grid.resolve(points)
-  one = build(group, data.shape[1:], len(data))
+  one = group_trainer(group, data.shape[1:], len(data))
   keys, hyper = stack(group)
   examples = jnp.asarray(data)
   size = group[0].settings["batch_size"]

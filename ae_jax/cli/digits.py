@@ -1,0 +1,45 @@
+"""All objectives over scikit-learn's handwritten digits: the default sweep.
+
+    ./launch.sh
+
+124 trials in 9 groups, 80 s on 2 CPU cores, 37 s once compiled. Test error at 8
+units: PCA 1.60, autoencoder 1.14, vae (beta 0.01) 1.38. At 32 units and 50
+epochs PCA (0.17) is still ahead of all of them (sparse 0.25).
+"""
+
+from ml_collections import ConfigDict
+
+from ae_jax.cli.config import base
+
+
+def get_config() -> ConfigDict:
+  """Seven objectives, four latent sizes (one overcomplete), two seeds."""
+  config = base()
+  config.fixed.num_epochs = 50
+  config.fixed.learning_rate = 3e-3
+  config.sweep = ConfigDict(
+    {
+      "objective": (
+        "autoencoder",
+        "sparse",
+        "sparse_kl",
+        "sparse_student_t",
+        "contractive",
+        "denoising",
+        "vae",
+      ),
+      "latent_size": (2, 8, 32, 96),
+      "seed": (0, 1),
+      "sparse": {"strength": (0.001, 0.01, 0.1)},
+      "sparse_kl": {"strength": (0.001, 0.01)},
+      "sparse_student_t": {"strength": (0.001, 0.01)},
+      # Its Jacobian costs a tangent for each pixel and a row for each unit.
+      "contractive": {"strength": (0.001, 0.01), "latent_size": (2, 8, 32)},
+      "denoising": {
+        "corruption": ("gaussian", "masking", "salt_and_pepper"),
+        "noise": (0.1,),
+      },
+      "vae": {"beta": (0.01, 0.1, 1.0)},
+    }
+  )
+  return config

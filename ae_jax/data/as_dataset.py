@@ -1,0 +1,63 @@
+"""Whatever a user calls data -> `Dataset`."""
+
+import os
+from typing import Any
+
+from numpy.typing import ArrayLike
+
+from ae_jax.data.arrays import from_arrays
+from ae_jax.data.dataset import Dataset
+from ae_jax.data.sources import load
+from ae_jax.types import UsageError
+
+
+def as_dataset(
+  x: ArrayLike | Dataset | str | os.PathLike[str],
+  test: ArrayLike | None = None,
+  labels: ArrayLike | None = None,
+  test_labels: ArrayLike | None = None,
+  *,
+  factors: Any = None,
+  standardize: bool = False,
+) -> Dataset:
+  """Makes a dataset of arrays, of a file or of a name.
+
+  Args:
+    x: data `[n, *features]`; a `Dataset`, which stays as it is; a `.npy` or
+      `.npz` file; or a name, see `load`.
+    test: data `[m, *features]`; without it a fifth of `x` is held out.
+    labels: of x, `[n]`.
+    test_labels: of `test`, `[m]`.
+    factors: that x was made from, integers `[n, factors]`.
+    standardize: gives `(x - mean) / std` for each feature.
+
+  Raises:
+    UsageError: it is none of these, or arrays come with what has its own.
+  """
+  if isinstance(x, Dataset | str | os.PathLike):
+    given = {
+      "test": test,
+      "labels": labels,
+      "test_labels": test_labels,
+      "factors": factors,
+    }
+    for name, value in given.items():
+      if value is not None:
+        raise UsageError(f"{name} goes with an array; here data is {x!r:.60}")
+  if isinstance(x, Dataset):
+    if standardize:
+      raise UsageError("standardize goes with an array, a file or a name")
+    return x
+  if isinstance(x, str | os.PathLike):
+    text = os.fspath(x)
+    if text.endswith((".npy", ".npz")):
+      return load(path=text, standardize=standardize)
+    return load(name=text, standardize=standardize)
+  return from_arrays(
+    x,
+    test,
+    labels,
+    test_labels,
+    train_factors=factors,
+    standardize=standardize,
+  )

@@ -1,0 +1,164 @@
+"""The name of a dataset, or a user's own files -> `Dataset`."""
+
+import functools
+import os
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import psutil  # type: ignore[import-untyped]
+
+from ae_jax.data import files, shapes
+from ae_jax.data.arrays import from_arrays
+from ae_jax.data.dataset import Dataset, binarized
+from ae_jax.data.on_disk import from_file
+from ae_jax.types import UsageError
+
+_Path = str | os.PathLike[str]
+
+
+def load(
+  *,
+  name: str = "digits",
+  path: _Path | None = None,
+  labels_path: _Path | None = None,
+  test_path: _Path | None = None,
+  test_labels_path: _Path | None = None,
+  download_dir: _Path | None = None,
+  data_dir: _Path | None = None,
+  test_fraction: float = 0.2,
+  seed: int = 0,
+  standardize: bool = False,
+  binarize: bool = False,
+  stream: bool = False,
+  prepare: bool = True,
+) -> Dataset:
+  """Loads a user's own files, or else a dataset of TFDS.
+
+  Args:
+    name: `digits`; `shapes[/3x3x8x8x8]`, see `shapes.read`; or
+      `name[/config][:version]` as in TFDS's catalog; ignored if `path` is
+      given.
+    path: `.npy`, or `.npz` with `x` and optional `y`; or `x_train`, `x_test`
+      and optional `y_train`, `y_test`; or one array of any name.
+    labels_path: `.npy` with the labels of `path`.
+    test_path: `.npy` or `.npz` with the test set.
+    test_labels_path: `.npy` with the labels of `test_path`.
+    download_dir: a TFDS download cache that holds the dataset's files already;
+      None downloads them.
+    data_dir: where TFDS datasets are prepared, once; None means
+      `TFDS_DATA_DIR`, or else `~/tensorflow_datasets`.
+    test_fraction: how much of the train set to hold out where there is no
+      test set; strictly between 0 and 1.
+    seed: which examples are held out.
+    standardize: gives `(x - mean) / std` per feature, see `from_arrays`.
+    binarize: draws binary examples, see `Dataset`.
+    stream: trains on data that may be larger than memory, of TFDS or the
+      `.npy` of `path`; see `on_disk.from_file`.
+    prepare: False writes and downloads nothing: a dataset of TFDS must be
+      prepared already.
+
+  Returns:
+    The dataset.
+
+  Raises:
+    UsageError: at anything that cannot be loaded, in one line.
+  """
+  source = {k: v if k in _PLAIN else _absolute(v) for k, v in locals().items()}
+  arrays, name, make = _read(
+    name,
+    path,
+    (labels_path, test_path, test_labels_path),
+    (download_dir, data_dir),
+    stream,
+    prepare,
+  )
+  dataset = make(
+    **arrays,
+    name=name,
+    test_fraction=test_fraction,
+    seed=seed,
+    standardize=standardize,
+  )._replace(source={k: v for k, v in source.items() if k != "prepare"})
+  if not binarize:
+    return dataset
+  if standardize:
+    raise UsageError("give data.standardize or data.binarize")
+  test = binarized(dataset.test, seed)
+  return dataset._replace(binarize=True, test=test)
+
+
+_PLAIN = (
+  "name",
+  "test_fraction",
+  "seed",
+  "standardize",
+  "binarize",
+  "stream",
+  "prepare",
+)
+
+
+def _absolute(path: _Path | None) -> str | None:
+  return None if path is None else os.path.abspath(os.path.expanduser(path))
+
+
+def _read(
+  name: str,
+  path: _Path | None,
+  beside_path: tuple[_Path | None, _Path | None, _Path | None],
+  tfds_dirs: tuple[_Path | None, _Path | None],
+  stream: bool,
+  prepare: bool,
+) -> tuple[dict[str, Any], str, Callable[..., Dataset]]:
+  """The arrays, what to call them, and what makes a dataset of them."""
+  make: Any = from_arrays
+  labels_path, test_path, test_labels_path = beside_path
+  if path is not None:
+    if stream:
+      make = functools.partial(from_file, path)
+    else:
+      _check_memory(path)
+    arrays = files.read(
+      path,
+      labels_path=labels_path,
+      test_path=test_path,
+      test_labels_path=test_labels_path,
+      in_memory=not stream,
+    )
+    name = pathlib.Path(path).stem
+  elif labels_path or test_path or test_labels_path:
+    raise UsageError(
+      "data.labels_path, data.test_path and data.test_labels_path need "
+      "data.path"
+    )
+  elif name.partition("/")[0] == "shapes":
+    arrays = shapes.read(name.partition("/")[2])
+    make = functools.partial(from_arrays, factor_names=shapes.FACTORS)
+  else:
+    # Here, because TensorFlow Datasets takes a while to import.
+    from ae_jax.data import tfds_source
+
+    arrays = tfds_source.read(
+      name,
+      download_dir=tfds_dirs[0],
+      data_dir=tfds_dirs[1],
+      in_memory=not stream,
+      prepare=prepare,
+    )
+    if isinstance(train := arrays["train"], np.memmap):
+      make = functools.partial(from_file, str(train.filename))
+      del arrays["train"]
+  return arrays, name, make
+
+
+def _check_memory(path: str | os.PathLike[str]) -> None:
+  file = os.path.expanduser(path)
+  size = os.path.getsize(file) if os.path.isfile(file) else 0
+  available = psutil.virtual_memory().available
+  if size > available:
+    raise UsageError(
+      f"data.path={path} takes {size / 1e9:.1f} GB, and {available / 1e9:.1f}"
+      " GB of memory are free: give data.stream=True"
+    )

@@ -1,0 +1,71 @@
+"""A dataset as one file, for data that come from arrays."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ae_jax.atomic import DAMAGED, check_regular, replacing
+from ae_jax.data.dataset import Dataset, Standardization
+from ae_jax.types import UsageError
+
+DATA = "data.npz"
+
+_ARRAYS = (
+  "train",
+  "test",
+  "train_labels",
+  "test_labels",
+  "train_factors",
+  "test_factors",
+)
+
+
+def save(dataset: Dataset, path: Path) -> None:
+  """Writes a dataset that is held in memory; one that is there already stays.
+
+  Raises:
+    UsageError: it is streamed, or holds labels that are no plain values.
+    OSError: it cannot be written.
+  """
+  if path.exists():
+    return
+  if dataset.stream is not None:
+    raise UsageError("a stream of no file cannot be kept: give its path")
+  arrays: dict[str, Any] = {
+    name: value
+    for name in _ARRAYS
+    if (value := getattr(dataset, name)) is not None
+  }
+  if dataset.standardization is not None:
+    arrays |= dataset.standardization._asdict()
+  arrays["name"] = dataset.name
+  arrays["factor_names"] = list(dataset.factor_names)
+  arrays["bytes"], arrays["binarize"] = dataset.bytes, dataset.binarize
+  with replacing(path) as file:
+    np.savez(file, **arrays)
+
+
+def load(path: Path) -> Dataset:
+  """Reads what `save` wrote.
+
+  Raises:
+    UsageError: it is absent or damaged.
+  """
+  try:
+    check_regular(path)
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+      statistics = None
+      if "mean" in arrays:
+        statistics = Standardization(arrays["mean"], arrays["std"])
+      parts: dict[str, Any] = {n: arrays.get(n) for n in _ARRAYS}
+      return Dataset(
+        name=str(arrays["name"]),
+        **parts,
+        standardization=statistics,
+        bytes=bool(arrays["bytes"]),
+        factor_names=tuple(arrays["factor_names"].tolist()),
+        binarize=bool(arrays["binarize"]),
+      )
+  except (OSError, KeyError, *DAMAGED) as error:
+    raise UsageError(f"{path} is absent or damaged: {error}") from error

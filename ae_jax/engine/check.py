@@ -1,0 +1,147 @@
+"""Checks a sweep before it starts: every group's training is traced."""
+
+import functools
+import textwrap
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ae_jax.data import Dataset, to_float
+from ae_jax.data.supervision import Pairs, supervise
+from ae_jax.engine.group import group_trainer, groups, stack
+from ae_jax.grid import RESERVED, Trial
+from ae_jax.objectives import OBJECTIVES
+from ae_jax.types import Labeled, UsageError
+
+_UNIT_INTERVAL = ("bernoulli", "logistic_mixture")  # likelihoods of data there
+
+
+def check(trials: list[Trial], dataset: Dataset, memory_bytes: int) -> None:
+  """Traces the training of every group, without compiling or running it.
+
+  Raises:
+    UsageError: a network or its likelihood does not fit the data; the state of
+      a single trial does not fit the memory; or an objective does not give a
+      scalar loss and a dict of scalar terms with names of their own.
+  """
+  supervised = functools.cache(
+    lambda kind: supervise(dataset, dataset.train, kind)
+  )
+  columns = {*RESERVED}.union(*(trial.settings for trial in trials))
+  for group in groups(trials):
+    _check_range(group[0].settings["likelihood"], dataset.train)
+    state, result = _trace(group, dataset, supervised)
+    name = group[0].settings["objective"]
+    _check_state(name, state, memory_bytes)
+    _check_result(name, result, columns)
+
+
+def _trace(
+  group: list[Trial], dataset: Dataset, supervised: Callable[[str], Any]
+) -> tuple[Any, Any]:
+  """Shapes of a trial's state, and of what its objective returns."""
+  name = group[0].settings["objective"]
+  one = group_trainer(group, dataset.train.shape[1:], dataset.num_train)
+  key, hyper = jax.tree.map(lambda x: x[0], stack(group[:1]))
+  batch = _minibatch(group[0], dataset, supervised)
+  try:
+    state = jax.eval_shape(one.init, key, hyper)
+    result = jax.eval_shape(
+      lambda state: one.loss(
+        state.params, key, batch, one.schedule(hyper, state.step)
+      ),
+      state,
+    )
+  except Exception as error:
+    if name in OBJECTIVES:
+      raise
+    raise UsageError(_where(name, error)) from error
+  return state, result
+
+
+def _check_state(name: str, state: Any, memory_bytes: int) -> None:
+  if any(
+    not jnp.issubdtype(x.dtype, np.floating)
+    for x in jax.tree.leaves(state.params)
+  ):
+    raise UsageError(f"objective {name} has parameters that are no floats")
+  needed = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state))
+  if needed > memory_bytes:
+    raise UsageError(
+      f"one trial of {name} takes {needed / 1e9:.3g} GB at the largest"
+      f" latent_size, and {memory_bytes / 1e9:.3g} GB are given"
+    )
+
+
+def _check_result(name: str, result: Any, columns: set[str]) -> None:
+  shapes = jax.tree.map(lambda x: x.shape, result)
+  match shapes:
+    case ((), dict() as terms) if all(s == () for s in terms.values()):
+      pass
+    case _:
+      raise UsageError(
+        f"objective {name} must return a scalar loss and a dict of scalars;"
+        f" it returns shapes {shapes}"
+      )
+  taken = [
+    term
+    for term in result[1]
+    if term in columns or term.startswith(("pca_", "pixels_"))
+  ]
+  if taken:
+    raise UsageError(
+      f"objective {name} names a term {taken[0]!r}; that is another column"
+      " of the table"
+    )
+
+
+def _minibatch(
+  trial: Trial, dataset: Dataset, supervised: Callable[[str], Any]
+) -> Any:
+  """Two examples as the trial's objective takes them.
+
+  Raises:
+    UsageError: the dataset lacks what it needs.
+  """
+  x = dataset.train[:2]
+  if trial.batch_kind is None:
+    return x
+  rows = supervised(trial.batch_kind)
+  if isinstance(rows, Pairs):
+    return np.stack([x, x], axis=1)
+  num_classes = int(rows.label.max()) + 1
+  if num_classes > trial.settings["num_classes"]:
+    raise UsageError(
+      f"num_classes is {trial.settings['num_classes']}; this data has"
+      f" {num_classes} classes"
+    )
+  return Labeled(x, rows.label[:2])
+
+
+def _check_range(likelihood: str, x: np.ndarray) -> None:
+  if likelihood not in _UNIT_INTERVAL:
+    return
+  low, high = to_float(x.min()), to_float(x.max())
+  if not 0 <= low <= high <= 1:
+    raise UsageError(
+      f"likelihood {likelihood!r} needs data in [0, 1]; these are in"
+      f" [{low:.4g}, {high:.4g}]: take likelihood 'gaussian' or"
+      " 'sigmoid_gaussian'"
+    )
+
+
+def _where(name: str, error: Exception) -> str:
+  """What a user's objective raised, and on which line, in one line."""
+  module = name.partition(":")[0]
+  frames = [
+    frame
+    for frame, _ in traceback.walk_tb(error.__traceback__)
+    if frame.f_globals.get("__name__") == module
+  ]
+  line = f" (line {frames[-1].f_lineno})" if frames else ""
+  reason = textwrap.shorten(f"{type(error).__name__}: {error}", 300)
+  return f"objective {name}{line} raised {reason}"

@@ -1,0 +1,95 @@
+"""Trains the groups of a sweep in this process, on its devices."""
+
+from collections.abc import (
+  Callable,
+  Collection,
+  Iterable,
+  Iterator,
+  MutableMapping,
+)
+
+import jax
+
+from ae_jax.engine.autotune import Choice, OutOfMemory, choose, memory_for
+from ae_jax.engine.group import groups
+from ae_jax.engine.input_pipeline import InputPipeline
+from ae_jax.engine.placement import Placement, smaller
+from ae_jax.engine.program import Program
+from ae_jax.engine.training_loop import (
+  OnAdvance,
+  OnEpoch,
+  Snapshot,
+  TrainedGroup,
+  train,
+)
+from ae_jax.grid import Trial
+
+OnProgram = Callable[[list[Trial], Choice], None]
+# Trials of a program -> where they go on; None: from the start.
+Resume = Callable[[Program, list[Trial]], Snapshot | None]
+
+
+def train_groups(
+  trials: Iterable[Trial],
+  pipeline: InputPipeline,
+  *,
+  memory_bytes: int,
+  done: Collection[str] = (),
+  placements: MutableMapping[str, Placement] | None = None,
+  on_program: OnProgram | None = None,
+  on_epoch: OnEpoch | None = None,
+  on_advance: OnAdvance | None = None,
+  resume: Resume | None = None,
+) -> Iterator[TrainedGroup]:
+  """Trains all trials but those that are done, as many at a time as fit.
+
+  The program of a group depends on its trials, the machine and `placements`,
+  never on `done`: a sweep that was interrupted goes on with the programs that
+  it had. Where one runs out of memory all the same, smaller ones follow.
+
+  Args:
+    trials: the whole grid.
+    pipeline: the train set.
+    memory_bytes: what a program may take.
+    done: ids of trials to leave out.
+    placements: choices of before, see `autotune.choose`; new ones are added.
+    on_program: called with the trials of a group that are to be trained and
+      the choice of their program; again where that was too large.
+    on_epoch: called with trials, epoch and mean terms after each epoch.
+    on_advance: called about every second with what is training.
+    resume: where the trials of a program go on.
+
+  Yields:
+    Trials of one group, as soon as they are trained.
+
+  Raises:
+    OutOfMemory: a CPU has no more memory; `placements` has a smaller one.
+    UsageError: one trial alone does not fit the memory.
+  """
+  known = {} if placements is None else placements
+  for group in groups(trials):
+    missing = [trial for trial in group if trial.id not in done]
+    if not missing:
+      continue
+    kind = group[0].batch_kind
+    own = pipeline if kind is None else pipeline.with_supervision(kind)
+    choice = None
+    while missing:
+      try:
+        if choice is None:
+          choice = choose(group, own, memory_bytes, known)
+          if on_program is not None:
+            on_program(missing, choice)
+        program = choice.program
+        part = missing[: program.placement.size]
+        snapshot = None if resume is None else resume(program, part)
+        otherwise = smaller(program.placement)
+        with memory_for(group, choice.key, otherwise, known):
+          trained = train(program, part, own, on_epoch, on_advance, snapshot)
+      except OutOfMemory:
+        if jax.default_backend() == "cpu":
+          raise
+        choice = None
+        continue
+      yield trained
+      missing = missing[len(part) :]

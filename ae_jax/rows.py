@@ -1,0 +1,94 @@
+"""The rows of the table: settings, terms of the loss, metrics of each trial."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import numpy as np
+
+from ae_jax.engine.training_loop import TrainedGroup
+from ae_jax.metrics.baselines import Baselines
+from ae_jax.metrics.evaluate import Measured
+from ae_jax.metrics.registry import METRICS
+
+Row = dict[str, Any]
+
+METRIC_GROUPS = "metric_groups"  # the column that names what was measured
+_LAST = ("seconds", "evaluation_seconds", METRIC_GROUPS)
+
+
+def trial_rows(trained: TrainedGroup) -> list[Row]:
+  """What is known of trained trials before they are measured.
+
+  Columns: `id`; `status`, "ok" or "diverged"; `diverged_step`, from 0 (None
+  where it is ok); every setting; every term of the loss, mean over the last
+  epoch; `seconds`, the trial's share of the training.
+  """
+  rows = []
+  for i, trial_id in enumerate(trained.ids):
+    diverged_step = int(trained.diverged_at[i])
+    ok = diverged_step < 0
+    terms = {name: float(term[i, -1]) for name, term in trained.history.items()}
+    rows.append(
+      {
+        "id": trial_id,
+        "status": "ok" if ok else "diverged",
+        "diverged_step": None if ok else diverged_step,
+        **trained.settings[i],
+        **terms,
+        "seconds": trained.seconds / len(trained.ids),
+        "evaluation_seconds": 0.0,
+        METRIC_GROUPS: "",
+      }
+    )
+  return rows
+
+
+def with_metrics(
+  rows: list[Row],
+  trained: TrainedGroup,
+  measured: Measured,
+  baselines: Baselines,
+  metric_groups: Collection[str],
+) -> list[Row]:
+  """Rows with what was measured, in the order of `registry.METRICS`.
+
+  Args:
+    rows: of `trial_rows`, or earlier ones of the same trials.
+    trained: the trials.
+    measured: their metrics.
+    baselines: those of PCA and of the data.
+    metric_groups: that were measured, beside those that the rows name.
+  """
+  taken = sum(measured.seconds.values()) / len(rows)
+  table = []
+  for i, row in enumerate(rows):
+    own = {name: column[i] for name, column in measured.columns.items()}
+    values = own | baselines[trained.latent_sizes[i]]
+    groups = [*groups_of(row), *metric_groups]
+    new = row | {
+      **{name: float(values[name]) for name in METRICS if name in values},
+      "evaluation_seconds": float(row["evaluation_seconds"] or 0.0) + taken,
+      METRIC_GROUPS: "+".join(dict.fromkeys(groups)),
+    }
+    table.append(_in_order(_with_last_update(new, trained.num_steps)))
+  return table
+
+
+def groups_of(row: Mapping[str, Any]) -> list[str]:
+  """The metric groups that a row names."""
+  return [name for name in (row.get(METRIC_GROUPS) or "").split("+") if name]
+
+
+def _with_last_update(row: Row, num_steps: int) -> Row:
+  """The row, as diverged where the update of the last step broke the model."""
+  errors = [row.get(f"{part}_squared_error") for part in ("train", "test")]
+  broken = any(e is not None and not np.isfinite(float(e)) for e in errors)
+  if row["status"] != "ok" or not broken:
+    return row
+  return row | {"status": "diverged", "diverged_step": num_steps - 1}
+
+
+def _in_order(row: Row) -> Row:
+  first = {k: v for k, v in row.items() if k not in METRICS and k not in _LAST}
+  middle = {name: row[name] for name in METRICS if name in row}
+  return first | middle | {name: row[name] for name in _LAST}
