@@ -55,8 +55,8 @@ from experiments.benchmarks import (
 )
 from experiments.benchmarks.results import Results
 from experiments.benchmarks.section import (
+  Measurement,
   Options,
-  Row,
   Section,
   failed,
   must_stop,
@@ -73,7 +73,7 @@ SECTIONS = {
 _BUSY = 0.1  # share of the processors from which others disturb
 
 
-class Run(NamedTuple):
+class BenchmarkPlan(NamedTuple):
   """A benchmark that has been checked and can start."""
 
   sections: dict[str, Section]
@@ -88,16 +88,16 @@ class Terminated(KeyboardInterrupt):
 def main(argv: Sequence[str]) -> None:
   """Runs the program; exits with 2 and one line at a mistake of the user."""
   use_all_cores()
-  run = start.checked(prepare, argv, __doc__)
+  plan = start.checked(prepare, argv, __doc__)
   # Or compilation would take what it takes to read a file.
-  jax.config.update("jax_enable_compilation_cache", run.options.quick)
+  jax.config.update("jax_enable_compilation_cache", plan.options.quick)
   results = Results(
-    run.sections, run.output, environment() | _peer_versions(run)
+    plan.sections, plan.output, environment() | _peer_versions(plan)
   )
   before = signal.getsignal(signal.SIGTERM)
   try:
     signal.signal(signal.SIGTERM, _terminate)
-    measure(run, results)
+    measure(plan, results)
   except KeyboardInterrupt as error:
     _say_interrupted(results)
     sys.exit(143 if isinstance(error, Terminated) else 130)
@@ -113,7 +113,7 @@ def main(argv: Sequence[str]) -> None:
     sys.exit(1)
 
 
-def prepare(argv: Sequence[str]) -> Run:
+def prepare(argv: Sequence[str]) -> BenchmarkPlan:
   """Everything that can go wrong by a mistake of the user."""
   values = flags.FlagValues()
   for name in ("peers", "quick"):
@@ -147,7 +147,7 @@ def prepare(argv: Sequence[str]) -> Run:
   )
   if "trials" in sections and not trials.SECTION.num_rows(options):
     raise UsageError("none of --objectives fits any of --networks")
-  return Run(
+  return BenchmarkPlan(
     {name: SECTIONS[name] for name in sections}
     | ({"peers": peers.SECTION} if values.peers else {}),
     options,
@@ -155,14 +155,14 @@ def prepare(argv: Sequence[str]) -> Run:
   )
 
 
-def measure(run: Run, results: Results) -> None:
+def measure(plan: BenchmarkPlan, results: Results) -> None:
   """Measures all sections; progress goes to stderr."""
-  quick = run.options.quick
-  total = sum(s.num_rows(run.options) for s in run.sections.values())
+  quick = plan.options.quick
+  total = sum(s.num_rows(plan.options) for s in plan.sections.values())
   results.peaks.append(flops.peak(quick))
-  for name, section in run.sections.items():
+  for name, section in plan.sections.items():
     try:
-      for row in section.rows(run.options):
+      for row in section.rows(plan.options):
         _add(results, name, row, total)
     except Exception as error:
       _add(results, name, failed(error), total)
@@ -178,7 +178,7 @@ def report(results: Results) -> None:
   """Prints the tables and where the files are."""
   print(results.markdown())
   print(*results.files, sep="\n")
-  others = results.share_of_others
+  others = results.load_of_others
   if others > _BUSY:
     print(
       f"warning: other programs took {others:.0%} of the processors meanwhile;"
@@ -187,7 +187,7 @@ def report(results: Results) -> None:
     )
 
 
-def _add(results: Results, section: str, row: Row, total: int) -> None:
+def _add(results: Results, section: str, row: Measurement, total: int) -> None:
   results.add(section, row)
   done, seconds = results.num_rows, results.seconds
   left = max(0, total - done) * seconds / done
@@ -208,7 +208,7 @@ def _say_interrupted(results: Results) -> None:
   print(f"\ninterrupted: {what}", file=sys.stderr)
 
 
-def _labels(row: Row) -> str:
+def _labels(row: Measurement) -> str:
   return ", ".join(str(v) for v in row.values() if isinstance(v, str | int))
 
 
@@ -245,8 +245,8 @@ def _output(given: str | None) -> Path:
   return path
 
 
-def _peer_versions(run: Run) -> dict[str, Any]:
-  if "peers" not in run.sections:
+def _peer_versions(plan: BenchmarkPlan) -> dict[str, Any]:
+  if "peers" not in plan.sections:
     return {}
   from experiments.benchmarks import torch_peers
 

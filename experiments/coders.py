@@ -28,12 +28,13 @@ from PIL import Image
 
 from ae_jax.atomic import write_text
 from ae_jax.cli import start, sweep
-from ae_jax.cli.report import dataset_of
 from ae_jax.compression import file as aej
 from ae_jax.data import are_images
-from ae_jax.run_folder import load
+from ae_jax.run_folder.dataset import dataset_of
+from ae_jax.run_folder.load import load
 from ae_jax.types import UsageError
 from experiments.benchmarks.table import markdown
+from experiments.sweep import CONFIGS as CONFIG_FOLDER
 
 CONFIGS = {"binarized": "mnist_bits.py", "bytes": "mnist_bytes.py"}
 
@@ -56,7 +57,7 @@ def main(argv: Sequence[str]) -> None:
   }
   for name, folder in folders.items():
     own = [f"--config={CONFIGS[name]}", f"--workdir={folder}"]
-    sweep.main([argv[0], *own, *arguments])
+    sweep.main([argv[0], *own, *arguments], CONFIG_FOLDER)
 
   def rows(argv: Sequence[str]) -> list[dict[str, Any]]:
     del argv
@@ -79,7 +80,7 @@ def table(name: str, folder: Path) -> list[dict[str, Any]]:
     for coder, size in standard_sizes(x).items()
   ]
   by = "test_negative_elbo_bits_per_dim"
-  trained = load.load(folder, by=by)
+  trained = load(folder, by=by)
   packed, unpacked = folder / "test.aej", folder / "test.npy"
   begin = time.perf_counter()
   size = aej.compress(trained, x, packed)

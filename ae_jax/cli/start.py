@@ -39,13 +39,16 @@ def absolute(path: str) -> Path:
 def without_current_folder() -> None:
   """Keeps Python from finding modules beside a program, and where it runs.
 
-  The user may be in a folder that somebody else has made.
+  The user may be in a folder that somebody else has made. What PYTHONPATH
+  names from the root stays: that folder is meant.
   """
   left_out = Path(sys.argv[0]).parent.resolve(), Path.cwd()
+  named = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+  meant = {entry for entry in named if os.path.isabs(entry)}
   sys.path[:] = [
     entry
     for entry in sys.path
-    if entry and Path(entry).resolve() not in left_out
+    if entry in meant or (entry and Path(entry).resolve() not in left_out)
   ]
 
 

@@ -10,7 +10,12 @@ import jax.numpy as jnp
 from ae_jax.types import Array, Autoencoder, Key, Params, Terms
 from experiments.benchmarks.problems import QUICK, Problem
 from experiments.benchmarks.program import prepare
-from experiments.benchmarks.section import Options, Row, Section, attempt
+from experiments.benchmarks.section import (
+  Measurement,
+  Options,
+  Section,
+  attempt,
+)
 from experiments.benchmarks.timing import interleaved
 
 _PROBLEMS = {
@@ -54,13 +59,15 @@ _FORMS: dict[str, dict[str, Any]] = {
 }
 
 
-def _rows(options: Options) -> Iterator[Row]:
+def _rows(options: Options) -> Iterator[Measurement]:
   for name, problem in (QUICK if options.quick else _PROBLEMS).items():
     measure = functools.partial(_of_network, name, problem, options)
     yield from attempt({"network": name}, measure)
 
 
-def _of_network(name: str, problem: Problem, options: Options) -> Iterator[Row]:
+def _of_network(
+  name: str, problem: Problem, options: Options
+) -> Iterator[Measurement]:
   trainings = {
     form: prepare(problem.points(1, **settings), problem.input_pipeline())
     for form, settings in _FORMS.items()

@@ -1,4 +1,4 @@
-"""What it costs to pipeline a step."""
+"""What it costs to bring its examples to a step."""
 
 import tempfile
 from collections.abc import Iterator
@@ -11,13 +11,13 @@ from ae_jax.data.on_disk import OnDisk
 from ae_jax.engine.input_pipeline import InMemory, InputPipeline, Streamed
 from experiments.benchmarks.problems import LEARNING_RATE, PROBLEMS, QUICK
 from experiments.benchmarks.program import prepare
-from experiments.benchmarks.section import Options, Row, Section
+from experiments.benchmarks.section import Measurement, Options, Section
 from experiments.benchmarks.timing import interleaved
 
 _NAME = "784-32-16"
 
 
-def _rows(options: Options) -> Iterator[Row]:
+def _rows(options: Options) -> Iterator[Measurement]:
   problems = QUICK if options.quick else {_NAME: PROBLEMS[_NAME]}
   ((name, problem),) = problems.items()
   num_trials = 2 if options.quick else 16

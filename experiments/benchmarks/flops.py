@@ -87,7 +87,7 @@ def peak(quick: bool) -> float:
 
 
 def _batch(trial: Trial, x: np.ndarray) -> Any:
-  """EvalData as the objective takes them; a count does not see their values."""
+  """Examples as the objective takes them; a count does not see their values."""
   match trial.batch_kind:
     case None:
       return x

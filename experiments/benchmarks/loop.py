@@ -7,11 +7,16 @@ import jax
 
 from experiments.benchmarks.problems import Problem
 from experiments.benchmarks.program import prepare, prepare_loop
-from experiments.benchmarks.section import Options, Row, Section, attempt
+from experiments.benchmarks.section import (
+  Measurement,
+  Options,
+  Section,
+  attempt,
+)
 from experiments.benchmarks.timing import interleaved
 
 
-def _rows(options: Options) -> Iterator[Row]:
+def _rows(options: Options) -> Iterator[Measurement]:
   for name, problem in _looping(options).items():
     for num_trials in _trials(options):
       labels = {"network": name, "trials": num_trials}
@@ -19,7 +24,9 @@ def _rows(options: Options) -> Iterator[Row]:
       yield from attempt(labels, measure)
 
 
-def _row(problem: Problem, labels: Row, options: Options) -> Iterator[Row]:
+def _row(
+  problem: Problem, labels: Measurement, options: Options
+) -> Iterator[Measurement]:
   points = problem.points(labels["trials"])
   steps = interleaved(
     {

@@ -19,8 +19,8 @@ def processor() -> str:
   return found[1] if found else platform.processor()
 
 
-class Others:
-  """What other programs take of the processors, from now on."""
+class OtherLoad:
+  """How busy other programs keep the processors, from now on."""
 
   def __init__(self) -> None:
     self._start = time.perf_counter()

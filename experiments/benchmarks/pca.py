@@ -6,11 +6,11 @@ import numpy as np
 from sklearn.decomposition import PCA
 
 from ae_jax import pca
-from experiments.benchmarks.section import Options, Row, Section
+from experiments.benchmarks.section import Measurement, Options, Section
 from experiments.benchmarks.timing import Work, interleaved
 
 
-def _rows(options: Options) -> Iterator[Row]:
+def _rows(options: Options) -> Iterator[Measurement]:
   n, d = (300, 20) if options.quick else (60_000, 784)
   rng = np.random.default_rng(0)
   x = rng.standard_normal((n, d)) * np.linspace(1, 2, d)

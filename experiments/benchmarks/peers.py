@@ -16,8 +16,8 @@ from ae_jax.types import Params, UsageError
 from experiments.benchmarks.problems import BATCH_SIZE, Problem
 from experiments.benchmarks.program import prepare
 from experiments.benchmarks.section import (
+  Measurement,
   Options,
-  Row,
   Section,
   attempt,
   failed,
@@ -110,8 +110,8 @@ def check_equal_work(name: str, peer: Peer, ours: Reference) -> None:
   """Compares parameters and losses; trains the peer for 20 steps.
 
   Raises:
-    UnequalWorkError: the numbers of parameters, or the losses at any of the steps
-      from the same weights on the same batches, differ.
+    UnequalWorkError: the numbers of parameters, or the losses at any of the
+      steps from the same weights on the same batches, differ.
   """
   leaves = jax.tree.leaves(ours.params)
   count = sum(leaf[0].size for leaf in leaves)
@@ -135,7 +135,7 @@ def check_equal_work(name: str, peer: Peer, ours: Reference) -> None:
       )
 
 
-def _rows(options: Options) -> Iterator[Row]:
+def _rows(options: Options) -> Iterator[Measurement]:
   mlps = {
     name: problem
     for name, problem in options.problems.items()
@@ -146,7 +146,9 @@ def _rows(options: Options) -> Iterator[Row]:
     yield from attempt({"network": name}, measure)
 
 
-def _of_network(name: str, problem: Problem, options: Options) -> Iterator[Row]:
+def _of_network(
+  name: str, problem: Problem, options: Options
+) -> Iterator[Measurement]:
   from experiments.benchmarks.torch_peers import all_peers
 
   num_trials = 2 if options.quick else 16

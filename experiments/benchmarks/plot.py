@@ -1,17 +1,29 @@
 """Trial-steps a second against the number of trials."""
 
+import io
 from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ae_jax.report import figures, pictures
-from experiments.benchmarks.section import Row
+from experiments.benchmarks.section import Measurement
 
 _SIZE = (9, 6.5)  # inches
+_COLORS = (
+  "#0072B2",
+  "#D55E00",
+  "#009E73",
+  "#CC79A7",
+  "#E69F00",
+  "#56B4E9",
+  "#767676",
+)
+_DASHES = ("-", "--", ":", "-.", (0, (8, 3)))
 
 
-def plot(trials: Sequence[Row], peers: Sequence[Row], title: str) -> bytes:
+def plot(
+  trials: Sequence[Measurement], peers: Sequence[Measurement], title: str
+) -> bytes:
   """Draws rates as a PNG, both axes logarithmic.
 
   Args:
@@ -23,10 +35,10 @@ def plot(trials: Sequence[Row], peers: Sequence[Row], title: str) -> bytes:
   trials = [row for row in trials if "failed" not in row]
   figure = Figure(figsize=_SIZE, layout="constrained")
   axes = figure.subplots()
-  lines: dict[tuple[str, str], list[Row]] = {}
+  lines: dict[tuple[str, str], list[Measurement]] = {}
   for row in trials:
     lines.setdefault((row["network"], row["objective"]), []).append(row)
-  colors = dict(zip({n: None for n, _ in lines}, figures.COLORS, strict=False))
+  colors = dict(zip({n: None for n, _ in lines}, _COLORS, strict=False))
   objectives = list(dict.fromkeys(objective for _, objective in lines))
   for (network, objective), rows in lines.items():
     index = objectives.index(objective)
@@ -34,7 +46,7 @@ def plot(trials: Sequence[Row], peers: Sequence[Row], title: str) -> bytes:
       [row["trials"] for row in rows],
       [row["trial_steps_per_s"] for row in rows],
       color=colors[network],
-      linestyle=pictures.LINES[figures.DASHES[index % len(figures.DASHES)]],
+      linestyle=_DASHES[index % len(_DASHES)],
       linewidth=1 if index else 2.5,
       marker="o",
       markersize=3 if index else 6,
@@ -52,11 +64,13 @@ def plot(trials: Sequence[Row], peers: Sequence[Row], title: str) -> bytes:
   figure.suptitle(title, fontsize=10)
   if lines:
     figure.legend(loc="outside right center", frameon=False)
-  return pictures.png(figure)
+  buffer = io.BytesIO()
+  figure.savefig(buffer, format="png")
+  return buffer.getvalue()
 
 
 def _draw_peers(
-  axes: Axes, peers: Sequence[Row], colors: Mapping[str, str]
+  axes: Axes, peers: Sequence[Measurement], colors: Mapping[str, str]
 ) -> None:
   for row in peers:
     if "failed" in row or row["by"].startswith("ae_jax"):

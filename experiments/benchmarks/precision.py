@@ -7,13 +7,18 @@ import jax
 
 from experiments.benchmarks.problems import Problem
 from experiments.benchmarks.program import prepare
-from experiments.benchmarks.section import Options, Row, Section, attempt
+from experiments.benchmarks.section import (
+  Measurement,
+  Options,
+  Section,
+  attempt,
+)
 from experiments.benchmarks.timing import interleaved
 
 _PRECISIONS = ("float32", "tensorfloat32", "bfloat16")
 
 
-def _rows(options: Options) -> Iterator[Row]:
+def _rows(options: Options) -> Iterator[Measurement]:
   if not _has_several():
     return
   for name, problem in options.problems.items():
@@ -23,8 +28,8 @@ def _rows(options: Options) -> Iterator[Row]:
 
 
 def _of_network(
-  problem: Problem, labels: Row, options: Options
-) -> Iterator[Row]:
+  problem: Problem, labels: Measurement, options: Options
+) -> Iterator[Measurement]:
   num_trials = labels["trials"]
   works = {}
   for precision in _PRECISIONS:

@@ -11,9 +11,9 @@ from ae_jax import grid
 from ae_jax.engine import input_pipeline
 from ae_jax.engine.autotune import choose
 from ae_jax.engine.group import group_trainer, stack
-from ae_jax.engine.program import Program
+from ae_jax.engine.placement import half_of_memory
+from ae_jax.engine.program import Program, clear_cache
 from ae_jax.engine.training_loop import TrainingLoop
-from ae_jax.sweep import half_of_memory
 from experiments.benchmarks.timing import Work
 
 
@@ -41,20 +41,21 @@ class Training(NamedTuple):
 def prepare(
   points: Sequence[grid.Point], train: input_pipeline.InputPipeline
 ) -> Training:
-  """Compiles the program of a grid whose points share it."""
+  """Compiles the program of a grid whose points share it, always anew."""
   group = grid.resolve(points)
   kind = group[0].batch_kind
   own = train if kind is None else train.with_supervision(kind)
+  clear_cache()  # or a program of before would take no time to compile
   program = choose(group, own, half_of_memory(), {}).program
   num_runs = -(-len(group) // program.placement.size)
-  input_pipeline.orders_of.cache_clear()  # or orders of before would cost nothing
-  run = TrainingLoop(program, group[: program.placement.size], own)
+  input_pipeline.orders_of.cache_clear()  # nor orders of before any to draw
+  loop = TrainingLoop(program, group[: program.placement.size], own)
 
   def steps(num_steps: int) -> None:
     # Each part of the group takes as long as the first.
-    until = run.num_done + num_runs * num_steps
-    while run.num_done < until:
-      run.advance(until - run.num_done)
+    until = loop.num_done + num_runs * num_steps
+    while loop.num_done < until:
+      loop.advance(until - loop.num_done)
 
   return Training(program, num_runs, Work(steps, program.steps_per_epoch))
 

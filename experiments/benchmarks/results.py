@@ -11,7 +11,7 @@ from typing import Any
 from ae_jax.atomic import replacing
 from experiments.benchmarks import machine, table, trials
 from experiments.benchmarks.plot import plot
-from experiments.benchmarks.section import Row, Section
+from experiments.benchmarks.section import Measurement, Section
 
 
 class Results:
@@ -28,11 +28,11 @@ class Results:
     output: Path,
     environment: Mapping[str, Any],
   ):
-    self.rows: dict[str, list[Row]] = {}
+    self.rows: dict[str, list[Measurement]] = {}
     self.peaks: list[float] = []
     self._sections, self._output = sections, output
     self._environment = environment
-    self._begin, self._others = time.perf_counter(), machine.Others()
+    self._begin, self._other_load = time.perf_counter(), machine.OtherLoad()
     self._complete = False
 
   @property
@@ -58,11 +58,11 @@ class Results:
     return [path for path in paths if path.exists()] if self.num_rows else []
 
   @property
-  def share_of_others(self) -> float:
+  def load_of_others(self) -> float:
     """Of the processors, that other programs took meanwhile."""
-    return self._others.share()
+    return self._other_load.share()
 
-  def add(self, section: str, row: Row) -> None:
+  def add(self, section: str, row: Measurement) -> None:
     """Takes a row, and keeps it."""
     if not self.num_rows:  # that of a run before shows other numbers
       (self._output / "benchmark.png").unlink(missing_ok=True)
@@ -104,7 +104,7 @@ class Results:
       lines += [table.markdown(rows), ""] if rows else []
     return "\n".join(lines)
 
-  def _shown(self, name: str) -> list[Row]:
+  def _shown(self, name: str) -> list[Measurement]:
     rows = self.rows[name]
     return (
       trials.with_share(rows, max(self.peaks)) if name == "trials" else rows
@@ -119,7 +119,7 @@ class Results:
       "cores": os.cpu_count(),
       **self._environment,
       "seconds": self.seconds,
-      "cpu_share_of_others": self.share_of_others,
+      "cpu_load_of_others": self.load_of_others,
       "peak_gflop_per_s": max(self.peaks) / 1e9,
       "peak_gflop_per_s_repeats": [peak / 1e9 for peak in self.peaks],
     }

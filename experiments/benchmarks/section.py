@@ -11,7 +11,7 @@ from experiments.benchmarks.problems import Problem
 
 # Column -> value; a `Spread` where something was repeated. The unit is in the
 # name of the column.
-Row = dict[str, Any]
+Measurement = dict[str, Any]
 
 
 class Options(NamedTuple):
@@ -46,11 +46,13 @@ class Section(NamedTuple):
 
   title: str
   note: str
-  rows: Callable[[Options], Iterator[Row]]
+  rows: Callable[[Options], Iterator[Measurement]]
   num_rows: Callable[[Options], int]
 
 
-def attempt(labels: Row, measure: Callable[[], Iterable[Row]]) -> list[Row]:
+def attempt(
+  labels: Measurement, measure: Callable[[], Iterable[Measurement]]
+) -> list[Measurement]:
   """Rows that belong together, or one that says why there are none.
 
   Args:
@@ -68,7 +70,7 @@ def attempt(labels: Row, measure: Callable[[], Iterable[Row]]) -> list[Row]:
     return [labels | failed(error)]
 
 
-def failed(error: Exception) -> Row:
+def failed(error: Exception) -> Measurement:
   """The column of a row that could not be measured: the reason, in a line."""
   reason = textwrap.shorten(f"{type(error).__name__}: {error}", 300)
   return {"failed": reason}

@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from experiments.benchmarks.section import Row
+from experiments.benchmarks.section import Measurement
 from experiments.benchmarks.timing import Spread
 
 
-def markdown(rows: Sequence[Row]) -> str:
+def markdown(rows: Sequence[Measurement]) -> str:
   """A table; a repeated number is its median, [least-most] behind it."""
   named = dict.fromkeys(name for row in rows for name in row)
   columns = sorted(named, key=lambda name: name == "failed")  # that one last
@@ -25,7 +25,7 @@ def markdown(rows: Sequence[Row]) -> str:
   return "\n".join(lines)
 
 
-def plain(row: Row) -> dict[str, Any]:
+def plain(row: Measurement) -> dict[str, Any]:
   """A row for JSON: every repeat, with median, least and most."""
   return {
     name: {

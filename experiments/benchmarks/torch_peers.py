@@ -116,49 +116,39 @@ def stacked(ours: Reference) -> Peer:
   return Peer(num_trials, count, losses, _training(step, (num_trials,), len(x)))
 
 
+class _Encoder(BaseEncoder):
+  """Layers as pythae calls an encoder."""
+
+  def __init__(self, layers: list[Any]):
+    super().__init__()
+    self.layers = torch.nn.Sequential(*layers)
+
+  def forward(self, x: Any) -> Any:
+    return ModelOutput(embedding=self.layers(x))
+
+
+class _Decoder(BaseDecoder):
+  """Layers as pythae calls a decoder."""
+
+  def __init__(self, layers: list[Any]):
+    super().__init__()
+    self.layers = torch.nn.Sequential(*layers)
+
+  def forward(self, z: Any) -> Any:
+    return ModelOutput(reconstruction=self.layers(z))
+
+
 def pythae_trainer(ours: Reference, folder: str) -> Peer:
   """One network in pythae's own trainer."""
-
-  class Encoder(BaseEncoder):
-    def __init__(self, layers: list[Any]):
-      super().__init__()
-      self.layers = torch.nn.Sequential(*layers)
-
-    def forward(self, x: Any) -> Any:
-      return ModelOutput(embedding=self.layers(x))
-
-  class Decoder(BaseDecoder):
-    def __init__(self, layers: list[Any]):
-      super().__init__()
-      self.layers = torch.nn.Sequential(*layers)
-
-    def forward(self, z: Any) -> Any:
-      return ModelOutput(reconstruction=self.layers(z))
-
-  params = _trial(ours.params)
-  num_features = ours.examples.shape[1]
-  latent_size = params["decoder"]["latent"]["kernel"].shape[0]
-  layers = _layers(params)
-  split = 2 * len(params["encoder"]) - 1
-  model = AE(
-    AEConfig(input_dim=(num_features,), latent_dim=latent_size),
-    Encoder(layers[:split]),
-    Decoder(layers[split:]),
-  )
-
-  def dataset(examples: np.ndarray) -> Any:
-    return BaseDataset(torch.tensor(examples), torch.ones(len(examples)))
+  model = _pythae_model(ours)
 
   def trainer(examples: np.ndarray) -> Any:
-    made = BaseTrainer(
-      model,
-      dataset(examples),
-      training_config=BaseTrainerConfig(
-        output_dir=folder,
-        learning_rate=ours.learning_rate,
-        per_device_train_batch_size=BATCH_SIZE,
-      ),
+    config = BaseTrainerConfig(
+      output_dir=folder,
+      learning_rate=ours.learning_rate,
+      per_device_train_batch_size=BATCH_SIZE,
     )
+    made = BaseTrainer(model, _dataset(examples), training_config=config)
     made.prepare_training()
     return made
 
@@ -167,7 +157,7 @@ def pythae_trainer(ours: Reference, folder: str) -> Peer:
       made = trainer(ours.examples[:BATCH_SIZE])
       values = []
       for batch in ours.examples[order[0]]:  # an epoch of one step each
-        made.train_loader = made.get_train_dataloader(dataset(batch))
+        made.train_loader = made.get_train_dataloader(_dataset(batch))
         # Its loss lacks our factor of a half; Adam does not see a factor.
         values.append(made.train_step(1) / 2)
     return np.array([values])
@@ -177,12 +167,28 @@ def pythae_trainer(ours: Reference, folder: str) -> Peer:
   def train(num_steps: int) -> None:
     with _quiet():
       if num_steps not in trainers:
-        shape = (num_steps * BATCH_SIZE, num_features)
+        shape = (num_steps * BATCH_SIZE, ours.examples.shape[1])
         trainers[num_steps] = trainer(np.resize(ours.examples, shape))
       trainers[num_steps].train_step(1)
 
   count = sum(p.numel() for p in model.parameters())
   return Peer(1, count, losses, Work(train))
+
+
+def _pythae_model(ours: Reference) -> Any:
+  """Its `AE` with our first trial's layers."""
+  params = _trial(ours.params)
+  layers = _layers(params)
+  split = 2 * len(params["encoder"]) - 1  # layers of the encoder, ReLUs too
+  config = AEConfig(
+    input_dim=(ours.examples.shape[1],),
+    latent_dim=params["decoder"]["latent"]["kernel"].shape[0],
+  )
+  return AE(config, _Encoder(layers[:split]), _Decoder(layers[split:]))
+
+
+def _dataset(examples: np.ndarray) -> Any:
+  return BaseDataset(torch.tensor(examples), torch.ones(len(examples)))
 
 
 def _training(

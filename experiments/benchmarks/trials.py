@@ -11,7 +11,12 @@ from ae_jax.objectives import OBJECTIVES
 from experiments.benchmarks import flops, problems
 from experiments.benchmarks.problems import Problem
 from experiments.benchmarks.program import prepare
-from experiments.benchmarks.section import Options, Row, Section, attempt
+from experiments.benchmarks.section import (
+  Measurement,
+  Options,
+  Section,
+  attempt,
+)
 from experiments.benchmarks.timing import interleaved
 
 _ALL_OBJECTIVES = "digits-64-64-8"  # on the others two, to save time
@@ -21,7 +26,7 @@ _MIN_GAIN = 1.1  # of the rate, from four times the trials
 _ALWAYS = 16  # numbers of trials up to which the gain is not looked at
 
 
-def _rows(options: Options) -> Iterator[Row]:
+def _rows(options: Options) -> Iterator[Measurement]:
   for name, problem in options.problems.items():
     for objective in _objectives(name, options):
       labels = {"network": name, "objective": objective}
@@ -30,7 +35,7 @@ def _rows(options: Options) -> Iterator[Row]:
 
 def _of_objective(
   problem: Problem, labels: dict[str, str], options: Options
-) -> Iterator[Row]:
+) -> Iterator[Measurement]:
   rate = 0.0
   for num_trials in options.trials or _powers():
     own = labels | {"trials": num_trials}
@@ -46,7 +51,9 @@ def _of_objective(
       break
 
 
-def _row(problem: Problem, labels: Row, options: Options) -> Iterator[Row]:
+def _row(
+  problem: Problem, labels: Measurement, options: Options
+) -> Iterator[Measurement]:
   data, num_trials = problem.data(), labels["trials"]
   points = problem.points(num_trials, objective=labels["objective"])
   training = prepare(points, problem.input_pipeline())
@@ -73,7 +80,7 @@ def _row(problem: Problem, labels: Row, options: Options) -> Iterator[Row]:
   yield row
 
 
-def with_share(rows: Sequence[Row], peak: float) -> list[Row]:
+def with_share(rows: Sequence[Measurement], peak: float) -> list[Measurement]:
   """Rows with what share of the peak they reach, in FLOP/s both."""
   return [
     row
