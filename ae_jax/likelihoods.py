@@ -1,14 +1,41 @@
-"""The distance d(x, x~) between data and reconstruction, per example.
+"""Likelihoods p(x|z), each with its negative logarithm per example.
 
-All are `-log p(x|z)` in nats, the first up to a constant: of N(x~, I), of a
-Bernoulli, and of a discretized mixture of logistics. They are summed over the
-features and never over the batch.
+The negative log-likelihoods are in nats, the Gaussian one up to a constant.
+They are summed over the features and never over the batch.
 """
+
+from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from ae_jax.divergences import LOG_2PI
 from ae_jax.types import Array
+
+
+class Likelihood(NamedTuple):
+  """What the output of a decoder means, as p(x|z).
+
+  Attributes:
+    nll: (x `[batch, *features]`, decoded) -> `-log p(x|z)` `[batch]` in nats,
+      without `log_normalizer`.
+    mean: decoded -> x~, the mean of p(x|z), in the units of x.
+    log_normalizer: the constant of `-log p(x|z)` that `nll` leaves out, in nats
+      per feature.
+    activation: of the decoder's last layer, a name in `networks.ACTIVATIONS`.
+    size: parameters of p(x|z) per feature.
+  """
+
+  nll: Callable[[Array, Array], Array]
+  mean: Callable[[Array], Array]
+  log_normalizer: float
+  activation: str = "linear"
+  size: int = 1
+
+  def shape(self, features: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of one decoded example."""
+    return features if self.size == 1 else (*features, self.size)
 
 
 def half_squared_error(x: Array, reconstruction: Array) -> Array:
@@ -159,3 +186,18 @@ def _check_same_shape(x: Array, reconstruction: Array) -> None:
 
 def _sum_features(per_feature: Array) -> Array:
   return jnp.sum(per_feature, axis=tuple(range(1, per_feature.ndim)))
+
+
+_GAUSSIAN = Likelihood(
+  half_squared_error, lambda decoded: decoded, 0.5 * LOG_2PI
+)
+# "gaussian": N(x~, I). "sigmoid_gaussian": the same, with x~ in (0, 1).
+# "bernoulli": from logits. "logistic_mixture": for bytes.
+LIKELIHOODS: dict[str, Likelihood] = {
+  "gaussian": _GAUSSIAN,
+  "sigmoid_gaussian": _GAUSSIAN._replace(activation="sigmoid"),
+  "bernoulli": Likelihood(bernoulli_cross_entropy, jax.nn.sigmoid, 0.0),
+  "logistic_mixture": Likelihood(
+    logistic_mixture, logistic_mixture_mean, 0.0, size=3 * NUM_LOGISTICS
+  ),
+}

@@ -32,7 +32,8 @@ from ae_jax.metrics.registry import (
   metric_groups,
   more_is_better,
 )
-from ae_jax.networks import LIKELIHOODS, Spec, autoencoder, unpad
+from ae_jax.likelihoods import LIKELIHOODS
+from ae_jax.networks import Spec, autoencoder, unpad
 from ae_jax.types import UsageError
 
 X, LABELS = load_digits(return_X_y=True)

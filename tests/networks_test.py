@@ -131,7 +131,7 @@ def test_mlp_encoder_matches_numpy(widths, code):
   assert_trees_close(actual, expected, **TOLERANCE)
 
 
-@pytest.mark.parametrize("likelihood", networks.LIKELIHOODS)
+@pytest.mark.parametrize("likelihood", likelihoods.LIKELIHOODS)
 @pytest.mark.parametrize("widths", [(), (16,), (32, 16)])
 def test_mlp_decoder_matches_numpy(widths, likelihood):
   model = autoencoder(Spec((3, 4), 5, widths=widths, likelihood=likelihood))
@@ -144,7 +144,7 @@ def test_mlp_decoder_matches_numpy(widths, likelihood):
     x = special.expit(x)
 
   actual = quick_jit(model.decode)(params, z)
-  shape = (7, *networks.LIKELIHOODS[likelihood].shape((3, 4)))
+  shape = (7, *likelihoods.LIKELIHOODS[likelihood].shape((3, 4)))
   np.testing.assert_allclose(actual, x.reshape(shape), **TOLERANCE)
 
 
@@ -223,7 +223,7 @@ def test_activations_match_numpy(name, expected):
   np.testing.assert_allclose(actual, expected(x.astype(float)), atol=atol)
 
 
-@pytest.mark.parametrize("likelihood", networks.LIKELIHOODS)
+@pytest.mark.parametrize("likelihood", likelihoods.LIKELIHOODS)
 def test_distance_and_mean_follow_the_output(likelihood):
   spec = Spec((3, 4), 5, likelihood=likelihood)
   model = autoencoder(spec)
@@ -567,7 +567,7 @@ def test_latent_size_can_be_traced_and_vmapped(architecture):
     ("network", "cnn", networks.NETWORKS),
     ("activation", "swish", networks.ACTIVATIONS),
     ("code", "normal", networks.CODES),
-    ("likelihood", "logits", networks.LIKELIHOODS),
+    ("likelihood", "logits", likelihoods.LIKELIHOODS),
   ],
 )
 def test_an_unknown_name_is_an_error_that_lists_the_names(

@@ -13,7 +13,8 @@ from jax.test_util import check_grads
 
 from ae_jax import corruptions
 from ae_jax.grid import hyper_parameters
-from ae_jax.networks import CODES, LIKELIHOODS, Spec, autoencoder
+from ae_jax.likelihoods import LIKELIHOODS
+from ae_jax.networks import CODES, Spec, autoencoder
 from ae_jax.objectives import OBJECTIVES, RANGES
 from ae_jax.objectives.vae import reparameterize
 from ae_jax.training import init_params, trainer
@@ -402,7 +403,7 @@ def test_ada_gvae_averages_the_units_that_are_nearer_than_the_middle():
     def decode(self, params, z):
       return z
 
-    def distance(self, x, y):
+    def nll(self, x, y):
       seen.append(y)
       return jnp.zeros(2)
 
