@@ -4,13 +4,15 @@
 #   ./launch.sh                         the default sweep
 #   ./launch.sh sweep [--workdir=DIR] [--config=FILE] [--config.FIELD=VALUE ...]
 #                                       see also ./launch.sh sweep --help
+#   ./launch.sh report RUN_DIR [--by=COLUMN] [--picture=FILE.png]
+#   ./launch.sh evaluate RUN_DIR [--metrics=NAME,...]
+#                                       measures a finished run by more metrics
 #   ./launch.sh encode|decode|reconstruct|sample|search|export|compress|decompress --help
 #                                       uses a trained model of a run
-#   ./launch.sh report RUN_DIR [--by=COLUMN] [--picture=FILE.png]
 #   ./launch.sh coders                  bits/dim of MNIST, beside gzip, ..., PNG
 #   ./launch.sh benchmark [--peers] [--quick] [--sections=trials,pca,...]
 #                                       how fast this machine trains
-#   ./launch.sh test [pytest arguments]
+#   ./launch.sh test [pytest arguments] the tests; -m slow for the long ones
 #
 # PYTHON names the interpreter (3.11 or newer); EXTRAS=cuda, tpu, tensorflow or
 # peers (or several, with commas) installs what the machine has use for.
@@ -59,17 +61,10 @@ install() {
       exit 2
     fi
   fi
-  echo "installing ae_jax${extras:+[$extras]} (once, about a minute)" >&2
+  echo "installing ae_jax[$extras] (once, about a minute)" >&2
   "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
-    --constraint "$root/constraints.txt" \
-    --editable "$root${extras:+[$extras]}" >&2
-  echo "$want" >"$venv/installed-${extras:-base}"
-}
-
-# experiment FILE ARGUMENT...: a program of experiments/.
-experiment() {
-  install
-  exec "$venv/bin/python" "$root/experiments/$1" "${@:2}"
+    --constraint "$root/constraints.txt" --editable "$root[$extras]" >&2
+  echo "$want" >"$venv/installed-${extras}"
 }
 
 EXTRAS=${EXTRAS:-}
@@ -87,9 +82,18 @@ if [[ $# -gt 0 && $1 != -* ]]; then
   shift
 fi
 case $command in
-  sweep | report | coders | benchmark) experiment "$command.py" "$@" ;;
-  encode | decode | reconstruct | sample | search | export | compress | decompress)
-    experiment use.py "$command" "$@"
+  sweep)
+    install all
+    exec "$venv/bin/python" -P "$root/experiments/sweep.py" "$@"
+    ;;
+  report | evaluate | encode | decode | reconstruct | sample | search | export | compress | decompress)
+    install all
+    exec "$venv/bin/ae-jax" "$command" "$@"
+    ;;
+  coders | benchmark)
+    install all
+    export PYTHONPATH=$root${PYTHONPATH:+:$PYTHONPATH}
+    exec "$venv/bin/python" -P -m "experiments.$command" "$@"
     ;;
   test)
     install test
@@ -97,8 +101,9 @@ case $command in
     exec "$venv/bin/python" -m pytest "$@"
     ;;
   *)
-    echo "error: unknown command '$command'; available: sweep, report, coders, benchmark," \
-      "encode, decode, reconstruct, sample, search, export, compress, decompress, test" >&2
+    echo "error: unknown command '$command'; available: sweep, report, evaluate, coders," \
+      "benchmark, encode, decode, reconstruct, sample, search, export, compress," \
+      "decompress, test" >&2
     exit 2
     ;;
 esac
