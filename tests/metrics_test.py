@@ -13,6 +13,7 @@ from sklearn.preprocessing import StandardScaler
 
 from ae_jax import pca
 from ae_jax.data import Dataset, from_arrays
+from ae_jax.likelihoods import LIKELIHOODS
 from ae_jax.metrics import (
   activity,
   features,
@@ -32,7 +33,6 @@ from ae_jax.metrics.registry import (
   metric_groups,
   more_is_better,
 )
-from ae_jax.likelihoods import LIKELIHOODS
 from ae_jax.networks import Spec, autoencoder, unpad
 from ae_jax.types import UsageError
 
