@@ -15,11 +15,12 @@ from ae_jax.types import UsageError
 class Results(Sequence[Trained]):
   """The trials of a sweep, in the order of its points.
 
-  `results[2]`, `results["c195520ba7"]` and `results.best()` are `Trained`; a run
-  with a folder reads them from there.
+  `results[2]`, `results["c195520ba7"]` and `results.best()` are `Trained`; a
+  run with a folder reads them from there.
 
   Attributes:
-    rows: one dict a trial: `id`, `status`, settings, terms of the loss, metrics.
+    rows: one dict a trial: `id`, `status`, settings, terms of the loss,
+      metrics.
     folder: of the run; None where everything is in memory.
   """
 
@@ -80,7 +81,7 @@ class Results(Sequence[Trained]):
     """
     if self.folder is None:
       raise UsageError("a page is written into a folder: run_sweep(folder=...)")
-    from ae_jax import report  # here: it loads Plotly and matplotlib
+    from ae_jax import report  # here: it imports this module's users
 
     return report.Page(report.write(self.folder, self._dataset, by=by))
 

@@ -1,5 +1,7 @@
 """Arrays -> `Dataset`: checked, converted, split and standardized."""
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -21,7 +23,7 @@ def from_arrays(
   seed: int = 0,
   standardize: bool = False,
 ) -> Dataset:
-  """Makes a dataset of one's own arrays.
+  """Makes a dataset from arrays.
 
   uint8 stays uint8, which stands for x / 255, unless it holds zeros and ones
   only. These, booleans, other integers and floats become float32 and
@@ -34,8 +36,7 @@ def from_arrays(
     train_labels: `[n]`.
     test_labels: `[m]`; needs `test`.
     train_factors: `[n, factors]`, integers from 0, see `Dataset`.
-    test_factors: `[m, factors]`; of all examples that are held out if there is
-      no `test`.
+    test_factors: `[m, factors]`, of `test`.
     factor_names: of each; "factor_1", ... by default.
     name: the dataset's name.
     test_fraction: strictly between 0 and 1.
@@ -54,43 +55,15 @@ def from_arrays(
   check_split(test_fraction, seed)
   x = _examples(train, "the data")
   y = _labels(train_labels, len(x), "the labels")
-  if train_factors is not None:
-    if len(train_factors) != len(x):
-      raise UsageError(
-        f"there are factors of {len(train_factors)} examples, and {len(x)}"
-        " examples"
-      )
-    factor_names = factor_names or tuple(
-      f"factor_{k + 1}" for k in range(train_factors.shape[1])
-    )
+  factor_names = _factor_names(train_factors, len(x), factor_names)
+  rest = _Part(x, y, train_factors)
   if test is not None:
-    x_test = _examples(test, "the test data")
-    y_test = _labels(test_labels, len(x_test), "the test labels")
-    if x_test.shape[1:] != x.shape[1:]:
-      raise UsageError(
-        f"the test data has features of shape {x_test.shape[1:]}, the train "
-        f"data of {x.shape[1:]}: they must be the same"
-      )
-    if x_test.dtype != x.dtype:
-      raise UsageError(
-        f"the test data is {x_test.dtype}, the train data {x.dtype} (anything "
-        "but uint8 counts as float32): they must be the same"
-      )
+    held_out = _test_set(test, test_labels, test_factors, like=x)
   elif test_labels is not None:
     raise UsageError("there are test labels, but no test data")
-  elif len(x) < 3:
-    raise UsageError(
-      "the data needs at least three examples, two to train on and one to test:"
-      f" got {len(x)}"
-    )
   else:
-    order = np.random.default_rng(seed).permutation(len(x))
-    num_test = min(max(round(test_fraction * len(x)), 1), len(x) - 2)
-    held_out, kept = order[:num_test], order[num_test:]
-    x_test, x = x[held_out], x[kept]
-    y_test, y = (None, None) if y is None else (y[held_out], y[kept])
-    if train_factors is not None:
-      test_factors, train_factors = train_factors[held_out], train_factors[kept]
+    rest, held_out = _split(rest, test_factors, test_fraction, seed)
+  x, x_test = rest.x, held_out.x
   if len(x) < 2:
     raise UsageError("the data needs at least two examples to train on: got 1")
   if x.dtype == np.uint8 and max(x.max(), x_test.max()) <= 1:
@@ -102,17 +75,89 @@ def from_arrays(
       x, x_test = statistics.apply(x), statistics.apply(x_test)
     _check_finite(x_test, "the standardized test data")
   return Dataset(
-    name,
-    x,
-    x_test,
-    y,
-    y_test,
-    statistics,
-    are_bytes,
-    train_factors,
-    test_factors,
-    factor_names,
+    name=name,
+    train=x,
+    test=x_test,
+    train_labels=rest.labels,
+    test_labels=held_out.labels,
+    standardization=statistics,
+    bytes=are_bytes,
+    train_factors=rest.factors,
+    test_factors=held_out.factors,
+    factor_names=factor_names,
   )
+
+
+class _Part(NamedTuple):
+  """The train set or the test set, see `Dataset`."""
+
+  x: np.ndarray
+  labels: np.ndarray | None
+  factors: np.ndarray | None
+
+  def take(self, rows: np.ndarray) -> "_Part":
+    """Some of its examples."""
+    labels = None if self.labels is None else self.labels[rows]
+    factors = None if self.factors is None else self.factors[rows]
+    return _Part(self.x[rows], labels, factors)
+
+
+def _factor_names(
+  factors: np.ndarray | None, num_examples: int, names: tuple[str, ...]
+) -> tuple[str, ...]:
+  """The names of the factors, which are checked."""
+  if factors is None:
+    return names
+  if len(factors) != num_examples:
+    raise UsageError(
+      f"there are factors of {len(factors)} examples, and {num_examples}"
+      " examples"
+    )
+  numbers = range(1, factors.shape[1] + 1)
+  return names or tuple(f"factor_{number}" for number in numbers)
+
+
+def _test_set(
+  test: ArrayLike,
+  labels: ArrayLike | None,
+  factors: np.ndarray | None,
+  like: np.ndarray,
+) -> _Part:
+  """The test set that is given, of examples like those of the train set."""
+  x = _examples(test, "the test data")
+  y = _labels(labels, len(x), "the test labels")
+  if x.shape[1:] != like.shape[1:]:
+    raise UsageError(
+      f"the test data has features of shape {x.shape[1:]}, the train "
+      f"data of {like.shape[1:]}: they must be the same"
+    )
+  if x.dtype != like.dtype:
+    raise UsageError(
+      f"the test data is {x.dtype}, the train data {like.dtype} (anything "
+      "but uint8 counts as float32): they must be the same"
+    )
+  return _Part(x, y, factors)
+
+
+def _split(
+  whole: _Part,
+  test_factors: np.ndarray | None,
+  test_fraction: float,
+  seed: int,
+) -> tuple[_Part, _Part]:
+  """What is left to train on, and the test set that is held out."""
+  num_examples = len(whole.x)
+  if num_examples < 3:
+    raise UsageError(
+      "the data needs at least three examples, two to train on and one to test:"
+      f" got {num_examples}"
+    )
+  order = np.random.default_rng(seed).permutation(num_examples)
+  num_test = min(max(round(test_fraction * num_examples), 1), num_examples - 2)
+  held_out = whole.take(order[:num_test])
+  if whole.factors is None:
+    held_out = held_out._replace(factors=test_factors)
+  return whole.take(order[num_test:]), held_out
 
 
 def check_split(test_fraction: float, seed: int) -> None:

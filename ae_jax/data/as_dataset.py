@@ -1,4 +1,4 @@
-"""Whatever a user calls data -> `Dataset`."""
+"""Arrays, a file or a name -> `Dataset`."""
 
 import os
 from typing import Any
@@ -32,7 +32,8 @@ def as_dataset(
     standardize: gives `(x - mean) / std` for each feature.
 
   Raises:
-    UsageError: it is none of these, or arrays come with what has its own.
+    UsageError: it is none of these, or labels, test data or factors are given
+      for a dataset that has its own.
   """
   if isinstance(x, Dataset | str | os.PathLike):
     given = {
@@ -43,10 +44,15 @@ def as_dataset(
     }
     for name, value in given.items():
       if value is not None:
-        raise UsageError(f"{name} goes with an array; here data is {x!r:.60}")
+        raise UsageError(
+          f"{name} goes with an array; here the data is {x!r:.60}"
+        )
   if isinstance(x, Dataset):
     if standardize:
-      raise UsageError("standardize goes with an array, a file or a name")
+      raise UsageError(
+        "standardize goes with an array, a file or a name; a Dataset is made"
+        " standardized"
+      )
     return x
   if isinstance(x, str | os.PathLike):
     text = os.fspath(x)
@@ -61,3 +67,7 @@ def as_dataset(
     train_factors=factors,
     standardize=standardize,
   )
+
+
+def _named(x: Dataset | str | os.PathLike[str]) -> str:
+  return f"dataset {x.name!r}" if isinstance(x, Dataset) else repr(os.fspath(x))

@@ -1,4 +1,4 @@
-"""What the whole house trains on, and its unit interval."""
+"""`Dataset`: what models are trained on; bytes stand for [0, 1]."""
 
 import hashlib
 from typing import Any, NamedTuple, Protocol, TypeVar

@@ -1,4 +1,4 @@
-"""A user's own `.npy` and `.npz` files -> arrays; nothing is unpickled."""
+"""A user's `.npy` and `.npz` files -> arrays; nothing is unpickled."""
 
 import os
 
@@ -36,7 +36,7 @@ def read(
   Args:
     path: `.npy` or `.npz`.
     labels_path: the labels of `path`, one array.
-    test_path: `.npy` or `.npz`, without a test set of its own.
+    test_path: `.npy` or `.npz`, in which is no test set.
     test_labels_path: the labels of `test_path`, one array.
     in_memory: False leaves out what `path` holds.
 

@@ -1,4 +1,4 @@
-"""TFDS's own MNIST metric_group, prepared without TensorFlow.
+"""TFDS's MNIST and its relatives, prepared without TensorFlow.
 
 The original builders unpack their files and encode their images with
 TensorFlow. These do it with gzip and Pillow, and leave everything else as it

@@ -139,24 +139,15 @@ def from_file(
     UsageError: as `from_arrays`, and where the file cannot be streamed.
   """
   check_split(test_fraction, seed)
-  whole = OnDisk(path)
-  if len(whole) < 3:
-    raise UsageError(f"{path} holds {len(whole)} examples: give three or more")
-  if train_labels is not None and train_labels.shape != (len(whole),):
-    raise UsageError(
-      f"the labels have shape {train_labels.shape}, and there are"
-      f" {len(whole)} examples"
-    )
   if test is None and test_labels is not None:
     raise UsageError("there are test labels, but no test data")
+  whole = OnDisk(path)
+  _check_length(whole, path, train_labels)
   num_test = 0
   if test is None:
     num_test = max(round(test_fraction * len(whole)), 1)
     num_test = min(num_test, len(whole) - 2, _MAX_TEST)
-  num_sample = min(len(whole) - num_test, _MAX_SAMPLE)
-  rng = np.random.default_rng(seed)
-  chosen = rng.choice(len(whole), num_test + num_sample, replace=False)
-  held_out, sample = np.sort(chosen[:num_test]), np.sort(chosen[num_test:])
+  held_out, sample = _draw_rows(len(whole), num_test, seed)
 
   def labels(rows: np.ndarray) -> np.ndarray | None:
     return None if train_labels is None else train_labels[rows]
@@ -179,3 +170,27 @@ def from_file(
       dataset.standardization,
     )
   )
+
+
+def _check_length(
+  whole: OnDisk,
+  path: str | os.PathLike[str],
+  labels: np.ndarray | None,
+) -> None:
+  if len(whole) < 3:
+    raise UsageError(f"{path} holds {len(whole)} examples: give three or more")
+  if labels is not None and labels.shape != (len(whole),):
+    raise UsageError(
+      f"the labels have shape {labels.shape}, and there are"
+      f" {len(whole)} examples"
+    )
+
+
+def _draw_rows(
+  num_rows: int, num_test: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+  """The rows of the test set and those of the sample, each sorted."""
+  num_sample = min(num_rows - num_test, _MAX_SAMPLE)
+  rng = np.random.default_rng(seed)
+  chosen = rng.choice(num_rows, num_test + num_sample, replace=False)
+  return np.sort(chosen[:num_test]), np.sort(chosen[num_test:])

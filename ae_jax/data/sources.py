@@ -1,4 +1,4 @@
-"""The name of a dataset, or a user's own files -> `Dataset`."""
+"""The name of a dataset, or a user's files -> `Dataset`."""
 
 import functools
 import os
@@ -17,6 +17,15 @@ from ae_jax.types import UsageError
 
 _Path = str | os.PathLike[str]
 
+_PATHS = (
+  "path",
+  "labels_path",
+  "test_path",
+  "test_labels_path",
+  "download_dir",
+  "data_dir",
+)
+
 
 def load(
   *,
@@ -34,7 +43,7 @@ def load(
   stream: bool = False,
   prepare: bool = True,
 ) -> Dataset:
-  """Loads a user's own files, or else a dataset of TFDS.
+  """Loads a user's files, or else a dataset by its name.
 
   Args:
     name: `digits`; `shapes[/3x3x8x8x8]`, see `shapes.read`; or
@@ -60,12 +69,12 @@ def load(
       prepared already.
 
   Returns:
-    The dataset.
+    The dataset; its `source` holds these arguments.
 
   Raises:
     UsageError: at anything that cannot be loaded, in one line.
   """
-  source = {k: v if k in _PLAIN else _absolute(v) for k, v in locals().items()}
+  source = _source(**locals())
   arrays, name, make = _read(
     name,
     path,
@@ -80,7 +89,7 @@ def load(
     test_fraction=test_fraction,
     seed=seed,
     standardize=standardize,
-  )._replace(source={k: v for k, v in source.items() if k != "prepare"})
+  )._replace(source=source)
   if not binarize:
     return dataset
   if standardize:
@@ -89,32 +98,26 @@ def load(
   return dataset._replace(binarize=True, test=test)
 
 
-_PLAIN = (
-  "name",
-  "test_fraction",
-  "seed",
-  "standardize",
-  "binarize",
-  "stream",
-  "prepare",
-)
-
-
-def _absolute(path: _Path | None) -> str | None:
-  return None if path is None else os.path.abspath(os.path.expanduser(path))
+def _source(**arguments: Any) -> dict[str, Any]:
+  """The arguments of `load` that say which data it is, paths absolute."""
+  source = {k: v for k, v in arguments.items() if k != "prepare"}
+  for name in _PATHS:
+    if source[name] is not None:
+      source[name] = os.path.abspath(os.path.expanduser(source[name]))
+  return source
 
 
 def _read(
   name: str,
   path: _Path | None,
-  beside_path: tuple[_Path | None, _Path | None, _Path | None],
+  other_paths: tuple[_Path | None, _Path | None, _Path | None],
   tfds_dirs: tuple[_Path | None, _Path | None],
   stream: bool,
   prepare: bool,
 ) -> tuple[dict[str, Any], str, Callable[..., Dataset]]:
   """The arrays, what to call them, and what makes a dataset of them."""
   make: Any = from_arrays
-  labels_path, test_path, test_labels_path = beside_path
+  labels_path, test_path, test_labels_path = other_paths
   if path is not None:
     if stream:
       make = functools.partial(from_file, path)

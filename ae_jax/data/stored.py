@@ -37,6 +37,9 @@ def save(dataset: Dataset, path: Path) -> None:
     for name in _ARRAYS
     if (value := getattr(dataset, name)) is not None
   }
+  for name, value in arrays.items():
+    if value.dtype.hasobject:
+      raise UsageError(f"{name} holds Python objects: give numbers or strings")
   if dataset.standardization is not None:
     arrays |= dataset.standardization._asdict()
   arrays["name"] = dataset.name

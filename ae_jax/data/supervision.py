@@ -1,4 +1,4 @@
-"""What some objectives take beside an example: its label, or a partner."""
+"""What some objectives need with an example: its label, or a partner."""
 
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ NUM_PARTNERS = 16  # of each example, from which a step draws one
 
 
 class Pairs(NamedTuple):
-  """EvalData, each with some others that it may be paired with.
+  """Examples, each with some others that it may be paired with.
 
   Attributes:
     x: `[n, *features]`.
@@ -24,7 +24,7 @@ class Pairs(NamedTuple):
 
 
 def supervise(dataset: Dataset, x: Array | np.ndarray, kind: str) -> Any:
-  """The train set with what a kind of objective needs beside it.
+  """The train set with the labels or partners that an objective needs.
 
   Args:
     dataset: held in memory.
@@ -35,7 +35,7 @@ def supervise(dataset: Dataset, x: Array | np.ndarray, kind: str) -> Any:
     `Labeled`, classes numbered in the order of their labels; or `Pairs`.
 
   Raises:
-    UsageError: the dataset has not what is needed, or is streamed.
+    UsageError: the dataset lacks what is needed, or is streamed.
   """
   if dataset.stream is not None:
     raise UsageError("labels and pairs need data in memory: drop data.stream")
@@ -57,7 +57,7 @@ def partners(dataset: Dataset, kind: str) -> np.ndarray:
       factors that are equal, such as "x+y".
 
   Returns:
-    `[n, NUM_PARTNERS]`, the same at each call. An example is its own partner
+    `[n, NUM_PARTNERS]`, the same at each call. An example is its partner itself
     where it has no other.
 
   Raises:

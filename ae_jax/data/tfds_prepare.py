@@ -30,7 +30,7 @@ def prepare(
   Processes that prepare the same dataset at once wait for the first of them.
 
   Args:
-    builder: what to prepare, into its own `data_dir`.
+    builder: what to prepare, into its `data_dir`.
     download_dir: a TFDS download cache that holds the files already. None
       downloads them into `downloads/` of the data folder.
 

@@ -1,4 +1,4 @@
-"""A TFDS name -> arrays, kept as `.npy` beside the dataset."""
+"""A TFDS name -> arrays, kept as `.npy` next to the dataset."""
 
 import contextlib
 import difflib
@@ -109,7 +109,7 @@ def read(
 
 @tfds_prepare.quiet()
 def _builder(name: str, root: pathlib.Path) -> tfds.core.DatasetBuilder:
-  """Finds a builder: our own, TFDS's, or one that was prepared in `root`."""
+  """Finds a builder: ours, TFDS's, or one that was prepared in `root`."""
   match = _NAME.fullmatch(name)
   if match is None:
     raise UsageError(f"data.name={name!r}: give name[/config][:version]")
@@ -132,7 +132,7 @@ def _builder(name: str, root: pathlib.Path) -> tfds.core.DatasetBuilder:
     hint = f"did you mean {' or '.join(close)}? " if close else ""
     raise UsageError(
       f"data.name={name!r} is unknown; {hint}names are at "
-      "tensorflow.org/datasets/catalog, your own file goes to data.path"
+      "tensorflow.org/datasets/catalog, a file of yours goes to data.path"
     ) from error
   except Exception as error:  # no such version, a missing library, ...
     raise UsageError(tfds_prepare.explain(name, error)) from error
@@ -172,11 +172,11 @@ def _classes(value: Any) -> Iterator[Any]:
 
 
 def _tfds_names() -> list[str]:
-  # TFDS's list ends at its first room whose library is missing (h5py, for
+  # TFDS's list ends at its first subpackage whose library is missing (h5py, for
   # robots); these come after it.
-  for room in "structured", "time_series", "video":
+  for subpackage in "structured", "time_series", "video":
     with contextlib.suppress(ImportError):
-      importlib.import_module(f"tensorflow_datasets.{room}")
+      importlib.import_module(f"tensorflow_datasets.{subpackage}")
   return tfds.list_builders(with_community_datasets=False)
 
 

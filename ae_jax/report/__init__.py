@@ -1,7 +1,71 @@
-"""A finished run as one HTML page that needs no network."""
+"""A finished run as one HTML page that needs no network.
 
+What draws it, `pip install 'ae_jax[report]'`, is loaded when it is used.
+"""
+
+from pathlib import Path
+
+from ae_jax.data import Dataset
+from ae_jax.extras import require
 from ae_jax.report.notebook import Page
-from ae_jax.report.page import REPORT, write
-from ae_jax.report.still import write_picture
 
-__all__ = ["REPORT", "Page", "write", "write_picture"]
+__all__ = ["REPORT", "Page", "check_packages", "write", "write_picture"]
+
+REPORT = "report.html"
+
+
+def write(
+  folder: Path, dataset: Dataset, *, by: str = "test_squared_error"
+) -> Path:
+  """Writes the page of a run.
+
+  Args:
+    folder: of the run.
+    dataset: that it was trained on.
+    by: the column that says which trial is best.
+
+  Returns:
+    The path of the page.
+
+  Raises:
+    UsageError: there is no run, no finished trial or no such metric; a folder
+      of the run is a link; or a package is missing.
+  """
+  check_packages()
+  from ae_jax.report import page
+
+  return page.write(folder, folder / REPORT, dataset, by)
+
+
+def write_picture(
+  folder: Path,
+  dataset: Dataset,
+  path: Path,
+  *,
+  by: str = "test_squared_error",
+) -> None:
+  """Draws error against latent size, and reconstructions next to PCA's.
+
+  Args:
+    folder: of the run.
+    dataset: that it was trained on, images.
+    path: of the PNG, 1200 x 450 px.
+    by: the metric on the left, and that says which trials are best.
+
+  Raises:
+    UsageError: there is no run, no such metric or no trial that ended well;
+      the data are no images; or a package is missing.
+  """
+  check_packages()
+  from ae_jax.report import still
+
+  still.write_picture(folder, dataset, path, by)
+
+
+def check_packages() -> None:
+  """Checks that what the page is drawn with is installed.
+
+  Raises:
+    UsageError: a package is not installed.
+  """
+  require("report", "plotly", "matplotlib", "jinja2")

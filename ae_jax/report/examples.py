@@ -11,7 +11,7 @@ _NUM_CODES = 1000  # test examples whose codes are drawn
 _NUM_EXAMPLES = 10  # of them that are shown
 
 
-class Examples(NamedTuple):
+class ShownExamples(NamedTuple):
   """The part of a dataset that is shown.
 
   Attributes:
@@ -35,10 +35,10 @@ class Examples(NamedTuple):
   baseline: pca.PCA
 
 
-def of(dataset: Dataset) -> Examples:
+def select_examples(dataset: Dataset) -> ShownExamples:
   """Picks what to show of a dataset, and fits the PCA to its train set."""
   indices = _indices(dataset)
-  x = some(dataset)
+  x = raw_test_examples(dataset)
   labels = dataset.test_labels
   labels = None if labels is None else labels[indices]
   order = [*range(len(x))]
@@ -46,7 +46,7 @@ def of(dataset: Dataset) -> Examples:
     firsts = np.unique(labels, return_index=True)[1].tolist()
     order = [*firsts, *sorted({*order} - {*firsts})]
   low, high = float(x.min()), float(x.max())
-  return Examples(
+  return ShownExamples(
     x=x,
     labels=labels,
     shown=order[:_NUM_EXAMPLES],
@@ -58,7 +58,7 @@ def of(dataset: Dataset) -> Examples:
   )
 
 
-def some(dataset: Dataset) -> np.ndarray:
+def raw_test_examples(dataset: Dataset) -> np.ndarray:
   """Test examples `[n, *features]`, in the units of the data."""
   return to_raw(dataset, dataset.test[_indices(dataset)])
 
@@ -69,20 +69,20 @@ def _indices(dataset: Dataset) -> np.ndarray:
   return np.linspace(0, len(dataset.test) - 1, number).astype(int)
 
 
-def as_images(x: np.ndarray, seen: Examples) -> np.ndarray:
+def as_images(x: np.ndarray, examples: ShownExamples) -> np.ndarray:
   """`[n, *features]` in the data's units -> `[n, h, w(, 3)]` in [0, 1]."""
-  scaled = np.clip((x - seen.low) / (seen.high - seen.low), 0, 1)
-  one_channel = seen.x.ndim == 4 and scaled.shape[-1] == 1
+  scaled = np.clip((x - examples.low) / (examples.high - examples.low), 0, 1)
+  one_channel = examples.x.ndim == 4 and scaled.shape[-1] == 1
   return scaled[..., 0] if one_channel else scaled
 
 
-def by_pca(seen: Examples, latent_size: int) -> np.ndarray:
+def by_pca(examples: ShownExamples, latent_size: int) -> np.ndarray:
   """PCA's reconstructions of the shown examples, in the units of the data."""
-  shown = seen.dataset.test[seen.indices[seen.shown]]
+  shown = examples.dataset.test[examples.indices[examples.shown]]
   flat = to_float(shown).reshape(len(shown), -1)
-  z = pca.transform(seen.baseline, flat, latent_size)
-  x = pca.inverse(seen.baseline, z).reshape(-1, *seen.x.shape[1:])
-  return to_raw(seen.dataset, x)
+  z = pca.transform(examples.baseline, flat, latent_size)
+  x = pca.inverse(examples.baseline, z).reshape(-1, *examples.x.shape[1:])
+  return to_raw(examples.dataset, x)
 
 
 def to_raw(dataset: Dataset, x: np.ndarray) -> np.ndarray:

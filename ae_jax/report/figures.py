@@ -102,7 +102,7 @@ def laid_out(figure: go.Figure, **layout: dict[str, Any]) -> go.Figure:
   }
   return figure.update_layout(
     template="none",
-    font={"metric_group": "system-ui, sans-serif", "size": 13},
+    font={"family": "system-ui, sans-serif", "size": 13},
     legend={"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0},
     paper_bgcolor="rgba(0,0,0,0)",
     plot_bgcolor="rgba(0,0,0,0)",

@@ -16,12 +16,13 @@ from ae_jax.objectives.denoising import CORRUPTIONS
 from ae_jax.report import generated, pictures, trials
 from ae_jax.report.blocks import Picture
 from ae_jax.report.examples import (
-  Examples,
+  ShownExamples,
   as_images,
   by_pca,
   to_raw,
 )
-from ae_jax.report.trials import Row, Rows
+from ae_jax.report.trials import TextRows
+from ae_jax.run_folder.results import TextRow
 from ae_jax.trained import Trained
 
 _NUM_PROFILES = 4  # examples shown where they are no images
@@ -29,8 +30,8 @@ _NUM_FILTERS = 32
 _NUM_STRENGTHS = 6
 
 
-class Shown(NamedTuple):
-  """The trials of one objective that are looked at.
+class SelectedTrials(NamedTuple):
+  """The trials of one objective that the page shows.
 
   Attributes:
     best: by the chosen metric.
@@ -38,30 +39,36 @@ class Shown(NamedTuple):
     noisy: one that was trained on noisy inputs, the best if it was, or None.
     content: the best whose code has a part for content, or None.
     strength: the name of the hyper-parameter that is swept, or None.
-    alike: trials like the best one at other strengths, in rising order.
+    strength_sweep: trials like the best one at other strengths, rising.
   """
 
-  best: Row
-  plane: Row | None
-  noisy: Row | None
-  content: Row | None
+  best: TextRow
+  plane: TextRow | None
+  noisy: TextRow | None
+  content: TextRow | None
   strength: str | None
-  alike: list[Row]
+  strength_sweep: list[TextRow]
 
   @property
   def ids(self) -> set[str]:
     """Of the trials to load."""
-    rows = (self.best, self.plane, self.noisy, self.content, *self.alike)
+    rows = (
+      self.best,
+      self.plane,
+      self.noisy,
+      self.content,
+      *self.strength_sweep,
+    )
     return {row["id"] for row in rows if row is not None}
 
 
-def choose(rows: Rows, by: str) -> Shown | None:
-  """Picks the trials of one objective to look at; None where none is fit."""
+def select_trials(rows: TextRows, by: str) -> SelectedTrials | None:
+  """Picks the trials to show of one objective; None where all diverged."""
   best = selection.best(rows, by)
   if best is None:
     return None
   strength = trials.strength(rows)
-  alike = [best]
+  strength_sweep = [best]
   if strength is not None:
     others = [name for name in trials.settings(rows) if name != strength]
     peers = {
@@ -69,21 +76,21 @@ def choose(rows: Rows, by: str) -> Shown | None:
       for row in trials.ok(rows)
       if all(row[name] == best[name] for name in others)
     }
-    alike = [peers[value] for value in trials.ordered(peers)]
-    step = -(-len(alike) // _NUM_STRENGTHS)
-    alike = alike[::step]
+    strength_sweep = [peers[value] for value in trials.ordered(peers)]
+    step = -(-len(strength_sweep) // _NUM_STRENGTHS)
+    strength_sweep = strength_sweep[::step]
   plane = [row for row in rows if row["latent_size"] == "2"]
-  return Shown(
+  return SelectedTrials(
     best,
     selection.best(plane, by),
     _trained_on_noise(best, rows, by),
     selection.best([r for r in rows if selection.number(r, "content")], by),
     strength,
-    alike,
+    strength_sweep,
   )
 
 
-def _trained_on_noise(best: Row, rows: Rows, by: str) -> Row | None:
+def _trained_on_noise(best: TextRow, rows: TextRows, by: str) -> TextRow | None:
   """The best trial, or else the best one of the strongest noise."""
   levels = {
     row["id"]: selection.number(row, "noise") or 0.0
@@ -100,77 +107,84 @@ def _trained_on_noise(best: Row, rows: Rows, by: str) -> Row | None:
   )
 
 
-def look(
-  shown: Shown,
-  rows: Rows,
+def draw(
+  selected: SelectedTrials,
+  rows: TextRows,
   models: Mapping[str, Trained],
-  seen: Examples,
-  beside: Picture | None,
+  examples: ShownExamples,
+  pca_plane: Picture | None,
 ) -> list[Picture]:
   """All pictures of one objective.
 
   Args:
-    shown: from `choose`.
+    selected: from `select_trials`.
     rows: of the objective.
-    models: id -> model, for `shown.ids` at least.
-    seen: from `examples.of`.
-    beside: from `pca_codes`.
+    models: id -> model, for `selected.ids` at least.
+    examples: from `select_examples`.
+    pca_plane: from `pca_codes`.
   """
-  best = models[shown.best["id"]]
-  plane = models[shown.plane["id"]] if shown.plane else None
-  codes = {row["id"]: models[row["id"]].encode(seen.x) for row in shown.alike}
-  z = codes.get(shown.best["id"])
-  z = best.encode(seen.x) if z is None else z
+  best = models[selected.best["id"]]
+  plane = models[selected.plane["id"]] if selected.plane else None
+  codes = {
+    row["id"]: models[row["id"]].encode(examples.x)
+    for row in selected.strength_sweep
+  }
+  z = codes.get(selected.best["id"])
+  z = best.encode(examples.x) if z is None else z
   made = [
-    _reconstructions(best, z, seen),
-    _restorations(shown, models, seen),
-    _codes(best, plane, z, seen),
-    beside,
-    _values(shown, codes),
-    _over_strength(shown, rows, "jacobian_norm", "norm of df/dx"),
-    _over_strength(shown, rows, "mig", "mutual information gap"),
-    _over_strength(shown, rows, "udr", "unsupervised ranking"),
+    _reconstructions(best, z, examples),
+    _restorations(selected, models, examples),
+    _codes(best, plane, z, examples),
+    pca_plane,
+    _values(selected, codes),
+    _over_strength(selected, rows, "jacobian_norm", "norm of df/dx"),
+    _over_strength(selected, rows, "mig", "mutual information gap"),
+    _over_strength(selected, rows, "udr", "unsupervised ranking"),
     _filters(best),
   ]
   if best.spec.code == "gaussian" and are_images(best.spec.features):
     made += [
-      generated.samples(best, seen),
-      generated.traversal(best, z, seen),
+      generated.samples(best, examples),
+      generated.traversal(best, z, examples),
     ]
     if "decoder_bias" in best.params.get("objective", {}):
-      made.append(generated.by_class(best, seen))
-    if shown.content is not None:
-      made.append(generated.swaps(models[shown.content["id"]], seen))
+      made.append(generated.by_class(best, examples))
+    if selected.content is not None:
+      made.append(generated.swaps(models[selected.content["id"]], examples))
     if plane is not None and plane.spec.code == "gaussian":
-      made.append(generated.manifold(plane, seen))
+      made.append(generated.manifold(plane, examples))
   return [picture for picture in made if picture is not None]
 
 
-def _reconstructions(best: Trained, z: np.ndarray, seen: Examples) -> Picture:
+def _reconstructions(
+  best: Trained, z: np.ndarray, examples: ShownExamples
+) -> Picture:
   size = best.spec.latent_size
-  components = min(size, len(seen.baseline.components))
+  components = min(size, len(examples.baseline.components))
   return _rows(
     [
-      ("original", seen.x[seen.shown]),
-      ("reconstructed", best.decode(z[seen.shown])),
-      ("by PCA", by_pca(seen, size)),
+      ("original", examples.x[examples.shown]),
+      ("reconstructed", best.decode(z[examples.shown])),
+      ("by PCA", by_pca(examples, size)),
     ],
     "Test examples and their reconstructions. Number of code units:"
     f" {size}, of PCA's components: {components}, of features:"
-    f" {seen.baseline.mean.size}.",
-    seen,
+    f" {examples.baseline.mean.size}.",
+    examples,
   )
 
 
 def _restorations(
-  shown: Shown, models: Mapping[str, Trained], seen: Examples
+  selected: SelectedTrials,
+  models: Mapping[str, Trained],
+  examples: ShownExamples,
 ) -> Picture | None:
-  row = shown.noisy
+  row = selected.noisy
   if row is None:
     return None
-  x = seen.x[seen.shown]
+  x = examples.x[examples.shown]
   level = selection.number(row, "noise") or 0.0
-  noisy = _corrupt(x, row["corruption"], level, seen)
+  noisy = _corrupt(x, row["corruption"], level, examples)
   return _rows(
     [
       ("original", x),
@@ -179,18 +193,18 @@ def _restorations(
     ],
     f"Test examples with {row['corruption'].replace('_', ' ')} noise of level"
     f" {level:g}, as in the training of trial {row['id']}, and its output.",
-    seen,
+    examples,
   )
 
 
 def _rows(
-  lines: list[tuple[str, np.ndarray]], caption: str, seen: Examples
+  lines: list[tuple[str, np.ndarray]], caption: str, examples: ShownExamples
 ) -> Picture:
   """The same examples in several versions, a row for each."""
-  alt = f"Rows of test examples: {', '.join(name for name, _ in lines)}"
+  alt = f"TextRows of test examples: {', '.join(name for name, _ in lines)}"
   features = lines[0][1].shape[1:]
   if are_images(features):
-    images = [(name, as_images(values, seen)) for name, values in lines]
+    images = [(name, as_images(values, examples)) for name, values in lines]
     return pictures.embed(pictures.strips(images), caption, alt, wide=True)
   few = [
     (name, values[:_NUM_PROFILES].reshape(-1, math.prod(features)))
@@ -200,50 +214,59 @@ def _rows(
 
 
 def _corrupt(
-  x: np.ndarray, corruption: str, level: float, seen: Examples
+  x: np.ndarray, corruption: str, level: float, examples: ShownExamples
 ) -> np.ndarray:
   """Noise as in training, where the data may be standardized."""
-  statistics = seen.dataset.standardization
+  statistics = examples.dataset.standardization
   clean = x if statistics is None else statistics.apply(x)
   key = jax.random.key(0)
   noisy = np.asarray(CORRUPTIONS[corruption](key, jnp.asarray(clean), level))
-  return to_raw(seen.dataset, noisy)
+  return to_raw(examples.dataset, noisy)
 
 
-def pca_codes(seen: Examples) -> Picture | None:
+def pca_codes(examples: ShownExamples) -> Picture | None:
   """The test examples in the plane of PCA's first two components."""
-  test = to_float(seen.dataset.test[seen.indices]).reshape(len(seen.x), -1)
-  z = pca.transform(seen.baseline, test, 2)
-  return _plane(z, "PCA of the data: the first two components", seen)
+  test = to_float(examples.dataset.test[examples.indices]).reshape(
+    len(examples.x), -1
+  )
+  z = pca.transform(examples.baseline, test, 2)
+  return _plane(z, "PCA of the data: the first two components", examples)
 
 
 def _codes(
-  best: Trained, plane: Trained | None, z: np.ndarray, seen: Examples
+  best: Trained, plane: Trained | None, z: np.ndarray, examples: ShownExamples
 ) -> Picture | None:
   if plane is not None:
-    z = z if plane is best else plane.encode(seen.x)
-    return _plane(z, f"The two code units of trial {plane.row['id']}", seen)
+    z = z if plane is best else plane.encode(examples.x)
+    return _plane(z, f"The two code units of trial {plane.row['id']}", examples)
   if len(z) < 2:
     return None
   z = pca.transform(pca.fit(z), z, 2)
-  return _plane(z, "The first two principal components of the codes", seen)
+  return _plane(z, "The first two principal components of the codes", examples)
 
 
-def _plane(z: np.ndarray, caption: str, seen: Examples) -> Picture | None:
+def _plane(
+  z: np.ndarray, caption: str, examples: ShownExamples
+) -> Picture | None:
   if z.shape[1] < 2:
     return None
   caption += f"; {len(z)} test examples"
-  if seen.labels is not None:
+  if examples.labels is not None:
     caption += ", colored and marked by class"
   return pictures.embed(
-    pictures.scatter(z, seen.labels), f"{caption}.", f"Scatter plot. {caption}"
+    pictures.scatter(z, examples.labels),
+    f"{caption}.",
+    f"Scatter plot. {caption}",
   )
 
 
-def _values(shown: Shown, codes: Mapping[str, np.ndarray]) -> Picture:
-  name = shown.strength
+def _values(
+  selected: SelectedTrials, codes: Mapping[str, np.ndarray]
+) -> Picture:
+  name = selected.strength
   values = [
-    (row[name] if name else "", codes[row["id"]]) for row in shown.alike
+    (row[name] if name else "", codes[row["id"]])
+    for row in selected.strength_sweep
   ]
   caption = "How often code units take each value on test examples"
   if len(values) > 1:
@@ -254,12 +277,12 @@ def _values(shown: Shown, codes: Mapping[str, np.ndarray]) -> Picture:
 
 
 def _over_strength(
-  shown: Shown, rows: Rows, metric: str, title: str
+  selected: SelectedTrials, rows: TextRows, metric: str, title: str
 ) -> Picture | None:
-  name = shown.strength
+  name = selected.strength
   if name is None:
     return None
-  size = shown.best["latent_size"]
+  size = selected.best["latent_size"]
   own = [row for row in rows if row["latent_size"] == size]
   values = {
     value: summary

@@ -1,4 +1,4 @@
-"""How alike the units are that the seeds of each setting found."""
+"""UDR: how similar the units are that the seeds of each setting found."""
 
 import collections
 from collections.abc import Mapping
@@ -8,14 +8,16 @@ import numpy as np
 
 from ae_jax.data import Dataset
 from ae_jax.metrics.udr import unsupervised_disentanglement_ranking
-from ae_jax.report import examples, trials
-from ae_jax.report.trials import Row, Rows
+from ae_jax.report import trials
+from ae_jax.report.examples import raw_test_examples
+from ae_jax.report.trials import TextRows
 from ae_jax.run_folder import curves, load
+from ae_jax.run_folder.results import TextRow
 
 _MODELS = 32  # held in memory at once
 
 
-def ranked(workdir: Path, rows: Rows, dataset: Dataset) -> list[Row]:
+def ranked(folder: Path, rows: TextRows, dataset: Dataset) -> list[TextRow]:
   """The rows, with a column `udr` where a setting has several seeds.
 
   Of trials that ended well and whose units have a divergence (`kl` in
@@ -25,20 +27,20 @@ def ranked(workdir: Path, rows: Rows, dataset: Dataset) -> list[Row]:
   kl: dict[str, np.ndarray] = {}
   groups = collections.defaultdict(list)
   for row in trials.ok(rows):
-    units = curves.read_units(workdir, row["id"])
+    units = curves.read_units(folder, row["id"])
     if "kl" in units:
       kl[row["id"]] = units["kl"]
       groups[tuple(row.get(name) for name in settings)].append(row["id"])
-  alike = [ids for ids in groups.values() if len(ids) > 1]
-  ids = [trial_id for same in alike for trial_id in same]
-  x = examples.some(dataset)
+  repeated = [ids for ids in groups.values() if len(ids) > 1]
+  ids = [trial_id for same in repeated for trial_id in same]
+  x = raw_test_examples(dataset)
   codes: dict[str, np.ndarray] = {}
   for start in range(0, len(ids), _MODELS):
-    models = load.load_trials(workdir, ids[start : start + _MODELS])
+    models = load.load_trials(folder, ids[start : start + _MODELS])
     codes |= {trial_id: model.encode(x) for trial_id, model in models.items()}
   scores: Mapping[str, float] = {
     trial_id: score
-    for same in alike
+    for same in repeated
     for trial_id, score in zip(
       same,
       unsupervised_disentanglement_ranking(

@@ -11,9 +11,11 @@ from ae_jax.atomic import replacing
 from ae_jax.data import Dataset, are_images
 from ae_jax.metrics import selection
 from ae_jax.metrics.registry import more_is_better
-from ae_jax.report import examples, figures, pictures, trials
-from ae_jax.report.trials import Row, Rows
+from ae_jax.report import figures, pictures, trials
+from ae_jax.report.examples import as_images, by_pca, select_examples
+from ae_jax.report.trials import TextRows
 from ae_jax.run_folder import load
+from ae_jax.run_folder.results import TextRow
 from ae_jax.types import UsageError
 
 _SIZE = 8  # the latent size, or the nearest there is
@@ -29,26 +31,9 @@ _MARKERS = {
 }
 
 
-def write_picture(
-  workdir: Path,
-  dataset: Dataset,
-  path: Path,
-  *,
-  by: str = "test_squared_error",
-) -> None:
-  """Draws error against latent size, and reconstructions beside PCA's.
-
-  Args:
-    workdir: of the run.
-    dataset: that it was trained on, images.
-    path: of the PNG, 1200 x 450 px.
-    by: the metric on the left, and that says which trials are best.
-
-  Raises:
-    UsageError: there is no run, no such metric or no trial that ended well,
-      or the data are no images.
-  """
-  rows, _ = trials.read(workdir, by)
+def write_picture(folder: Path, dataset: Dataset, path: Path, by: str) -> None:
+  """Draws a PNG of a run, see `report.write_picture`."""
+  rows, _ = trials.read(folder, by)
   if not are_images(dataset.train.shape[1:]):
     raise UsageError(
       f"no picture: {dataset.name} holds no images but examples of shape"
@@ -62,12 +47,12 @@ def write_picture(
   sizes = trials.latent_sizes(trials.ok(rows))
   size = min(sizes, key=lambda size: abs(size - _SIZE))
   best = _best_of_size(rows, by, size)[:_NUM_MODELS]
-  seen = examples.of(dataset)
-  loaded = load.load_trials(workdir, [row["id"] for row in best])
-  x = seen.x[seen.shown]
-  strips = [("original", x), ("PCA", examples.by_pca(seen, size))]
+  examples = select_examples(dataset)
+  loaded = load.load_trials(folder, [row["id"] for row in best])
+  x = examples.x[examples.shown]
+  strips = [("original", x), ("PCA", by_pca(examples, size))]
   strips += [(r["objective"], loaded[r["id"]].reconstruct(x)) for r in best]
-  images = [(name, examples.as_images(values, seen)) for name, values in strips]
+  images = [(name, as_images(values, examples)) for name, values in strips]
   axes = figure.add_axes((0.62, 0.02, 0.37, 0.9))
   pictures.draw_strips(axes, np.stack([i for _, i in images]), images)
   axes.set_anchor("N")
@@ -76,7 +61,7 @@ def write_picture(
     file.write(pictures.png(figure))
 
 
-def _best_of_size(rows: Rows, by: str, size: int) -> list[Row]:
+def _best_of_size(rows: TextRows, by: str, size: int) -> list[TextRow]:
   """The best trial of each objective at that size, the best one first."""
   best = [
     selection.best([r for r in own if r["latent_size"] == str(size)], by)
@@ -89,7 +74,7 @@ def _best_of_size(rows: Rows, by: str, size: int) -> list[Row]:
   )
 
 
-def _draw_errors(axes: Axes, rows: Rows, by: str) -> None:
+def _draw_errors(axes: Axes, rows: TextRows, by: str) -> None:
   shown = []
   for i, (name, own) in enumerate(trials.by_objective(rows).items()):
     cells = trials.over_seeds(own, by, ("latent_size",))

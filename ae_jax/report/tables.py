@@ -6,11 +6,12 @@ from ae_jax.metrics import selection
 from ae_jax.metrics.registry import GROUPS, METRICS
 from ae_jax.report import trials
 from ae_jax.report.blocks import Cell, Table
-from ae_jax.report.trials import Row, Rows
+from ae_jax.report.trials import TextRows
+from ae_jax.run_folder.results import TextRow
 
 
-def best_trials(best: Sequence[Row], rows: Rows, by: str) -> Table:
-  """The best trial of each objective (and size), PCA beside it.
+def best_trials(best: Sequence[TextRow], rows: TextRows, by: str) -> Table:
+  """The best trial of each objective (and size), next to PCA.
 
   Args:
     best: the trials to show.
@@ -40,13 +41,13 @@ def best_trials(best: Sequence[Row], rows: Rows, by: str) -> Table:
   )
 
 
-def settings(row: Row, peers: Rows) -> str:
+def settings(row: TextRow, peers: TextRows) -> str:
   """The settings of a trial that vary among those of its objective."""
   names = [name for name in trials.varying(peers) if name != "latent_size"]
   return " ".join(f"{name}={row[name]}" for name in names)
 
 
-def all_trials(rows: Rows, by: str) -> Table:
+def all_trials(rows: TextRows, by: str) -> Table:
   """Every trial: what varies among them, and every number of its own."""
   first = [by, "test_squared_error", "pca_test_squared_error"]
   columns = dict.fromkeys(["id", "objective", "latent_size"])
@@ -64,7 +65,7 @@ def all_trials(rows: Rows, by: str) -> Table:
   )
 
 
-def diverged(rows: Rows) -> Table:
+def diverged(rows: TextRows) -> Table:
   """The trials that diverged, and when."""
   columns = ["id", "objective", "latent_size", "diverged_step"]
   columns += [n for n in trials.varying(rows) if n not in columns]
@@ -76,8 +77,10 @@ def diverged(rows: Rows) -> Table:
   )
 
 
-def metric_group(best: Sequence[Row], name: str, caption: str) -> Table | None:
-  """One metric_group of metrics, PCA's and the data's own beside each.
+def metric_group(
+  best: Sequence[TextRow], name: str, caption: str
+) -> Table | None:
+  """One group of metrics, next to those of PCA and of the data themselves.
 
   Args:
     best: the trials to show.
@@ -105,7 +108,7 @@ def metric_group(best: Sequence[Row], name: str, caption: str) -> Table | None:
   short |= {f"pixels_{n}": "the data" for n in GROUPS[name]}
   headings = zip(table.columns[2:], columns, strict=True)
   return table._replace(
-    columns=[*table.columns[:2], *(short.get(n, word) for word, n in headings)]
+    columns=[*table.columns[:2], *(short.get(n, text) for text, n in headings)]
   )
 
 
@@ -124,13 +127,13 @@ def pairs(values: Mapping[str, object], caption: str) -> Table:
 
 
 def table_of(
-  rows: Rows, columns: Sequence[str], caption: str, sortable: bool = False
+  rows: TextRows, columns: Sequence[str], caption: str, sortable: bool = False
 ) -> Table:
-  """Some columns of some rows."""
+  """The given columns of the given rows."""
   cells = [_cells(rows, name) for name in columns]
   return Table(
     caption,
-    columns=[trials.words(name) for name in columns],
+    columns=[trials.heading(name) for name in columns],
     titles=[_title(name) for name in columns],
     numeric=[_is_numeric(rows, name) for name in columns],
     rows=[list(line) for line in zip(*cells, strict=True)],
@@ -146,7 +149,7 @@ def _title(name: str) -> str:
   return f"{name}: {metric.meaning} ({metric.unit}{better})"
 
 
-def _cells(rows: Rows, name: str) -> list[Cell]:
+def _cells(rows: TextRows, name: str) -> list[Cell]:
   """One column, its results rounded to four digits."""
   texts = [row.get(name, "") for row in rows]
   if name == "id":
@@ -155,16 +158,16 @@ def _cells(rows: Rows, name: str) -> list[Cell]:
   if name not in METRICS and not any("." in text for text in texts):
     return [Cell(text, text) for text in texts]
   finite = [value for value in numbers if value is not None]
-  own = [selection.number(row, name.removeprefix("pca_")) for row in rows]
-  beside = [value for value in own if value is not None]
-  rounded = iter(trials.without_rounding(finite, beside))
+  models = [selection.number(row, name.removeprefix("pca_")) for row in rows]
+  others = [value for value in models if value is not None]
+  rounded = iter(trials.without_rounding(finite, others))
   return [
     Cell(text, text) if value is None else Cell(f"{next(rounded):.4g}", text)
     for text, value in zip(texts, numbers, strict=True)
   ]
 
 
-def _is_numeric(rows: Rows, name: str) -> bool:
+def _is_numeric(rows: TextRows, name: str) -> bool:
   present = [row for row in rows if row.get(name)]
   return (
     name != "id"
@@ -181,5 +184,5 @@ def _is_number(text: str) -> bool:
   return True
 
 
-def _any_number(rows: Iterable[Row], name: str) -> bool:
+def _any_number(rows: Iterable[TextRow], name: str) -> bool:
   return any(selection.number(row, name) is not None for row in rows)

@@ -1,6 +1,6 @@
 """Questions that the page asks of the table of a run.
 
-Rows stay as they are on disk, text by column, so that settings are compared
+TextRows stay as they are on disk, text by column, so that settings are compared
 and shown as they were written; `number` reads a value.
 """
 
@@ -14,10 +14,10 @@ from ae_jax.grid import DEFAULTS
 from ae_jax.metrics.registry import METRICS, more_is_better
 from ae_jax.metrics.selection import number
 from ae_jax.run_folder import load, results, run_config
+from ae_jax.run_folder.results import TextRow
 from ae_jax.types import UsageError
 
-Row = results.TextRow
-Rows = Sequence[Row]
+TextRows = Sequence[TextRow]
 
 _ENDING = ("id", "status", "diverged_step")
 _FIRST_RESULT = "loss"
@@ -27,8 +27,8 @@ _SHORT = {
   "test_squared_error": "test error",
   "pca_test_squared_error": "PCA test error",
 }
-_BESIDE = ("pca_", "pixels_")
-_ROUNDING = 1e-12  # of the largest number beside it
+_BASELINES = ("pca_", "pixels_")
+_ROUNDING = 1e-12  # relative to the largest number of a column
 
 
 class Summary(NamedTuple):
@@ -38,7 +38,7 @@ class Summary(NamedTuple):
     mean: over the trials, in the unit of the metric.
     spread: their standard deviation (over n - 1); 0 of one.
     num_trials: n.
-    num_lost: trials beside these that diverged or lack the metric.
+    num_lost: further trials, which diverged or lack the metric.
   """
 
   mean: float
@@ -52,7 +52,7 @@ class Summary(NamedTuple):
     return f"{self.mean:.3g}{spread}{lost}"
 
 
-def read(workdir: Path, by: str) -> tuple[list[Row], dict[str, Any]]:
+def read(workdir: Path, by: str) -> tuple[list[TextRow], dict[str, Any]]:
   """The rows of the trials of a run that are whole, and its configuration.
 
   Raises:
@@ -71,22 +71,22 @@ def read(workdir: Path, by: str) -> tuple[list[Row], dict[str, Any]]:
   return rows, config
 
 
-def ok(rows: Iterable[Row]) -> list[Row]:
+def ok(rows: Iterable[TextRow]) -> list[TextRow]:
   """The rows of the trials that did not diverge."""
   return [row for row in rows if row["status"] == "ok"]
 
 
-def settings(rows: Rows) -> list[str]:
+def settings(rows: TextRows) -> list[str]:
   """The columns that say what a trial is."""
   names = results.columns(rows)
   return [n for n in names[: names.index(_FIRST_RESULT)] if n not in _ENDING]
 
 
-def result_columns(rows: Rows) -> list[str]:
+def result_columns(rows: TextRows) -> list[str]:
   """The columns that hold a trial's own results: terms, metrics, seconds."""
   names = results.columns(rows)
   first = names.index(_FIRST_RESULT)
-  return [n for n in names[first:] if not n.startswith(_BESIDE)]
+  return [n for n in names[first:] if not n.startswith(_BASELINES)]
 
 
 def unit(metric: str) -> str:
@@ -94,12 +94,12 @@ def unit(metric: str) -> str:
   return METRICS[metric].unit if metric in METRICS else ""
 
 
-def words(column: str) -> str:
+def heading(column: str) -> str:
   """A column as it stands in a heading."""
   return _SHORT.get(column, column.replace("_", " "))
 
 
-def by_objective(rows: Rows) -> dict[str, list[Row]]:
+def by_objective(rows: TextRows) -> dict[str, list[TextRow]]:
   """The rows of each objective, in their order."""
   return {
     name: [row for row in rows if row["objective"] == name]
@@ -108,7 +108,7 @@ def by_objective(rows: Rows) -> dict[str, list[Row]]:
 
 
 def ordered(values: Iterable[str]) -> list[str]:
-  """Distinct values of a setting: numbers by size, then words."""
+  """Distinct values of a setting: numbers by size, then text."""
 
   def key(text: str) -> tuple[bool, float, str]:
     value = number({"": text}, "")
@@ -117,7 +117,7 @@ def ordered(values: Iterable[str]) -> list[str]:
   return sorted(set(values), key=key)
 
 
-def varying(rows: Rows) -> list[str]:
+def varying(rows: TextRows) -> list[str]:
   """The settings that differ between the rows."""
   return [
     name
@@ -126,19 +126,19 @@ def varying(rows: Rows) -> list[str]:
   ]
 
 
-def latent_sizes(rows: Rows) -> list[int]:
+def latent_sizes(rows: TextRows) -> list[int]:
   """The latent sizes there are, in rising order."""
   return sorted({int(row["latent_size"]) for row in rows})
 
 
-def strength(rows: Rows) -> str | None:
+def strength(rows: TextRows) -> str | None:
   """The hyper-parameter of one objective that its trials sweep.
 
   Args:
     rows: of one objective.
 
   Returns:
-    The one with the most values, a number before a word; None where all its
+    The one with the most values, a number before text; None where all its
     trials share theirs.
   """
   own = [name for name in varying(rows) if name not in DEFAULTS]
@@ -151,9 +151,9 @@ def strength(rows: Rows) -> str | None:
 
 
 def over_seeds(
-  rows: Rows, by: str, axes: Sequence[str]
+  rows: TextRows, by: str, axes: Sequence[str]
 ) -> dict[tuple[str, ...], Summary]:
-  """A metric at each combination of some settings, its seeds taken together.
+  """A metric at each combination of some settings, mean over seeds.
 
   Args:
     rows: of one objective.
@@ -162,7 +162,7 @@ def over_seeds(
 
   Returns:
     The values of `axes` -> the best mean among the settings that have them;
-    one whose seeds have all ended well goes before one that lost some.
+    those whose seeds have all ended well go before others.
   """
   others = [name for name in settings(rows) if name not in ("seed", *axes)]
   sign = -1 if more_is_better(by) else 1
@@ -173,7 +173,7 @@ def over_seeds(
   return {cell: min(ranked)[-1] for cell, ranked in ranks.items()}
 
 
-def baseline(rows: Rows, by: str) -> dict[int, float]:
+def baseline(rows: TextRows, by: str) -> dict[int, float]:
   """Latent size -> the metric of a PCA, above 0, in rising order.
 
   A PCA with all its components leaves no error but rounding: it is left out,
@@ -191,7 +191,7 @@ def baseline(rows: Rows, by: str) -> dict[int, float]:
 
 
 def means(
-  rows: Rows, by: str, axes: Sequence[str]
+  rows: TextRows, by: str, axes: Sequence[str]
 ) -> dict[tuple[str, ...], Summary]:
   """A metric at each combination of some settings, over all other settings."""
   cells = collections.defaultdict(list)
@@ -206,13 +206,17 @@ def means(
 
 
 def without_rounding(
-  values: Collection[float], beside: Collection[float] = ()
+  values: Collection[float], others: Collection[float] = ()
 ) -> list[float]:
-  """The values, 0 for rounding errors beside the largest of them and others.
+  """The values, 0 for those that are rounding errors of the largest one.
 
   The error of a PCA with all its components is 1e-14 or so, not 0.
+
+  Args:
+    values: of one column.
+    others: of a column in the same unit, among which the largest one may be.
   """
-  least = _ROUNDING * max(map(abs, (*values, *beside)), default=0.0)
+  least = _ROUNDING * max(map(abs, (*values, *others)), default=0.0)
   return [value if abs(value) > least else 0.0 for value in values]
 
 

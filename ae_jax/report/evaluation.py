@@ -1,0 +1,71 @@
+"""The section of the page that shows the metrics of the best trials."""
+
+from collections.abc import Iterator
+
+import plotly.graph_objects as go
+
+from ae_jax.metrics.registry import CORRUPTIONS
+from ae_jax.report import comparison, tables, units
+from ae_jax.report.blocks import Block, Plot, Section
+from ae_jax.report.run_record import RunRecord
+
+_TABLES = {
+  "features": (
+    "How well the codes separate the classes: accuracies are shares of the"
+    " test set, a silhouette lies in -1 ... 1. PCA has as many components."
+  ),
+  "neighbors": (
+    "Search of the train set by the nearest codes: shares of what is found"
+    " that has the class of the test example."
+  ),
+  "activity": "The codes of the test examples.",
+  "likelihood": "The likelihood of the test examples, mean.",
+  "disentanglement": (
+    "How far each unit stands for one factor of the data, by several metrics."
+  ),
+}
+_SPECTRA = {
+  "kl": (
+    "KL (nats)",
+    "KL(q(z|x) || p(z)) of each unit, mean over test codes.",
+  ),
+  "singular_value": (
+    "singular value",
+    "Singular values of the encoder's Jacobian, mean over test examples.",
+  ),
+}
+
+
+def section(run: RunRecord) -> Section:
+  """Tables and figures of what was measured; empty where nothing was."""
+  blocks: list[Block] = []
+  for group, caption in _TABLES.items():
+    table = tables.metric_group(run.best, group, caption)
+    if table is not None:
+      blocks.append(table)
+  blocks += _figures(run)
+  return Section("Evaluation", "Of the best trial of each objective.", blocks)
+
+
+def _figures(run: RunRecord) -> Iterator[Plot]:
+  for corruption in CORRUPTIONS:
+    figure = comparison.after_corruption(run.best, corruption)
+    caption = (
+      f"Squared error after {corruption.replace('_', ' ')} noise on the"
+      " input, against the clean test examples."
+    )
+    if figure is not None:
+      yield _half(caption, figure)
+  for row in run.best:
+    figure = units.information(row, run.units.get(row["id"], {}))
+    if figure is not None:
+      caption = "Mutual information of code units and factors, in nats."
+      yield _half(caption, figure)
+  for name, (title, caption) in _SPECTRA.items():
+    figure = units.spectrum(run.best, run.units, name, title)
+    if figure is not None:
+      yield _half(caption, figure)
+
+
+def _half(caption: str, figure: go.Figure) -> Plot:
+  return Plot(caption, figure, 340, wide=False)
