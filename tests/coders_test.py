@@ -43,11 +43,17 @@ def test_a_coder_that_loses_is_told(monkeypatch):
 
 def test_the_table_of_own_images(tmp_path, capsys):
   np.save(tmp_path / "x.npy", BYTES[..., None])
-  small = ["--config.fixed.num_epochs=30", "--config.fixed.widths=32"]
-  small += ["--config.sweep.latent_size=8"]
-  argv = ["coders.py", f"--workdir={tmp_path / 'both'}"]
-  argv += [f"--config.data.path={tmp_path / 'x.npy'}", *small]
-  coders.main(argv)
+  coders.main(
+    [
+      "coders.py",
+      f"--workdir={tmp_path / 'both'}",
+      f"--config.data.path={tmp_path / 'x.npy'}",
+      "--config.fixed.num_epochs=10",
+      "--config.fixed.widths=16",
+      "--config.sweep.latent_size=4",
+      "--config.metrics=('reconstruction', 'likelihood')",
+    ]
+  )
   table = (tmp_path / "both" / "coders.md").read_text()
   assert table.strip() in capsys.readouterr().out
   heading, _, *lines = (
