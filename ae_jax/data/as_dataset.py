@@ -45,14 +45,11 @@ def as_dataset(
     for name, value in given.items():
       if value is not None:
         raise UsageError(
-          f"{name} goes with an array; here the data is {x!r:.60}"
+          f"{name} goes with an array; here the data is {_named(x)}"
         )
   if isinstance(x, Dataset):
     if standardize:
-      raise UsageError(
-        "standardize goes with an array, a file or a name; a Dataset is made"
-        " standardized"
-      )
+      raise UsageError("standardize goes with an array, a file or a name")
     return x
   if isinstance(x, str | os.PathLike):
     text = os.fspath(x)

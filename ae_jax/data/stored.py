@@ -11,9 +11,8 @@ from ae_jax.types import UsageError
 
 DATA = "data.npz"
 
-_ARRAYS = (
-  "train",
-  "test",
+_ALWAYS = ("train", "test")
+_OPTIONAL = (
   "train_labels",
   "test_labels",
   "train_factors",
@@ -34,7 +33,7 @@ def save(dataset: Dataset, path: Path) -> None:
     raise UsageError("a stream of no file cannot be kept: give its path")
   arrays: dict[str, Any] = {
     name: value
-    for name in _ARRAYS
+    for name in (*_ALWAYS, *_OPTIONAL)
     if (value := getattr(dataset, name)) is not None
   }
   for name, value in arrays.items():
@@ -61,7 +60,8 @@ def load(path: Path) -> Dataset:
       statistics = None
       if "mean" in arrays:
         statistics = Standardization(arrays["mean"], arrays["std"])
-      parts: dict[str, Any] = {n: arrays.get(n) for n in _ARRAYS}
+      parts: dict[str, Any] = {name: arrays[name] for name in _ALWAYS}
+      parts |= {name: arrays.get(name) for name in _OPTIONAL}
       return Dataset(
         name=str(arrays["name"]),
         **parts,
