@@ -31,7 +31,7 @@ from ae_jax.evaluation import Cost, Evaluator
 from ae_jax.executors import train_groups
 from ae_jax.grid import Trial, resolve
 from ae_jax.interruption import Interruption, KeyboardInterruption
-from ae_jax.metrics.registry import GROUPS, metric_groups
+from ae_jax.metrics.registry import available_groups, metric_groups
 from ae_jax.progress import Progress
 from ae_jax.results import Results
 from ae_jax.rows import groups_of
@@ -70,7 +70,7 @@ def run_sweep(
   test_labels: ArrayLike | None = None,
   factors: np.ndarray | None = None,
   standardize: bool = False,
-  metrics: Sequence[str] | str = tuple(GROUPS),
+  metrics: Sequence[str] | str = available_groups(),
   folder: str | os.PathLike[str] | None = None,
   memory_gb: float | None = None,
   snapshot_seconds: float = 60.0,
@@ -128,7 +128,7 @@ def run_sweep(
 
 def evaluate(
   folder: str | os.PathLike[str],
-  metrics: Sequence[str] | str = tuple(GROUPS),
+  metrics: Sequence[str] | str = available_groups(),
   x: Dataset | None = None,
   *,
   progress: bool = True,

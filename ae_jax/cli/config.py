@@ -3,7 +3,7 @@
 from ml_collections import ConfigDict, config_dict
 
 from ae_jax.grid import DEFAULTS
-from ae_jax.metrics.registry import GROUPS
+from ae_jax.metrics.registry import available_groups
 
 
 def base() -> ConfigDict:
@@ -34,7 +34,7 @@ def base() -> ConfigDict:
       "fixed": {k: v for k, v in DEFAULTS.items() if k != "objective"},
       "sweep": {},
       # What trained models are measured by; fewer take less time.
-      "metrics": tuple(GROUPS),
+      "metrics": available_groups(),
       # Training that a crash may cost; a snapshot is kept so often.
       "snapshot_seconds": 60.0,
       "tensorboard": False,  # also write learning curves for TensorBoard

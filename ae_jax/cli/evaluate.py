@@ -13,7 +13,7 @@ from absl import flags
 
 from ae_jax import sweep
 from ae_jax.cli import start
-from ae_jax.metrics.registry import GROUPS
+from ae_jax.metrics.registry import available_groups
 from ae_jax.types import UsageError
 
 
@@ -31,7 +31,7 @@ def evaluate(argv: Sequence[str]) -> str:
   """
   values = flags.FlagValues()
   values.set_gnu_getopt(True)
-  flags.DEFINE_list("metrics", [*GROUPS], "", values)
+  flags.DEFINE_list("metrics", [*available_groups()], "", values)
   try:
     _, *folders = values(argv)
   except flags.Error as error:

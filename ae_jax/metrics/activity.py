@@ -1,15 +1,37 @@
 """What code units do: their activations and the encoder's Jacobian."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ae_jax.data import to_float
 from ae_jax.metrics.batching import map_batches
+from ae_jax.metrics.codes import encode, nan_unless_finite
+from ae_jax.metrics.eval_data import EvalData
+from ae_jax.metrics.over_trials import Columns, Units, over_trials
 from ae_jax.metrics.reconstruction import codes
+from ae_jax.metrics.registry import NUM_JACOBIANS
 from ae_jax.types import Array, Autoencoder, Params
 
 _ACTIVE = 1e-3
 _DEAD = 1e-6
+
+
+@functools.partial(over_trials, parallel=False)  # LAPACK's eigvalsh
+def measure(
+  model: Autoencoder, params: Params, data: EvalData
+) -> tuple[Columns, Units]:
+  """The metric group "activity"."""
+  z = encode(model, params, data.test)
+  columns, units = activations(z, model.latent_mask)
+  number = min(len(data.test), NUM_JACOBIANS)
+  # Evenly spaced: the examples may be sorted by class.
+  some = np.linspace(0, len(data.test) - 1, number).astype(int)
+  norm, values = jacobian(model, params, data.test[some])
+  columns = nan_unless_finite(z, columns) | {"jacobian_norm": norm}
+  return columns, units | {"singular_value": values}
 
 
 def activations(z: Array, latent_mask: Array) -> tuple[dict, dict]:
@@ -73,6 +95,6 @@ def jacobian(
     return jnp.linalg.norm(j), jnp.sqrt(jnp.maximum(eigenvalues, 0.0))
 
   norms, values = map_batches(
-    lambda x: jax.vmap(of_example)(to_float(x)), data, batch_size_held=16
+    lambda x: jax.vmap(of_example)(to_float(x)), data, batch_size=16
   )
   return jnp.mean(norms), jnp.mean(values, axis=0)

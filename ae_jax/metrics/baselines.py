@@ -7,17 +7,18 @@ import numpy as np
 
 from ae_jax import pca
 from ae_jax.data import to_float
+from ae_jax.metrics import features, neighbors
+from ae_jax.metrics.codes import compare_with_classes
 from ae_jax.metrics.eval_data import EvalData
-from ae_jax.metrics.evaluate import (
-  Columns,
-  evaluate,
-  measure_codes,
-)
+from ae_jax.metrics.evaluate import evaluate
+from ae_jax.metrics.over_trials import Columns
 from ae_jax.metrics.registry import PCA_GROUPS
 from ae_jax.networks import Spec
 from ae_jax.types import Params
 
 Baselines = dict[int, dict[str, float]]  # latent size -> column -> value
+
+_OF_CODES = {"features": features.compare, "neighbors": neighbors.compare}
 
 
 def baselines(
@@ -26,10 +27,10 @@ def baselines(
   """The columns `pca_...` and `pixels_...` for trials of each latent size.
 
   Args:
-    data: what to metric on.
+    data: to measure on.
     latent_sizes: of the trials.
-    metric_groups: which metrics; of PCA only those in `PCA_GROUPS`, of the data
-      themselves only those of codes.
+    metric_groups: of PCA only those in `PCA_GROUPS` are measured, of the data
+      themselves only "features" and "neighbors".
 
   Returns:
     latent size -> column -> value.
@@ -39,7 +40,7 @@ def baselines(
   fitted = pca.fit(train)
   spec, params, ranks = pca_autoencoders(fitted, data.train.shape[1:], sizes)
   measured = evaluate(
-    spec, params, ranks, data, [f for f in metric_groups if f in PCA_GROUPS]
+    spec, params, ranks, data, [g for g in metric_groups if g in PCA_GROUPS]
   )
   exact = {  # in float64
     "train": pca.squared_errors(fitted, train),
@@ -104,7 +105,7 @@ def _of_pixels(data: EvalData, metric_groups: list[str]) -> Columns:
     to_float(part).reshape(1, len(part), -1) for part in (data.train, data.test)
   )
   columns: Columns = {}
-  for metric_group in ("features", "neighbors"):
-    if metric_group in metric_groups:
-      columns |= measure_codes(metric_group, train, test, data)
+  for name, compare in _OF_CODES.items():
+    if name in metric_groups:
+      columns |= compare_with_classes(compare, train, test, data)
   return columns

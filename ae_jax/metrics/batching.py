@@ -1,4 +1,4 @@
-"""Walking over examples in blocks, so that memory does not grow with them."""
+"""Functions of examples applied in batches, in bounded memory."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,28 +8,29 @@ import jax.numpy as jnp
 
 
 def map_batches(
-  function: Callable[[Any], Any], data: Any, batch_size_held: int = 256
+  function: Callable[[Any], Any], data: Any, batch_size: int = 256
 ) -> Any:
-  """Applies a function of a batch to all examples, a block at a time.
+  """Applies a function of a batch to all examples, batch by batch.
 
   Args:
-    function: of a tree of `[block, ...]` arrays, to a tree of such arrays;
-      examples do not see each other.
+    function: takes a tree of `[batch, ...]` arrays and returns such a tree;
+      examples do not depend on each other.
     data: a tree of `[n, ...]` arrays.
-    batch_size_held: examples held at once.
+    batch_size: examples in memory at once.
 
   Returns:
     What `function` gives, `[n, ...]`.
   """
+  # jax.lax.map(batch_size=) compiles the function again for the last batch.
   n = len(jax.tree.leaves(data)[0])
-  size = min(batch_size_held, n)
-  num_blocks = -(-n // size)
+  size = min(batch_size, n)
+  num_batches = -(-n // size)
 
   def split(x: jax.Array) -> jax.Array:
-    padding = [(0, num_blocks * size - n)] + [(0, 0)] * (x.ndim - 1)
-    return jnp.pad(x, padding).reshape(num_blocks, size, *x.shape[1:])
+    padding = [(0, num_batches * size - n)] + [(0, 0)] * (x.ndim - 1)
+    return jnp.pad(x, padding).reshape(num_batches, size, *x.shape[1:])
 
   results = jax.lax.map(function, jax.tree.map(split, data))
   return jax.tree.map(
-    lambda x: x.reshape(num_blocks * size, *x.shape[2:])[:n], results
+    lambda x: x.reshape(num_batches * size, *x.shape[2:])[:n], results
   )

@@ -1,4 +1,4 @@
-"""Whether each unit of a code tells of one factor of the data.
+"""Whether each unit of a code depends on one factor of the data.
 
 Codes are means of q(z|x), of at most 10,000 train examples. Binning and sample
 sizes are those of Locatello et al., "Challenging Common Assumptions in the
@@ -9,15 +9,62 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from ae_jax.metrics import interpretability
+from ae_jax.metrics.codes import encode, nan_unless_finite
+from ae_jax.metrics.eval_data import EvalData
 from ae_jax.metrics.features import linear_probe_accuracy
-from ae_jax.types import Array, Key
+from ae_jax.metrics.over_trials import Columns, Units, over_trials
+from ae_jax.networks import Spec
+from ae_jax.types import Array, Autoencoder, Key, Params
 
 NUM_EXAMPLES = 10_000
 _NUM_BINS = 20
 _BATCH = 64  # examples of a vote, pairs of a difference
 _NUM_TRAIN, _NUM_TEST = 10_000, 5_000  # votes, differences
 _BLOCK = 250  # votes at once
+
+
+def measure(
+  spec: Spec, params: Params, latent_sizes: Array, data: EvalData
+) -> tuple[Columns, Units]:
+  """The metric group "disentanglement", of data with known factors."""
+  if data.factors is None:
+    return {}, {}
+  columns, units, codes = _of_factors(spec, params, latent_sizes, data)
+  factors = np.asarray(data.factors[: codes.shape[1]])
+  on_host = [
+    interpretability.metrics(z[:, :size], factors)  # without the padding
+    for z, size in zip(np.asarray(codes), latent_sizes.tolist(), strict=True)
+  ]
+  return columns | {
+    name: np.array([values[name] for values in on_host])
+    for name in interpretability.NAMES
+  }, units
+
+
+@over_trials
+def _of_factors(
+  model: Autoencoder, params: Params, data: EvalData
+) -> tuple[Columns, Units, Array]:
+  assert data.factors is not None
+  codes = encode(model, params, data.train[:NUM_EXAMPLES])
+  common = data.factors[:NUM_EXAMPLES], data.num_values
+  information = mutual_information(codes, *common)
+  key = jax.random.key(0)
+  columns = {
+    "beta_vae_score": beta_vae_score(key, codes, *common),
+    "factor_vae_score": factor_vae_score(key, codes, *common),
+    "mig": mutual_information_gap(information, *common),
+    "sap": separated_attribute_predictability(codes, *common),
+    "modularity": modularity(information),
+  }
+  units = {
+    f"information_{name}": information[:, k]
+    for k, name in enumerate(data.factor_names)
+  }
+  return nan_unless_finite(codes, columns), units, codes
 
 
 def mutual_information(
@@ -109,7 +156,7 @@ def modularity(information: Array) -> Array:
   """How far a unit has information on one factor only, mean over units.
 
   `1 - sum_{k != k*} I(z_j; v_k)^2 / (I(z_j; v_k*)^2 (K - 1))`, k* the factor
-  that a unit tells most of.
+  that a unit has most information on.
 
   Args:
     information: of `mutual_information`, K at least 2.

@@ -1,4 +1,4 @@
-"""Data on the device, with what metrics need to know of it."""
+"""Data on the device, with the classes and factors that metrics need."""
 
 import dataclasses
 

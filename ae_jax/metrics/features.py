@@ -1,14 +1,37 @@
-"""What codes are worth as features of a classifier."""
+"""How useful codes are as features of a classifier."""
+
+import functools
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from ae_jax.metrics.batching import map_batches
+from ae_jax.metrics.codes import with_classes
+from ae_jax.metrics.over_trials import Columns
 from ae_jax.types import Array
 
 _MAX_ITERATIONS = 300
 _TOLERANCE = 1e-4
+
+
+def compare(
+  train: Array,
+  train_classes: Array,
+  test: Array,
+  test_classes: Array,
+  num_classes: int,
+) -> Columns:
+  """The columns of codes of one trial."""
+  return {
+    "probe_accuracy": linear_probe_accuracy(
+      train, train_classes, test, test_classes, num_classes
+    ),
+    "silhouette": silhouette(test, test_classes, num_classes),
+  }
+
+
+measure = functools.partial(with_classes, compare)  # the metric group
 
 
 def linear_probe_accuracy(

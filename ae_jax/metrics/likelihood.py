@@ -1,4 +1,6 @@
-"""How likely a variational autoencoder finds data, in nats."""
+"""Bounds on the log-likelihood of a variational autoencoder, in nats."""
+
+import math
 
 import jax
 import jax.numpy as jnp
@@ -10,9 +12,39 @@ from ae_jax.divergences import (
   univariate_gaussian_kl,
 )
 from ae_jax.metrics.batching import map_batches
+from ae_jax.metrics.codes import nan_unless_finite
+from ae_jax.metrics.eval_data import EvalData
+from ae_jax.metrics.over_trials import Columns, Units, over_trials
+from ae_jax.metrics.registry import NUM_SAMPLES
+from ae_jax.networks import Spec
 from ae_jax.types import Array, Autoencoder, Gaussian, Key, Params
 
 _ACTIVE = 0.01
+
+
+def measure(
+  spec: Spec, params: Params, latent_sizes: Array, data: EvalData
+) -> tuple[Columns, Units]:
+  """The metric group "likelihood", of a Gaussian code."""
+  if spec.code != "gaussian":
+    return {}, {}
+  return _bounds(spec, params, latent_sizes, data)
+
+
+@over_trials
+def _bounds(
+  model: Autoencoder, params: Params, data: EvalData
+) -> tuple[Columns, Units]:
+  nats, units = elbo_and_iwae(
+    model, params, jax.random.key(0), data.test, NUM_SAMPLES
+  )
+  bits = data.test[0].size * math.log(2)
+  variance = units["variance"]
+  return {
+    **{f"test_{name}_nats": value for name, value in nats.items()},
+    **{f"test_{name}_bits_per_dim": v / bits for name, v in nats.items()},
+    **nan_unless_finite(variance, {"active_units": active_units(variance)}),
+  }, {"kl": units["kl"]}
 
 
 def elbo_and_iwae(

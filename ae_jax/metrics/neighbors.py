@@ -1,17 +1,52 @@
-"""Nearest neighbors of codes: image search and a classifier.
+"""Nearest neighbors of codes: retrieval and a classifier.
 
 References:
   Manning, Raghavan and Schuetze, "Introduction to Information Retrieval",
   2008, section 8.4.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 
 from ae_jax.metrics.batching import map_batches
+from ae_jax.metrics.codes import with_classes
+from ae_jax.metrics.over_trials import Columns
+from ae_jax.metrics.registry import DEPTHS, NUM_NEIGHBORS
 from ae_jax.types import Array
 
 _MAX_DISTANCES = 1 << 23  # held at once, as float32
+
+
+def compare(
+  train: Array,
+  train_classes: Array,
+  test: Array,
+  test_classes: Array,
+  num_classes: int,
+) -> Columns:
+  """The columns of codes of one trial."""
+  k = min(max(DEPTHS), len(train))
+  found = train_classes[nearest(test, train, k)]
+  relevant = found == test_classes[:, None]
+  counts = jnp.bincount(train_classes, length=num_classes)
+  return {
+    "knn_accuracy": knn_accuracy(
+      found[:, :NUM_NEIGHBORS], test_classes, num_classes
+    ),
+    **{
+      f"precision_at_{depth}": precision_at(relevant, depth)
+      for depth in DEPTHS
+      if depth <= k
+    },
+    "mean_average_precision": mean_average_precision(
+      relevant, counts[test_classes]
+    ),
+  }
+
+
+measure = functools.partial(with_classes, compare)  # the metric group
 
 
 def nearest(queries: Array, gallery: Array, k: int) -> Array:
@@ -36,8 +71,8 @@ def nearest(queries: Array, gallery: Array, k: int) -> Array:
   def of_block(q: Array) -> Array:
     return jax.lax.top_k(2 * q @ gallery.T - squared[None], k)[1]
 
-  batch_size_held = max(_MAX_DISTANCES // len(gallery), 1)
-  return map_batches(of_block, queries, batch_size_held)
+  batch_size = max(_MAX_DISTANCES // len(gallery), 1)
+  return map_batches(of_block, queries, batch_size)
 
 
 def knn_accuracy(

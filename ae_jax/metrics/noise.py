@@ -1,4 +1,4 @@
-"""Reconstruction from corrupted inputs: what denoising buys."""
+"""How well a model reconstructs clean data from corrupted inputs."""
 
 from collections.abc import Sequence
 
@@ -6,10 +6,30 @@ import jax
 import jax.numpy as jnp
 
 from ae_jax.data import to_float
+from ae_jax.metrics import registry
 from ae_jax.metrics.batching import map_batches
+from ae_jax.metrics.eval_data import EvalData
+from ae_jax.metrics.over_trials import Columns, Units, over_trials
 from ae_jax.metrics.reconstruction import reconstruct
 from ae_jax.objectives.denoising import CORRUPTIONS
 from ae_jax.types import Array, Autoencoder, Key, Params
+
+
+@over_trials
+def measure(
+  model: Autoencoder, params: Params, data: EvalData
+) -> tuple[Columns, Units]:
+  """The metric group "noise"."""
+  columns = {}
+  for corruption in registry.CORRUPTIONS:
+    if corruption == "salt_and_pepper" and not data.unit_interval:
+      continue
+    errors = squared_errors(
+      model, params, jax.random.key(0), data.test, corruption, registry.NOISES
+    )
+    for i, level in enumerate(registry.NOISES):
+      columns[f"squared_error_{corruption}_{level}"] = errors[i]
+  return columns, {}
 
 
 def squared_errors(
@@ -44,7 +64,5 @@ def squared_errors(
     residual = reconstruct(model, params, noisy) - x[None]
     return jnp.sum(residual**2, axis=tuple(range(2, residual.ndim))).T
 
-  errors = map_batches(
-    of_block, (data, jnp.arange(len(data))), batch_size_held=64
-  )
+  errors = map_batches(of_block, (data, jnp.arange(len(data))), batch_size=64)
   return jnp.mean(errors, axis=0)

@@ -4,7 +4,24 @@ import jax.numpy as jnp
 
 from ae_jax.data import to_float
 from ae_jax.metrics.batching import map_batches
+from ae_jax.metrics.eval_data import EvalData
+from ae_jax.metrics.over_trials import Columns, Units, over_trials
 from ae_jax.types import Array, Autoencoder, Gaussian, Params
+
+
+@over_trials
+def measure(
+  model: Autoencoder, params: Params, data: EvalData
+) -> tuple[Columns, Units]:
+  """The metric group "reconstruction"."""
+  columns = {
+    "train_squared_error": squared_error(model, params, data.train),
+    "test_squared_error": squared_error(model, params, data.test),
+  }
+  if data.unit_interval:
+    errors = unit_interval_errors(model, params, data.test)
+    columns |= {f"test_{name}": error for name, error in errors.items()}
+  return columns, {}
 
 
 def codes(model: Autoencoder, params: Params, x: Array) -> Array:

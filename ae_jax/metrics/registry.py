@@ -1,13 +1,15 @@
 """The metrics of a trained model: the columns of the table, their units.
 
-A metric that needs what is not there (labels, data in [0, 1], a Gaussian
-code) is left out of the row. `pca_NAME` is the same metric of a PCA with as
-many components, `pixels_NAME` that of the data itself.
+A metric that needs something that is missing (labels, data in [0, 1], a
+Gaussian code) is left out of the row. `pca_NAME` is the same metric of a PCA
+with as many components, `pixels_NAME` that of the data itself.
 """
 
+import importlib.util
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from ae_jax.extras import require
 from ae_jax.types import UsageError
 
 
@@ -28,7 +30,7 @@ class Metric(NamedTuple):
 NUM_SAMPLES = 64  # of the importance-weighted bound
 NUM_JACOBIANS = 128  # test examples whose Jacobian is taken
 NUM_NEIGHBORS = 5  # of the k-nearest-neighbor classifier
-DEPTHS = (1, 10, 100)  # of the lists that image search returns
+DEPTHS = (1, 10, 100)  # lengths of the lists of nearest codes
 NOISES = (0.1, 0.3, 0.5)
 STEPS = (0.1, 0.2, 0.5, 1, 2)  # that codes are rounded to
 CORRUPTIONS = ("gaussian", "masking", "salt_and_pepper")
@@ -116,7 +118,7 @@ _RATE = {
   )
   for step in STEPS
   for name, unit, meaning in (
-    ("rate", "bits/dim", "what an entropy coder makes of"),
+    ("rate", "bits/dim", "size after entropy coding of"),
     ("squared_error", _SQUARED, "||x - x~||^2, decoded from"),
   )
 }
@@ -127,9 +129,9 @@ _DISENTANGLEMENT = {
     "factor_vae_score": "the same, from the unit that varies least",
     "mig": "mutual information gap of each factor's two best units",
     "sap": "gap of each factor's two best units in squared correlation",
-    "modularity": "how far a unit tells of one factor only",
+    "modularity": "how far a unit depends on one factor only",
     "dci_disentanglement": "the same, by the importances of a random forest",
-    "dci_completeness": "how far one unit alone tells of a factor",
+    "dci_completeness": "how far a factor is captured by one unit alone",
     "dci_informativeness": "accuracy of the forest on codes held out",
     "explicitness": "area under the ROC of a logistic regression on the codes",
     "irs": "how little a unit moves while its factor stays",
@@ -148,15 +150,15 @@ GROUPS: dict[str, dict[str, Metric]] = {
 }
 PCA_GROUPS = ("reconstruction", "features", "neighbors", "rate")
 _OWN = {
-  k: v for metric_group in GROUPS.values() for k, v in metric_group.items()
+  name: metric for group in GROUPS.values() for name, metric in group.items()
 }
 
 
-def _beside(prefix: str, of: str, *metric_groups: dict[str, Metric]) -> dict:
+def _beside(prefix: str, of: str, *groups: dict[str, Metric]) -> dict:
   return {
     f"{prefix}_{name}": metric._replace(meaning=f"{of}: {metric.meaning}")
-    for metric_group in metric_groups
-    for name, metric in metric_group.items()
+    for group in groups
+    for name, metric in group.items()
   }
 
 
@@ -182,11 +184,20 @@ def more_is_better(column: str) -> bool:
   return better == "higher"
 
 
+def available_groups() -> tuple[str, ...]:
+  """The metric groups whose packages are installed: the default."""
+  has_coder = importlib.util.find_spec("constriction") is not None
+  return tuple(name for name in GROUPS if name != "rate" or has_coder)
+
+
 def metric_groups(names: Iterable[str]) -> tuple[str, ...]:
-  """Checks names of metric_groups; "" is none, and reconstruction always there.
+  """Checks names of metric groups, and puts them in order.
+
+  Args:
+    names: "" names no group; "reconstruction" is always measured.
 
   Raises:
-    UsageError: a name is unknown.
+    UsageError: a name is unknown, or its group needs a missing package.
   """
   names = [names] if isinstance(names, str) else [*names]
   for name in names:
@@ -194,4 +205,6 @@ def metric_groups(names: Iterable[str]) -> tuple[str, ...]:
       raise UsageError(
         f"unknown metrics {name!r}; allowed: {', '.join(GROUPS)}"
       )
-  return tuple(f for f in GROUPS if f in names or f == "reconstruction")
+  if "rate" in names:
+    require("compression", "constriction")
+  return tuple(g for g in GROUPS if g in names or g == "reconstruction")
