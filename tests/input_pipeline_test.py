@@ -1,17 +1,25 @@
 """What programs are fed with is what a solo run reads."""
 
+import functools
+
 import jax
 import numpy as np
 import pytest
 
 from ae_jax.engine.input_pipeline import InMemory, orders_of
-from ae_jax.training import epoch_order
+from ae_jax.training import epoch_order, order_of
 
 ROWS = np.arange(50, dtype=np.float32)[:, None]
 
 
+@functools.partial(jax.jit, static_argnums=(2, 3))
+def traced_order(seed, epoch, num_examples, batch_size):
+  return epoch_order(jax.random.key(seed), epoch, num_examples, batch_size)
+
+
 def solo(seed, epoch):
-  return np.asarray(epoch_order(jax.random.key(seed), epoch, 50, 8))
+  """The order that a trial alone has, inside its compiled epoch."""
+  return np.asarray(traced_order(seed, epoch, 50, 8))
 
 
 def test_an_epoch_visits_no_example_twice_and_leaves_out_less_than_a_batch():
@@ -48,3 +56,20 @@ def test_devices_of_a_cpu_share_one_copy_of_the_rows(place):
       shard.data.unsafe_buffer_pointer() for shard in rows.addressable_shards
     }
     assert len(pointers) == 1
+
+
+@pytest.mark.parametrize(
+  "bits",
+  [
+    np.random.default_rng(0).integers(0, 2**32, 1000, np.uint32),
+    np.random.default_rng(0).integers(0, 7, 1000, np.uint32),  # many are equal
+    np.full(9, 2**32 - 1, np.uint32),
+  ],
+  ids=["random", "few values", "all equal"],
+)
+def test_host_and_traced_orders_are_the_same(bits):
+  on_host, traced = order_of(bits), jax.jit(order_of)(bits)
+  assert isinstance(on_host, np.ndarray)
+  assert on_host.dtype == traced.dtype == np.int32
+  np.testing.assert_array_equal(on_host, traced)
+  np.testing.assert_array_equal(on_host, np.argsort(bits, kind="stable"))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ae_jax import grid, sweep
-from ae_jax.schedules import ANNEALING, schedule
+from ae_jax.schedules import ANNEALING, make_schedule
 from ae_jax.types import UsageError
 
 X = np.random.default_rng(0).uniform(size=(64, 6)).astype(np.float32)
@@ -22,7 +22,7 @@ X = np.random.default_rng(0).uniform(size=(64, 6)).astype(np.float32)
   ],
 )
 def test_a_number_rises_from_its_start_to_its_value(ramp, over, shares):
-  hyper_at = schedule("constant", {"beta": ramp}, 4)
+  hyper_at = make_schedule("constant", {"beta": ramp}, 4)
   hyper = {"learning_rate": 1.0, "beta": 5.0}
   hyper |= {"beta_start": 1.0, "beta_over": over}
   found = [hyper_at(hyper, step) for step in range(4)]
@@ -33,7 +33,7 @@ def test_a_number_rises_from_its_start_to_its_value(ramp, over, shares):
 
 
 def test_a_learning_rate_warms_up_and_decays():
-  hyper_at = schedule("linear", {"learning_rate": "linear"}, 4)
+  hyper_at = make_schedule("linear", {"learning_rate": "linear"}, 4)
   hyper = {"learning_rate": 2.0, "learning_rate_start": 0.0}
   hyper |= {"learning_rate_over": 0.5}
   found = [hyper_at(hyper, step)["learning_rate"] for step in range(4)]
@@ -51,7 +51,7 @@ def test_starts_and_shares_are_traced_and_the_kind_is_static():
   trials = grid.resolve(points)
   assert len(trials) == 8
   assert len({trial.group for trial in trials}) == 2
-  results = sweep.run(points, X, metrics=())
+  results = sweep.run_sweep(points, X, metrics=())
   losses = {trained.row["loss"] for trained in results}
   assert len(losses) == 8
   assert results[0].row["beta"] == 1.0
@@ -62,7 +62,7 @@ def test_a_scheduled_loss_is_that_of_its_value_at_the_step():
   # One step an epoch: the first has the start, those after `over` the value.
   settings = {"objective": "vae", "batch_size": 100, "num_epochs": 4}
   ramp = {"beta_schedule": "linear", "beta_start": 3.0, "beta_over": 0.5}
-  (trained,) = sweep.run([settings | ramp | {"beta": 1.0}], X, metrics=())
+  (trained,) = sweep.run_sweep([settings | ramp | {"beta": 1.0}], X, metrics=())
   history = trained.history
   np.testing.assert_allclose(
     (history["loss"] - history["reconstruction"]) / history["kl"],
@@ -108,7 +108,7 @@ def named_alike(model, params, key, batch, *, w: float = 1.0, w_schedule="a"):
 
 def test_an_objective_may_have_such_names_of_its_own():
   point = {"objective": named_alike, "w": 2.0, "num_epochs": 1}
-  (trained,) = sweep.run([point], X, metrics=())
+  (trained,) = sweep.run_sweep([point], X, metrics=())
   np.testing.assert_allclose(trained.row["loss"], 2 * X.mean(), rtol=0.1)
 
 

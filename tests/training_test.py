@@ -12,7 +12,7 @@ from ae_jax import pca
 from ae_jax.metrics.reconstruction import squared_error
 from ae_jax.networks import Spec
 from ae_jax.objectives import OBJECTIVES
-from ae_jax.schedules import LEARNING_RATE_SCHEDULES, schedule
+from ae_jax.schedules import LEARNING_RATE_SCHEDULES, make_schedule
 from ae_jax.training import trainer
 
 DIGITS = (load_digits().data / 16).astype(np.float32)
@@ -32,7 +32,7 @@ def test_linear_autoencoder_finds_the_subspace_of_pca():
     OBJECTIVES["autoencoder"],
     spec,
     num_epochs=300,
-    schedule=schedule("cosine", {}, 300 * (len(DIGITS) // 128)),
+    schedule=make_schedule("cosine", {}, 300 * (len(DIGITS) // 128)),
   ).train
   state, _ = jax.jit(train)(
     jax.random.key(0), {"learning_rate": 2e-2, "latent_size": 8}, DIGITS
@@ -121,7 +121,7 @@ def test_schedule_scales_the_learning_rate_by_step(name):
     Spec((1,), 4, widths=()),
     num_epochs=4,
     batch_size=1,
-    schedule=schedule(name, {}, 4),
+    schedule=make_schedule(name, {}, 4),
   )
   hyper = HYPER | {"learning_rate": 0.1}
   state, step = run.init(jax.random.key(0), hyper), jax.jit(run.step)

@@ -16,7 +16,7 @@ import numpy as np
 from ae_jax.data.dataset import Dataset, Rows
 from ae_jax.data.supervision import Pairs, supervise
 from ae_jax.sharding import ALIGNMENT, replicate
-from ae_jax.training import Data, batching, examples_of, order_bits
+from ae_jax.training import Data, batching, epoch_order, examples_of
 from ae_jax.types import Array, Labeled, UsageError
 
 # (number of steps) -> (rows as `training.Data`, orders `[seeds,
@@ -43,7 +43,10 @@ class InputPipeline(Protocol):
   binarize: bool
 
   def with_supervision(self, kind: str) -> "InputPipeline":
-    """The same examples with labels or partners, see `data.supervision.supervise`."""
+    """The same examples with labels or partners.
+
+    See `data.supervision.supervise`.
+    """
 
   def rows(self, num_seeds: int, batch_size: int) -> Any:
     """Shapes and types of the rows that a reader gives at a time."""
@@ -249,25 +252,14 @@ def orders_of(
   num_examples: int, batch_size: int, num_seeds: int
 ) -> Callable[[int, int, int], np.ndarray]:
   """(seed, start, stop) -> the minibatches of those steps, `[steps, batch]`."""
-  size, steps_per_epoch = batching(num_examples, batch_size)
-
-  @jax.jit
-  def bits(seed: Array, epoch: Array) -> Array:
-    return order_bits(jax.random.key(seed), epoch, num_examples)
-
+  _, steps_per_epoch = batching(num_examples, batch_size)
   # At least those of this epoch and, where it ends, of the next.
   most = max(2 * num_seeds, _KEPT_BYTES // (4 * num_examples))
 
   @functools.lru_cache(maxsize=most)
   def kept(seed: int, epoch: int) -> np.ndarray:
-    # A stable argsort as `training.epoch_order` has it; NumPy's sort of the
-    # bits with the index below them is 40 times as fast as XLA's on a CPU.
-    keys = np.asarray(bits(np.uint32(seed), np.int32(epoch))).astype(np.uint64)
-    keys <<= np.uint64(32)
-    keys |= np.arange(num_examples, dtype=np.uint64)
-    keys.sort()
-    order = keys[: steps_per_epoch * size].astype(np.uint32).view(np.int32)
-    return order.reshape(steps_per_epoch, size)
+    key = jax.random.key(np.uint32(seed))
+    return np.asarray(epoch_order(key, epoch, num_examples, batch_size))
 
   lock = threading.Lock()
 
