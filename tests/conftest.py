@@ -6,6 +6,7 @@ import os
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
 import jax  # noqa: E402
+import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 
 # [batch] + [latent] must not become a matrix by accident.
@@ -27,12 +28,14 @@ def nan_is_meant(request):
 
 
 @pytest.fixture
-def open_workdir():
-  """Makes the workdir of a run of some identity, without a sweep."""
-  from ae_jax.run_folder import run_config
+def make_run():
+  """Makes the folder of a run on some data, without a sweep."""
+  from ae_jax import data
+  from ae_jax.run_folder.folder import RunFolder
 
-  def open_workdir(path, **identity):
-    rest = {"config": {"data": {}}, "data_range": (0, 1), "data_bytes": False}
-    run_config.open_workdir(path, {"identity": identity} | rest).close()
+  def make_run(path, x=((0.0,), (1.0,), (2.0,))):
+    x = np.array(x, np.float32)
+    with RunFolder.open(path, data.from_arrays(x)):
+      pass
 
-  return open_workdir
+  return make_run

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import ae_jax
-from ae_jax.cli import sweep
+from ae_jax.metrics import selection
 from ae_jax.run_folder import checkpoints, results
 from ae_jax.types import UsageError
 
@@ -17,24 +17,18 @@ X = np.random.default_rng(0).uniform(size=(40, 6)).astype(np.float32)
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
   """Six trials; `knn_accuracy` is made up, the worst where the error is."""
-  folder = tmp_path_factory.mktemp("run")
-  np.save(folder / "x.npy", X)
-  workdir = folder / "out"
-  sweep.main(
-    [
-      "sweep.py",
-      f"--workdir={workdir}",
-      f"--config.data.path={folder / 'x.npy'}",
-      "--config.sweep.objective=sparse,vae",
-      "--config.sweep.latent_size=2,5",
-      "--config.sweep.strength=0.1,1.0",
-      "--config.sweep.beta=1.0",
-      "--config.sweep.seed=0",
-      "--config.fixed.num_epochs=2",
-      "--config.fixed.widths=8,4",
-      "--config.data.standardize=True",
-      "--config.metrics=('reconstruction',)",
-    ]
+  workdir = tmp_path_factory.mktemp("run") / "out"
+  common = {
+    "latent_size": (2, 5),
+    "num_epochs": (2,),
+    "widths": ((8, 4),),
+  }
+  points = ae_jax.grid.product(
+    objective=("sparse",), strength=(0.1, 1.0), **common
+  )
+  points += ae_jax.grid.product(objective=("vae",), beta=(1.0,), **common)
+  ae_jax.run_sweep(
+    points, X, standardize=True, folder=workdir, metrics=(), progress=False
   )
   rows = results.read_rows(workdir).values()
   results.add_rows(
@@ -145,13 +139,20 @@ def test_folders_that_hold_no_finished_run(tmp_path):
     (tmp_path / "config.json").write_text(text)
     with pytest.raises(UsageError, match=r"config.json is not a config.json"):
       ae_jax.load(tmp_path)
-  fields = {"identity": {}, "config": {"data": {}}, "data_range": [0, 1]}
-  for other in ({}, {"data_bytes": 3}, {"data_bytes": True, "identity": [1]}):
+  data = {"source": None, "range": [0, 1], "bytes": True, "standardized": False}
+  fields = {"identity": {}, "config": {}, "data": data}
+  for other in (
+    {"identity": [1]},
+    {"config": None},
+    {"data": {}},
+    {"data": data | {"bytes": 3}},
+    {"data": data | {"range": [1, 0]}},
+    {"data": data | {"source": "x"}},
+  ):
     (tmp_path / "config.json").write_text(json.dumps(fields | other))
     with pytest.raises(UsageError, match=r"config.json is not a config.json"):
       ae_jax.load(tmp_path)
-  text = json.dumps(fields | {"data_bytes": False})
-  (tmp_path / "config.json").write_text(text)
+  (tmp_path / "config.json").write_text(json.dumps(fields))
   with pytest.raises(UsageError, match="has no finished trial yet"):
     ae_jax.load(tmp_path)
 
@@ -173,5 +174,5 @@ def test_a_diverged_trial_is_never_the_best():
     good | {"id": "3", "loss": ""},
     good | {"id": "4", "loss": "1.0", "status": "diverged"},
   ]
-  assert results.best(rows, "loss")["id"] == "1"
-  assert results.best(rows[1:], "loss") is None
+  assert selection.best(rows, "loss")["id"] == "1"
+  assert selection.best(rows[1:], "loss") is None

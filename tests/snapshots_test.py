@@ -8,12 +8,13 @@ import pytest
 
 from ae_jax import grid
 from ae_jax.engine.input_pipeline import InMemory
-from ae_jax.engine.program import Placement, compile_program
-from ae_jax.engine.training_loop import TrainingLoop, run_program
-from ae_jax.run_folder.snapshots import FOLDER, Unfinished
+from ae_jax.engine.placement import Placement
+from ae_jax.engine.program import compile_program
+from ae_jax.engine.training_loop import TrainingLoop, train
+from ae_jax.run_folder.snapshots import FOLDER, Snapshots
 
 ROWS = np.random.default_rng(0).uniform(size=(70, 6)).astype(np.float32)
-FEED = InMemory(ROWS)
+PIPELINE = InMemory(ROWS)
 TRIALS = grid.resolve(
   {"objective": "denoising", "batch_size": 16, "num_epochs": 5} | point
   for point in grid.product(seed=(0, 1, 2), latent_size=(2,))
@@ -23,110 +24,110 @@ NUM_STEPS = 5 * 4
 
 @pytest.fixture(scope="module")
 def program():
-  return compile_program(TRIALS, FEED, Placement(2, 2))
+  return compile_program(TRIALS, PIPELINE, Placement(2, 2))
 
 
 @pytest.fixture(scope="module")
 def whole(program):
-  return run_program(program, TRIALS, FEED)
+  return train(program, TRIALS, PIPELINE)
 
 
 def trained_for(program, num_steps):
-  run = TrainingLoop(program, TRIALS, FEED)
+  run = TrainingLoop(program, TRIALS, PIPELINE)
   while run.num_done < num_steps:
     run.advance(num_steps - run.num_done)
   return run
 
 
 @pytest.fixture
-def unfinished(tmp_path, open_workdir):
-  open_workdir(tmp_path)
+def snapshots(tmp_path, make_run):
+  make_run(tmp_path)
   damaged = []
-  unfinished = Unfinished(tmp_path, 60.0, damaged.append)
-  unfinished.damaged = damaged
-  return unfinished
+  snapshots = Snapshots(tmp_path, 60.0, damaged.append)
+  snapshots.damaged = damaged
+  return snapshots
 
 
 def go_on(program, snapshot):
-  return run_program(program, TRIALS, FEED, snapshot=snapshot)
+  return train(program, TRIALS, PIPELINE, snapshot=snapshot)
 
 
-def check_equal(chunk, other):
+def check_equal(group, other):
   jax.tree.map(
     np.testing.assert_array_equal,
-    (chunk.params, chunk.history, chunk.diverged_at),
+    (group.params, group.history, group.diverged_at),
     (other.params, other.history, other.diverged_at),
   )
 
 
 @pytest.mark.parametrize("num_steps", [1, 4, 7, NUM_STEPS])
-def test_going_on_changes_no_bit(program, whole, unfinished, num_steps):
-  unfinished.save(trained_for(program, num_steps))
-  snapshot = unfinished.find(program, TRIALS)
+def test_going_on_changes_no_bit(program, whole, snapshots, num_steps):
+  snapshots.save(trained_for(program, num_steps))
+  snapshot = snapshots.find(program, TRIALS)
   assert snapshot.num_done == num_steps
   epochs = []
-  chunk = run_program(
-    program, TRIALS, FEED, lambda _, n, terms: epochs.append(n), None, snapshot
+  group = train(
+    program, TRIALS, PIPELINE, lambda _, n, terms: epochs.append(n), None, snapshot
   )
-  check_equal(chunk, whole)
+  check_equal(group, whole)
   assert epochs == [*range(num_steps // 4 + 1, 6)]
-  assert chunk.seconds > snapshot.seconds
+  assert group.seconds > snapshot.seconds
 
 
-def test_each_chunk_keeps_its_own_last_two(program, unfinished):
+def test_each_group_keeps_its_own_last_two(program, snapshots):
   other = program._replace(placement=Placement(1, 4))
   for num_steps in (15, 18):
     run = trained_for(program, num_steps)
     run.program = other
-    unfinished.save(run)
-  unfinished.save(trained_for(program, 7))
-  assert unfinished.find(program, TRIALS).num_done == 7
-  unfinished.save(trained_for(program, 9))
-  assert unfinished.find(program, TRIALS).num_done == 9
-  assert unfinished.find(other, TRIALS).num_done == 18
-  unfinished.clear()
-  assert unfinished.find(other, TRIALS) is None
-  assert unfinished.find(program, TRIALS).num_done == 9
+    snapshots.save(run)
+  snapshots.save(trained_for(program, 7))
+  assert snapshots.find(program, TRIALS).num_done == 7
+  snapshots.save(trained_for(program, 9))
+  assert snapshots.find(program, TRIALS).num_done == 9
+  assert snapshots.find(other, TRIALS).num_done == 18
+  snapshots.clear()
+  assert snapshots.find(other, TRIALS) is None
+  assert snapshots.find(program, TRIALS).num_done == 9
 
 
-def test_a_state_of_other_shapes_is_not_taken(program, unfinished):
-  unfinished.save(trained_for(program, 3))
+def test_a_state_of_other_shapes_is_not_taken(program, snapshots):
+  snapshots.save(trained_for(program, 3))
   state = program.state._replace(step=jax.ShapeDtypeStruct((7,), "int32"))
-  assert unfinished.find(program._replace(state=state), TRIALS) is None
-  assert unfinished.damaged == []
+  assert snapshots.find(program._replace(state=state), TRIALS) is None
+  assert snapshots.damaged == []
 
 
 def test_a_snapshot_is_kept_when_the_last_one_is_old(
-  program, whole, tmp_path, open_workdir
+  program, whole, tmp_path, make_run
 ):
   always, never = (
-    Unfinished(tmp_path / name, seconds, print)
+    Snapshots(tmp_path / name, seconds, print)
     for name, seconds in (("a", 0.0), ("b", 60.0))
   )
   for name in "ab":
-    open_workdir(tmp_path / name)
-  for unfinished in always, never:
-    chunk = run_program(program, TRIALS, FEED, None, unfinished.keep)
-    check_equal(chunk, whole)
+    make_run(tmp_path / name)
+  for snapshots in always, never:
+    group = train(program, TRIALS, PIPELINE, None, snapshots.maybe_save)
+    check_equal(group, whole)
   assert len([*(tmp_path / "a" / FOLDER).iterdir()]) == 2
   assert not (tmp_path / "b" / FOLDER).exists()
-  always.clear_all()
-  never.clear_all()
+  always.remove_all()
+  never.remove_all()
   assert not (tmp_path / "a" / FOLDER).exists()
 
 
 def test_snapshots_of_others_are_not_taken(
-  program, unfinished, tmp_path, open_workdir
+  program, snapshots, tmp_path, make_run
 ):
-  unfinished.save(trained_for(program, 3))
-  foreign = Unfinished(tmp_path / "other", 60.0, print)
-  open_workdir(tmp_path / "other", data="other")
+  snapshots.save(trained_for(program, 3))
+  foreign = Snapshots(tmp_path / "other", 60.0, print)
+  make_run(tmp_path / "other", [[3.0], [4.0], [5.0]])
   shutil.copytree(tmp_path / FOLDER, tmp_path / "other" / FOLDER)
   assert foreign.find(program, TRIALS) is None
-  assert unfinished.find(program, TRIALS[:2]) is None
+  assert snapshots.find(program, TRIALS[:2]) is None
   other = program._replace(placement=Placement(1, 4))
-  assert unfinished.find(other, TRIALS) is None
-  assert unfinished.damaged == []
+  assert snapshots.find(other, TRIALS) is None
+  assert snapshots.damaged == []
 
 
 @pytest.mark.parametrize(
@@ -146,40 +147,45 @@ def test_snapshots_of_others_are_not_taken(
   ],
 )
 def test_a_damaged_snapshot_is_told_and_the_one_before_taken(
-  program, whole, unfinished, tmp_path, damage
+  program, whole, snapshots, tmp_path, damage
 ):
-  unfinished.save(trained_for(program, 3))
-  unfinished.save(trained_for(program, 9))
+  snapshots.save(trained_for(program, 3))
+  snapshots.save(trained_for(program, 9))
   newest = max((tmp_path / FOLDER).iterdir())
   newest.write_bytes(damage(newest.read_bytes()))
-  snapshot = unfinished.find(program, TRIALS)
+  snapshot = snapshots.find(program, TRIALS)
   check_equal(go_on(program, snapshot), whole)
   if snapshot is None or snapshot.num_done == 3:
-    (line,) = unfinished.damaged
+    (line,) = snapshots.damaged
     assert str(newest) in line
     assert "\n" not in line
 
 
-def test_a_bit_flipped_anywhere_is_never_read(program, unfinished, tmp_path):
-  unfinished.save(trained_for(program, 3))
-  whole = unfinished.find(program, TRIALS)
+@pytest.mark.parametrize(
+  "num_flips", [400, pytest.param(4000, marks=pytest.mark.slow)]
+)
+def test_a_bit_flipped_anywhere_is_never_read(
+  program, snapshots, tmp_path, num_flips
+):
+  snapshots.save(trained_for(program, 3))
+  whole = snapshots.find(program, TRIALS)
   (path,) = (tmp_path / FOLDER).iterdir()
   content = path.read_bytes()
   rng = np.random.default_rng(0)
   # Most of them where the names are, at the end.
   places = np.concatenate(
     [
-      rng.integers(0, len(content), 500),
-      len(content) - rng.integers(1, 6000, 1500),
+      rng.integers(0, len(content), num_flips // 4),
+      len(content) - rng.integers(1, 6000, num_flips - num_flips // 4),
     ]
   )
   for at, bit in zip(places, rng.integers(0, 8, len(places)), strict=True):
     flipped = bytearray(content)
     flipped[at] ^= 1 << bit
     path.write_bytes(flipped)
-    unfinished.damaged.clear()
-    found = unfinished.find(program, TRIALS)
+    snapshots.damaged.clear()
+    found = snapshots.find(program, TRIALS)
     if found is None:
       continue
-    assert not unfinished.damaged
+    assert not snapshots.damaged
     jax.tree.map(np.testing.assert_array_equal, found, whole)

@@ -89,6 +89,7 @@ def save(folder: Path, trained: TrainedGroup) -> None:
   for place in (directory.parent, folder):
     sync_folder(place)
   manifest = {
+    "run": run_config.digest(folder),
     "trials": trained.ids,
     "sha256": _digest(directory, trained.ids),
     "files": _stats(directory),
@@ -175,7 +176,7 @@ def _trials(directory: Path) -> list[str]:
 def _is_intact(directory: Path) -> bool:
   """Whether files are as the manifest saw them, or have its digest."""
   manifest = _manifest(directory)
-  if not manifest:
+  if manifest.get("run") != run_config.digest(directory.parent.parent):
     return False
   return manifest.get("files") == _stats(directory) or _has_digest(directory)
 
@@ -193,11 +194,11 @@ def _files(directory: Path) -> Iterator[Path]:
 
 
 def _stats(directory: Path) -> list[list[Any]]:
-  """Name, size and time of the last change of each file."""
+  """Name, size and time of the last change of each file; names of folders."""
   return [
-    [f"{path.relative_to(directory)}", stat.st_size, stat.st_mtime_ns]
+    [f"{path.relative_to(directory)}"]
+    + ([] if path.is_dir() else [stat.st_size, stat.st_mtime_ns])
     for path in _files(directory)
-    if path.is_file()
     for stat in (path.stat(),)
   ]
 

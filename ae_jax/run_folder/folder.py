@@ -137,7 +137,7 @@ class RunFolder:
   def survey(
     self, trials: Sequence[Trial], metric_groups: Collection[str]
   ) -> Survey:
-    """What there is of a grid; rows of changed losses are taken out."""
+    """What there is of a grid; rows without their model are taken out."""
     remarks = []
     if num_unreadable := results.num_unreadable(self.path):
       remarks.append(
@@ -153,17 +153,18 @@ class RunFolder:
       )
     intact = checkpoints.intact(self.path)
     ids = {trial.id for trial in trials}
+    if lost := (ids & rows.keys()) - intact:
+      results.remove_rows(self.path, lost)  # they are of other models
+      remarks.append(
+        f"trials of the table without an intact model: {len(lost)}; they are"
+        " trained again"
+      )
     complete = {
       trial_id
       for trial_id in ids & intact & rows.keys()
       if {*metric_groups} <= {*groups_of(rows[trial_id])}
       and curves.are_intact(self.path, rows[trial_id])
     }
-    if num_lost := len((ids & rows.keys()) - intact):
-      remarks.append(
-        f"trials of the table without an intact model: {num_lost}; they are"
-        " trained again"
-      )
     return Survey(complete, (ids & intact) - complete, remarks)
 
   def load_groups(self, trial_ids: Collection[str]) -> Iterator[TrainedGroup]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ae_jax.atomic import write_text
+from ae_jax.grid import DEFAULTS
 from ae_jax.metrics.selection import number
 
 RESULTS = "results.csv"
@@ -16,6 +17,13 @@ RESULTS = "results.csv"
 TextRow = dict[str, str]
 
 _ID = re.compile("[0-9a-f]{10}")
+_WHOLE_NUMBERS = ("latent_size", "num_epochs")
+_ALWAYS = (  # the columns of every row
+  *DEFAULTS,
+  "train_squared_error",
+  "test_squared_error",
+  "pca_test_squared_error",
+)
 
 
 def read_rows(folder: Path) -> dict[str, TextRow]:
@@ -98,11 +106,13 @@ def _fields(line: str) -> list[str] | None:
 
 
 def _is_row(row: TextRow) -> bool:
+  """Whether all is there that every row has."""
   return (
     _ID.fullmatch(row.get("id", "")) is not None
     and row.get("status") in ("ok", "diverged")
-    and row.get("latent_size", "").isdecimal()
-    and bool(row.get("objective"))
+    and all(row.get(name, "").isdecimal() for name in _WHOLE_NUMBERS)
+    and all(name in row for name in _ALWAYS)
+    and bool(row["objective"])
     and number(row, "seconds") is not None
   )
 
