@@ -1,4 +1,4 @@
-"""How trials are laid out changes speed and memory, and no result."""
+"""How trials are placed changes speed and memory, and no result."""
 
 import csv
 import os
@@ -11,13 +11,14 @@ import pytest
 
 from ae_jax import grid
 from ae_jax.engine import autotune
-from ae_jax.engine.autotune import choose, first_placement
+from ae_jax.engine.autotune import choose
 from ae_jax.engine.input_pipeline import InMemory
-from ae_jax.engine.program import Placement, compile_program
-from ae_jax.engine.training_loop import run_program
+from ae_jax.engine.placement import Placement, first_placement
+from ae_jax.engine.program import clear_cache, compile_program
+from ae_jax.engine.training_loop import train
 
 ROWS = np.random.default_rng(0).uniform(size=(200, 30)).astype(np.float32)
-FEED = InMemory(ROWS)
+PIPELINE = InMemory(ROWS)
 SHORT = {"num_epochs": 3, "batch_size": 16, "widths": (16,)}
 MEMORY = 10**9
 # Ten steps of float32 under other batchings, as in sweep_test.
@@ -34,30 +35,30 @@ TRIALS = trials_of(seed=(0, 1, 2), latent_size=(2, 5))
 @pytest.mark.parametrize(
   "other", [Placement(1, 1), Placement(1, 6), Placement(2, 1), Placement(2, 2)]
 )
-def test_every_layout_gives_the_same_results(other):
-  chunk = run_program(
-    compile_program(TRIALS, FEED, Placement(2, 4)), TRIALS, FEED
+def test_every_placement_gives_the_same_results(other):
+  whole = train(
+    compile_program(TRIALS, PIPELINE, Placement(2, 4)), TRIALS, PIPELINE
   )
-  compiled = compile_program(TRIALS, FEED, other)
+  compiled = compile_program(TRIALS, PIPELINE, other)
   for start in range(0, len(TRIALS), other.size):
     part = TRIALS[start : start + other.size]
-    again = run_program(compiled, part, FEED)
-    assert again.trials == part
+    again = train(compiled, part, PIPELINE)
+    assert again.ids == [trial.id for trial in part]
     rows = slice(start, start + len(part))
     jax.tree.map(
       lambda x, y, rows=rows: np.testing.assert_allclose(x, y[rows], **SOLO),
       (again.params, again.history),
-      (chunk.params, chunk.history),
+      (whole.params, whole.history),
     )
 
 
 def test_the_length_of_a_call_changes_no_bit(monkeypatch):
-  compiled = compile_program(TRIALS, FEED, Placement(2, 2))
-  whole = run_program(compiled, TRIALS[:4], FEED)
+  compiled = compile_program(TRIALS, PIPELINE, Placement(2, 2))
+  whole = train(compiled, TRIALS[:4], PIPELINE)
   monkeypatch.setattr(
     "ae_jax.engine.training_loop._CALL_SECONDS", 0.0
   )  # a step a call
-  steps = run_program(compiled, TRIALS[:4], FEED)
+  steps = train(compiled, TRIALS[:4], PIPELINE)
   jax.tree.map(
     np.testing.assert_array_equal,
     (whole.params, whole.history),
@@ -83,31 +84,37 @@ def with_callback(model, params, key, batch):
 @pytest.mark.parametrize("objective", [log_determinant, with_callback])
 def test_what_would_wait_for_itself_on_two_devices_has_one(objective):
   trials = trials_of(objective=(objective,), seed=range(4))
-  compiled = compile_program(trials, FEED, Placement(2, 2))
+  compiled = compile_program(trials, PIPELINE, Placement(2, 2))
   if jax.default_backend() == "cpu":
     assert compiled.placement == Placement(1, 4)
-  assert np.isfinite(run_program(compiled, trials, FEED).history["loss"]).all()
+  assert np.isfinite(train(compiled, trials, PIPELINE).history["loss"]).all()
 
 
-def test_the_first_layout_fills_devices_then_caches():
+def test_the_first_placement_fills_devices_then_caches():
   assert jax.local_device_count() == 2
-  assert first_placement(TRIALS[:1], FEED) == Placement(1, 1)
-  assert first_placement(TRIALS[:3], FEED) == Placement(2, 2)
+  assert first_placement(TRIALS[:1], PIPELINE) == Placement(1, 1)
+  assert first_placement(TRIALS[:3], PIPELINE) == Placement(2, 2)
   many = trials_of(seed=range(300))
-  assert first_placement(many, FEED) == Placement(2, 32)  # 21 KB a trial
+  assert first_placement(many, PIPELINE) == Placement(2, 32)  # 21 KB a trial
   wide = grid.resolve([{"widths": (2000, 2000), "seed": s} for s in range(9)])
-  assert first_placement(wide, FEED) == Placement(2, 2)
+  assert first_placement(wide, PIPELINE) == Placement(2, 2)
 
 
 def test_a_short_group_is_not_measured():
   known = {}
-  choice = choose(TRIALS, FEED, MEMORY, known)
+  choice = choose(TRIALS, PIPELINE, MEMORY, known)
   assert choice.seconds == {}
   assert [*known.values()] == [choice.program.placement]
 
 
-def test_a_long_group_takes_the_fastest_layout_that_was_measured(monkeypatch):
+def test_a_long_group_takes_the_fastest_that_was_measured(monkeypatch):
   monkeypatch.setattr(autotune, "_WORTH_SECONDS", 0.0)
+  real = compile_program(TRIALS, PIPELINE, Placement(1, 1))
+  monkeypatch.setattr(
+    autotune,
+    "compile_program",
+    lambda group, pipeline, placement: real._replace(placement=placement),
+  )
   trials = trials_of(seed=range(40))
   speed = {  # seconds a trial-step by placement, as a machine might have it
     Placement(2, 32): 4.0,
@@ -119,11 +126,11 @@ def test_a_long_group_takes_the_fastest_layout_that_was_measured(monkeypatch):
     autotune, "_measure", lambda p, *args, **kwargs: speed[p.placement]
   )
   known = {}
-  choice = choose(trials, FEED, MEMORY, known)
+  choice = choose(trials, PIPELINE, MEMORY, known)
   assert choice.program.placement == Placement(2, 8)  # 5% are no gain
   assert choice.seconds == speed
   assert [*known.values()] == [Placement(2, 8)]
-  again = choose(trials, FEED, MEMORY, known)
+  again = choose(trials, PIPELINE, MEMORY, known)
   assert again.program.placement == Placement(2, 8)
   assert again.seconds == {}
 
@@ -131,12 +138,12 @@ def test_a_long_group_takes_the_fastest_layout_that_was_measured(monkeypatch):
 def test_real_measuring_ends_with_a_program_that_trains(monkeypatch):
   monkeypatch.setattr(autotune, "_WORTH_SECONDS", 0.0)
   monkeypatch.setattr(autotune, "_ROUND_SECONDS", 0.0)
-  choice = choose(TRIALS, FEED, MEMORY, {})
+  choice = choose(TRIALS, PIPELINE, MEMORY, {})
   assert len(choice.seconds) >= 2
   assert all(seconds > 0 for seconds in choice.seconds.values())
   size = choice.program.placement.size
-  chunk = run_program(choice.program, TRIALS[:size], FEED)
-  assert np.isfinite(chunk.history["loss"]).all()
+  whole = train(choice.program, TRIALS[:size], PIPELINE)
+  assert np.isfinite(whole.history["loss"]).all()
 
 
 def sweep_digits(workdir, cache, *flags, devices="2"):
@@ -160,27 +167,19 @@ def sweep_digits(workdir, cache, *flags, devices="2"):
     return {row["id"]: row for row in csv.DictReader(file)}
 
 
-def programs(cache):
-  return {file.name for file in cache.glob("jit_steps-*-cache")}
+def test_a_wider_grid_shares_the_program():
+  clear_cache()
+  axes = {"objective": ("sparse",), "strength": range(1, 8)}
+  narrow = trials_of(**axes, latent_size=(4, 8))
+  wide = narrow + trials_of(**axes, latent_size=(2,))[:2]
+  first = choose(narrow, PIPELINE, MEMORY, {}).program
+  second = choose(wide, PIPELINE, MEMORY, {}).program
+  assert first.seconds > 0
+  assert second.seconds == 0
+  assert second.steps is first.steps
 
 
-def test_a_group_compiles_once_and_a_wider_grid_nothing(tmp_path):
-  strengths = "--config.sweep.strength=1,2,3,4,5,6,7,8"
-  first = sweep_digits(
-    tmp_path / "run", tmp_path / "cache", strengths, "--config.sweep.seed=0,",
-    "--config.sweep.latent_size=2,8",
-  )  # fmt: skip
-  compiled = programs(tmp_path / "cache")
-  assert len(compiled) == 1
-  wider = sweep_digits(
-    tmp_path / "run", tmp_path / "cache", strengths + ",9,10",
-    "--config.sweep.latent_size=2,4,6,8", "--config.sweep.seed=0,",
-  )  # fmt: skip
-  assert len(first) == 16
-  assert len(wider) == 40
-  assert programs(tmp_path / "cache") == compiled
-
-
+@pytest.mark.slow
 def test_eight_devices_give_the_same_table(tmp_path):
   flags = "--config.sweep.latent_size=2,8", "--config.sweep.strength=0.1,0.2,1"
   two, eight = (
