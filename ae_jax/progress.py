@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ae_jax.engine.autotune import Choice
-from ae_jax.grid import Trial
+from ae_jax.trial import Trial
 
 
 class Progress:

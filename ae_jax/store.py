@@ -8,9 +8,9 @@ import numpy as np
 from ae_jax.engine.placement import Placement
 from ae_jax.engine.program import Program
 from ae_jax.engine.training_loop import Snapshot, TrainedGroup, TrainingLoop
-from ae_jax.grid import Trial
 from ae_jax.metrics.evaluate import Units
 from ae_jax.rows import Row
+from ae_jax.trial import Trial
 
 
 class Survey(NamedTuple):

@@ -29,7 +29,7 @@ from ae_jax.engine.training_loop import (
 )
 from ae_jax.evaluation import Cost, Evaluator
 from ae_jax.executors import train_groups
-from ae_jax.grid import Trial, resolve
+from ae_jax.grid import resolve
 from ae_jax.interruption import Interruption, KeyboardInterruption
 from ae_jax.metrics.registry import available_groups, metric_groups
 from ae_jax.progress import Progress
@@ -37,6 +37,7 @@ from ae_jax.results import Results
 from ae_jax.rows import groups_of
 from ae_jax.store import InMemory, Store, Survey
 from ae_jax.training import batching
+from ae_jax.trial import Trial
 from ae_jax.types import UsageError
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from tensorboardX import SummaryWriter
 
 from ae_jax.engine.group import groups
-from ae_jax.grid import Trial
+from ae_jax.trial import Trial
 from ae_jax.types import UsageError
 
 FOLDER = "tensorboard"

@@ -1,7 +1,7 @@
 """One trial as pure functions: init, step, epoch, train.
 
 Nothing here is compiled: `jit`, `vmap` and `grad` are up to the caller. Numbers
-(learning rate, strength, ...) are in `hyper`, perhaps traced; the rest is fixed.
+(learning rate, strength, ...) are in `hyper`, maybe traced; the rest is fixed.
 """
 
 import dataclasses

@@ -12,11 +12,11 @@ import scipy.stats
 from jax.test_util import check_grads
 
 from ae_jax import corruptions
-from ae_jax.grid import hyper_parameters
 from ae_jax.likelihoods import LIKELIHOODS
 from ae_jax.networks import CODES, Spec, autoencoder
 from ae_jax.objectives import OBJECTIVES, RANGES
 from ae_jax.objectives.vae import reparameterize
+from ae_jax.settings import hyper_parameters
 from ae_jax.training import init_params, trainer
 from ae_jax.types import Gaussian, Labeled, UsageError
 

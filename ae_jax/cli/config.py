@@ -2,8 +2,8 @@
 
 from ml_collections import ConfigDict, config_dict
 
-from ae_jax.grid import DEFAULTS
 from ae_jax.metrics.registry import available_groups
+from ae_jax.settings import DEFAULTS
 
 
 def base() -> ConfigDict:

@@ -19,7 +19,7 @@ from ae_jax.engine.input_pipeline import InputPipeline
 from ae_jax.engine.placement import Placement, first_placement, smaller
 from ae_jax.engine.program import Program, compile_program
 from ae_jax.engine.training_loop import TrainingLoop
-from ae_jax.grid import Trial
+from ae_jax.trial import Trial
 from ae_jax.types import UsageError
 
 _WORTH_SECONDS = 60.0  # shorter groups are trained before measuring would pay

@@ -13,8 +13,9 @@ import numpy as np
 from ae_jax.data import Dataset, to_float
 from ae_jax.data.supervision import Pairs, supervise
 from ae_jax.engine.group import group_trainer, groups, stack
-from ae_jax.grid import RESERVED, Trial
 from ae_jax.objectives import OBJECTIVES
+from ae_jax.settings import RESERVED
+from ae_jax.trial import Trial
 from ae_jax.types import Labeled, UsageError
 
 _UNIT_INTERVAL = ("bernoulli", "logistic_mixture")  # likelihoods of data there

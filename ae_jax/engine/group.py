@@ -10,10 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ae_jax.grid import Trial
 from ae_jax.networks import Spec
 from ae_jax.schedules import Hyper
 from ae_jax.training import Trainer, trainer
+from ae_jax.trial import Trial
 from ae_jax.types import Key
 
 

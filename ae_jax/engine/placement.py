@@ -7,7 +7,7 @@ import jax
 
 from ae_jax.engine.group import group_trainer, stack
 from ae_jax.engine.input_pipeline import InputPipeline
-from ae_jax.grid import Trial
+from ae_jax.trial import Trial
 
 _CACHE_BYTES = 1 << 20  # of one core of a CPU
 

@@ -13,9 +13,10 @@ import numpy as np
 from ae_jax.engine.group import stack
 from ae_jax.engine.input_pipeline import InputPipeline
 from ae_jax.engine.program import Program
-from ae_jax.grid import Point, Trial
 from ae_jax.networks import Spec
+from ae_jax.settings import Point
 from ae_jax.training import TrainState
+from ae_jax.trial import Trial
 from ae_jax.types import Params
 
 OnEpoch = Callable[[list[Trial], int, dict[str, np.ndarray]], None]

@@ -22,7 +22,7 @@ from ae_jax.engine.training_loop import (
   TrainedGroup,
   train,
 )
-from ae_jax.grid import Trial
+from ae_jax.trial import Trial
 
 OnProgram = Callable[[list[Trial], Choice], None]
 # Trials of a program -> where they go on; None: from the start.

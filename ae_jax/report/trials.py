@@ -10,11 +10,11 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ae_jax.grid import DEFAULTS
 from ae_jax.metrics.registry import METRICS, more_is_better
 from ae_jax.metrics.selection import number
 from ae_jax.run_folder import load, results, run_config
 from ae_jax.run_folder.results import TextRow
+from ae_jax.settings import DEFAULTS
 from ae_jax.types import UsageError
 
 TextRows = Sequence[TextRow]

@@ -21,9 +21,9 @@ import orbax.checkpoint as ocp
 
 from ae_jax.atomic import is_partial, replacing, sync_folder, sync_tree
 from ae_jax.engine.training_loop import TrainedGroup
-from ae_jax.grid import spec
 from ae_jax.networks import autoencoder
 from ae_jax.run_folder import run_config
+from ae_jax.trial import spec
 from ae_jax.types import Params, UsageError
 
 Meta = dict[str, Any]

@@ -29,13 +29,13 @@ from ae_jax.data import Dataset, stored
 from ae_jax.engine.placement import Placement
 from ae_jax.engine.program import Program
 from ae_jax.engine.training_loop import Snapshot, TrainedGroup, TrainingLoop
-from ae_jax.grid import Trial
 from ae_jax.metrics.evaluate import Units
 from ae_jax.rows import Row, groups_of
 from ae_jax.run_folder import checkpoints, curves, results, run_config
 from ae_jax.run_folder import snapshots as snapshot_files
 from ae_jax.run_folder.placements import Placements
 from ae_jax.store import Survey, units_of
+from ae_jax.trial import Trial
 from ae_jax.types import UsageError
 
 _LOCK = ".lock"

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ae_jax.atomic import write_text
-from ae_jax.grid import DEFAULTS
 from ae_jax.metrics.selection import number
+from ae_jax.settings import DEFAULTS
 
 RESULTS = "results.csv"
 

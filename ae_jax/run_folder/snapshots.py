@@ -20,8 +20,8 @@ import optax
 from ae_jax.atomic import DAMAGED, replacing
 from ae_jax.engine.program import Program
 from ae_jax.engine.training_loop import Snapshot, TrainingLoop
-from ae_jax.grid import Trial
 from ae_jax.run_folder import run_config
+from ae_jax.trial import Trial
 
 FOLDER = "snapshots"
 

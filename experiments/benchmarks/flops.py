@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ae_jax.engine.group import group_trainer, stack
-from ae_jax.grid import Trial
+from ae_jax.trial import Trial
 from ae_jax.types import Labeled, Params
 from experiments.benchmarks.timing import Work, interleaved
 
