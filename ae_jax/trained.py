@@ -190,13 +190,12 @@ class Trained(NamedTuple):
         f"{num_samples} codes of {self.spec.latent_size} units do not fit at"
         " once: draw fewer, with several seeds"
       )
-    key, shape = jax.random.key(seed), (num_samples, self.spec.latent_size)
+    noise_key, component_key = jax.random.split(jax.random.key(seed))
+    shape = (num_samples, self.spec.latent_size)
     with jax.default_matmul_precision("highest"):
       prior = self.model.prior(self.params)
-    component = jax.random.randint(
-      jax.random.fold_in(key, 1), shape[:1], 0, len(prior.mean)
-    )
-    noise = jax.random.normal(key, shape, np.float32)
+    component = jax.random.randint(component_key, shape[:1], 0, len(prior.mean))
+    noise = jax.random.normal(noise_key, shape, np.float32)
     scale = np.exp(0.5 * prior.log_variance)
     return np.asarray(prior.mean[component] + scale[component] * noise)
 

@@ -32,7 +32,9 @@ from ae_jax.types import (
 Data = Array | Labeled | Pairs
 
 _NOT_THE_OBJECTIVES = ("learning_rate", "latent_size")
-_INIT, _NOISE, _ORDER, _PAIR = range(4)  # what the trial's key is folded with
+_INIT, _NOISE, _ORDER, _PAIR, _OBJECTIVE = range(
+  5
+)  # what the trial's key is folded with
 
 
 class TrainState(NamedTuple):
@@ -157,12 +159,8 @@ class _Functions:
   def init(self, key: Key, hyper: Hyper) -> TrainState:
     # Scheduled hyper-parameters take their final values here.
     names = _of_objective(self.schedule(hyper, 0))
-    params = init_params(
-      self.objective,
-      self.model(hyper),
-      jax.random.fold_in(key, _INIT),
-      {name: hyper[name] for name in names},
-    )
+    final = {name: hyper[name] for name in names}
+    params = init_params(self.objective, self.model(hyper), key, final)
     return TrainState(
       key=key,
       step=jnp.zeros((), jnp.int32),
@@ -264,19 +262,20 @@ def init_params(
   Args:
     objective: some of its hyper-parameters may be bound.
     model: its network.
-    key: consumed.
+    key: of the trial, not consumed.
     hyper: the objective's other hyper-parameters.
 
   Raises:
     TypeError: the objective's function for its parameters returns no dict.
   """
-  params = model.init(key)
+  params = model.init(jax.random.fold_in(key, _INIT))
   function: Any = getattr(objective, "func", objective)
   if not hasattr(function, "init"):
     return params
   defaults = function.__kwdefaults__ or {}
-  own = {**defaults, **getattr(objective, "keywords", {}), **hyper}
-  made = function.init(model, params, jax.random.fold_in(key, 0), **own)
+  hyper = {**defaults, **getattr(objective, "keywords", {}), **hyper}
+  objective_key = jax.random.fold_in(key, _OBJECTIVE)
+  made = function.init(model, params, objective_key, **hyper)
   if not isinstance(made, dict):
     raise TypeError(f"needs_params wants a dict, got {type(made).__name__}")
   return params | {

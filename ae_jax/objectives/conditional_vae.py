@@ -57,9 +57,9 @@ def conditional_vae(
   """`E_q(z|x,y)[-log p(x|z,y)] + beta * KL(q(z|x,y) || p(z))`, over the batch.
 
   Encoder and decoder read the class y, one-hot, beside their input:
-  which is a bias of their first layer for each class. Some examples come
-  without it, so that the model can be used, and is measured, without a class
-  too. At labeled = 0 it is `vae`.
+  that is a bias of their first layer for each class. Some examples come
+  without it, so that the model can also be used and measured without a class.
+  At labeled = 0 it is `vae`.
 
   Args:
     model: q(z|x) as its encoder, p(x|z) as its decoder.
@@ -79,17 +79,16 @@ def conditional_vae(
 
   References:
     Kingma et al., "Semi-supervised Learning with Deep Generative Models", 2014,
-    eq. 6; Sohn et al., "Learning Structured Likelihood Representation using Deep
+    eq. 6; Sohn et al., "Learning Structured Output Representation using Deep
     Conditional Generative Models", 2015.
   """
+  z_key, label_key = jax.random.split(key)
   x, label = batch
   share = jnp.asarray(labeled, x.dtype)
-  has_label = jax.random.bernoulli(
-    jax.random.fold_in(key, 1), share, label.shape
-  )
+  has_label = jax.random.bernoulli(label_key, share, label.shape)
   y = jax.nn.one_hot(label, num_classes, dtype=x.dtype) * has_label[:, None]
   q = jax.vmap(lambda y, x: model.encode(condition_on(params, y), x))(y, x)
-  z = reparameterize(key, q)
+  z = reparameterize(z_key, q)
   decoded = jax.vmap(lambda y, z: model.decode(condition_on(params, y), z))(
     y, z
   )
@@ -105,8 +104,8 @@ def condition_on(params: Params, label: Array) -> Params:
   """The parameters of q(z|x, y) and p(x|z, y) for one class y.
 
   Args:
-    params: with `encoder_bias` and `decoder_bias` of the objective's own, which
-      the result has no more.
+    params: with `encoder_bias` and `decoder_bias` at "objective", which the
+      result leaves out.
     label: `[num_classes]`, one-hot; all 0 where the class is not known.
   """
   conditioned = {k: v for k, v in params.items() if k != "objective"}

@@ -71,7 +71,7 @@ def factor_vae(
 
   Returns:
     The loss in nats, that of the discriminator included, and the terms
-    `reconstruction`, `kl`, `total_correlation` (unweighted, as D has it) and
+    `reconstruction`, `kl`, `total_correlation` (unweighted, D's estimate) and
     `discriminator_loss`.
 
   References:
@@ -79,19 +79,22 @@ def factor_vae(
     algorithm 1.
   """
   del discriminator_width
+  z_key, second_key, permutation_key = jax.random.split(key, 3)
   q = model.encode(params, batch)
-  z = reparameterize(key, q)
+  z = reparameterize(z_key, q)
   reconstruction = jnp.mean(model.nll(batch, model.decode(params, z)))
   kl = jnp.mean(kl_from_standard_normal(q))
-  own, mask = params["objective"], model.latent_mask[None]
-  total_correlation = jnp.mean(_logit(jax.lax.stop_gradient(own), z * mask))
+  discriminator, mask = params["objective"], model.latent_mask[None]
+  total_correlation = jnp.mean(
+    _logit(jax.lax.stop_gradient(discriminator), z * mask)
+  )
 
-  permutation_key, second_key = jax.random.split(jax.random.fold_in(key, 1))
   second = reparameterize(second_key, q)
   order = jnp.argsort(jax.random.uniform(permutation_key, z.shape[::-1])).T
   permuted = jnp.take_along_axis(second, order, axis=0)
   of_codes, of_permuted = (
-    _logit(own, jax.lax.stop_gradient(codes * mask)) for codes in (z, permuted)
+    _logit(discriminator, jax.lax.stop_gradient(codes * mask))
+    for codes in (z, permuted)
   )
   discriminator_loss = 0.5 * jnp.mean(
     jax.nn.softplus(-of_codes) + jax.nn.softplus(of_permuted)
@@ -106,7 +109,7 @@ def factor_vae(
 
 
 def _logit(layers: Params, z: Array) -> Array:
-  """Of a code being one of q(z), `[n]`."""
+  """The log-odds that a code is drawn from q(z), `[n]`."""
   for i in range(_DEPTH + 1):
     layer = layers[f"discriminator_{i}"]
     z = z @ layer["kernel"] + layer["bias"][None]

@@ -60,7 +60,8 @@ def info_vae(
     params: of the model.
     key: of the samples z and of the prior.
     batch: x `[batch, *features]`, at least two.
-    alpha: how much a code may tell of its example, at most 1.
+    alpha: at most 1; the more, the more information a code may hold about its
+      example.
     strength: lambda, with alpha at least 1.
 
   Returns:
@@ -70,11 +71,12 @@ def info_vae(
   References:
     Zhao et al., "InfoVAE", 2019, eq. 6 and section 3.
   """
+  z_key, prior_key = jax.random.split(key)
   q = model.encode(params, batch)
-  z = reparameterize(key, q)
+  z = reparameterize(z_key, q)
   reconstruction = jnp.mean(model.nll(batch, model.decode(params, z)))
   kl = jnp.mean(kl_from_standard_normal(q))
-  penalty = _from_prior(model, jax.random.fold_in(key, 1), z)
+  penalty = _from_prior(model, prior_key, z)
   loss = reconstruction + (1 - alpha) * kl + (alpha + strength - 1) * penalty
   return loss, {"reconstruction": reconstruction, "kl": kl, "penalty": penalty}
 
