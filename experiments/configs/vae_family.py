@@ -1,4 +1,4 @@
-"""The metric_group of the VAE on digits, each over the weight that is its own.
+"""The family of the VAE on digits, each over the weight that is its own.
 
 ./launch.sh sweep --config=vae_family.py
 """
