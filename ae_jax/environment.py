@@ -1,5 +1,6 @@
 """What a run ran on: versions, commit, devices."""
 
+import contextlib
 import importlib.metadata
 import os
 import platform
@@ -25,13 +26,14 @@ _PACKAGES = (
 def use_all_cores() -> None:
   """Makes each core of a CPU a device, unless the user said otherwise.
 
-  Trials are spread over devices. To be called before JAX starts.
+  Trials are sharded over devices. Once JAX has started its devices stay.
   """
   flag = "xla_force_host_platform_device_count"
   if jax.config.values[
     "jax_num_cpu_devices"
   ] < 0 and flag not in os.environ.get("XLA_FLAGS", ""):
-    jax.config.update("jax_num_cpu_devices", _num_cores())
+    with contextlib.suppress(RuntimeError):  # JAX has started
+      jax.config.update("jax_num_cpu_devices", _num_cores())
 
 
 def environment() -> dict[str, Any]:

@@ -27,6 +27,7 @@ from ae_jax.engine.training_loop import (
   TrainedGroup,
   TrainingLoop,
 )
+from ae_jax.environment import use_all_cores
 from ae_jax.evaluation import Cost, Evaluator
 from ae_jax.executors import train_groups
 from ae_jax.grid import resolve
@@ -82,7 +83,8 @@ def run_sweep(
 
   With a folder everything is kept as it is finished, in the form that
   `ae-jax sweep` has; the same call again trains and measures only what is
-  missing. Ctrl-C saves what is in training and raises KeyboardInterrupt.
+  missing. Ctrl-C saves what is in training and raises KeyboardInterrupt. On a
+  CPU each core becomes a JAX device, if JAX has not started yet.
 
   Args:
     points: the grid, from `grid.product`, `grid.zipped`, `grid.union` or any
@@ -110,6 +112,7 @@ def run_sweep(
     UsageError: the grid, the data or the folder are not usable.
     OutOfMemory: a CPU has no more memory.
   """
+  use_all_cores()
   dataset = as_dataset(
     x, test, labels, test_labels, factors=factors, standardize=standardize
   )
