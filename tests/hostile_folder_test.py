@@ -15,13 +15,12 @@ import pytest
 from ae_jax import data as datasets
 from ae_jax import report
 from ae_jax.atomic import partial_of, replacing
+from ae_jax.cli import report as report_program
 from ae_jax.cli import sweep, use
 from ae_jax.run_folder import checkpoints, results, run_config
-from ae_jax.run_folder.snapshots import FOLDER as UNFINISHED
+from ae_jax.run_folder.snapshots import FOLDER as SNAPSHOTS
 from ae_jax.types import UsageError
-from experiments import report as report_program
 
-ROOT = Path(__file__).parent.parent
 X = np.random.default_rng(0).uniform(size=(40, 6)).astype(np.float32)
 SNAPSHOT = f"{'0a' * 5}-{1:012}.npz"
 
@@ -67,12 +66,12 @@ def data(tmp_path):
 
 def test_a_folder_of_other_files_is_refused(data, tmp_path):
   mine = tmp_path / "mine"
-  (mine / UNFINISHED).mkdir(parents=True)
-  (mine / UNFINISHED / "novel.txt").write_text("once")
+  (mine / SNAPSHOTS).mkdir(parents=True)
+  (mine / SNAPSHOTS / "novel.txt").write_text("once")
   (mine / report.REPORT).write_text("figures")
   assert_one_line(run(mine, data), "mine holds 'report.html' without config")
-  assert {*os.listdir(mine)} == {UNFINISHED, report.REPORT}
-  assert (mine / UNFINISHED / "novel.txt").read_text() == "once"
+  assert {*os.listdir(mine)} == {SNAPSHOTS, report.REPORT}
+  assert (mine / SNAPSHOTS / "novel.txt").read_text() == "once"
   assert (mine / report.REPORT).read_text() == "figures"
 
 
@@ -88,7 +87,7 @@ def test_what_a_run_leaves_before_it_is_one_is_no_content(data, tmp_path):
 def test_only_snapshots_are_removed(data, tmp_path):
   workdir = tmp_path / "run"
   assert run(workdir, data)[0] == 0
-  folder = workdir / UNFINISHED
+  folder = workdir / SNAPSHOTS
   folder.mkdir()
   for name in ("novel.txt", "novel.npz", SNAPSHOT):
     (folder / name).write_text("once")
@@ -140,13 +139,13 @@ def test_a_model_is_durable_before_its_row_and_that_before_snapshots_go(
   assert code == 0, err
   folder = workdir / checkpoints.FOLDER
   row = calls.index(("rename", f"{workdir / results.RESULTS}"))
-  (seal,) = folder.glob("*/seal.json")
-  sealed = calls.index(("rename", f"{seal}"))
-  model = {folder, *folder.rglob("*")} - {seal}
+  (manifest,) = folder.glob("*/manifest.json")
+  sealed = calls.index(("rename", f"{manifest}"))
+  model = {folder, *folder.rglob("*")} - {manifest}
   assert len(model) > 10
   synced = {path for call, path in calls[:sealed] if call == "fsync"}
   assert {*map(str, model), f"{workdir}"} <= synced
-  assert ("fsync", f"{seal.parent}") in calls[sealed:row]
+  assert ("fsync", f"{manifest.parent}") in calls[sealed:row]
   assert ("fsync", f"{workdir}") in calls[row:]
   durable = row + calls[row:].index(("fsync", f"{workdir}"))
   removed = [
@@ -200,7 +199,7 @@ def test_a_name_that_is_a_link_already_is_not_followed(
 
 
 @pytest.mark.parametrize(
-  "name", ["curves", "units", "checkpoints", "unfinished", "tensorboard"]
+  "name", ["curves", "units", "checkpoints", "snapshots", "tensorboard"]
 )
 def test_a_folder_that_is_a_link_is_refused(data, tmp_path, name):
   workdir, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
@@ -239,7 +238,7 @@ def test_what_a_killed_process_left_half_written_is_removed(
 def program(folder, name, *arguments):
   """Runs a program in a folder, in a process of its own."""
   done = subprocess.run(
-    [sys.executable, ROOT / "experiments" / name, *map(str, arguments)],
+    [sys.executable, "-P", "-m", "ae_jax", name, *map(str, arguments)],
     cwd=folder,
     capture_output=True,
     text=True,
@@ -255,8 +254,8 @@ def test_no_code_of_a_received_folder_is_run(data, tmp_path):
   names = "orjson", "tensorflow_datasets", "plotly", "jax", "matplotlib"
   for name in names:
     (workdir / f"{name}.py").write_text(f"open({str(mark)!r}, 'w')")
-  program(workdir, "report.py", ".")
-  program(workdir, "use.py", "encode", ".", data, "codes.npy")
+  program(workdir, "report", ".")
+  program(workdir, "encode", ".", data, "codes.npy")
   assert not mark.exists()
 
 
@@ -269,7 +268,7 @@ def test_own_modules_come_after_all_others(data, tmp_path):
   )
   out = program(
     tmp_path,
-    "sweep.py",
+    "sweep",
     "--workdir=run",
     f"--config.data.path={data}",
     "--config.objective=my_module:my_loss",

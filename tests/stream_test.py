@@ -4,14 +4,14 @@ import jax
 import numpy as np
 import pytest
 
-from ae_jax import data, grid, sweep
+from ae_jax import data, grid, run_sweep
+from ae_jax.cli import sweep as program
 from ae_jax.data import on_disk
 from ae_jax.data.on_disk import OnDisk
 from ae_jax.engine.input_pipeline import InMemory, Streamed, input_pipeline
 from ae_jax.engine.program import Placement, compile_program
-from ae_jax.engine.training_loop import run_program
+from ae_jax.engine.training_loop import train
 from ae_jax.types import UsageError
-from experiments import sweep as program
 
 RNG = np.random.default_rng(0)
 BYTES = RNG.integers(0, 256, (500, 5, 4)).astype(np.uint8)
@@ -121,8 +121,8 @@ def test_training_from_a_file_is_training_from_memory(tmp_path, standardize):
     grid.product(seed=(0, 1), latent_size=(2, 4), num_epochs=(3,))
   )
   chunks = [
-    run_program(compile_program(trials, food, Placement(2, 2)), trials, food)
-    for food in (in_memory, streamed)
+    train(compile_program(trials, pipeline, Placement(2, 2)), trials, pipeline)
+    for pipeline in (in_memory, streamed)
   ]
   jax.tree.map(
     # The same batches in the same order; only the gather is another.
@@ -135,7 +135,9 @@ def test_training_from_a_file_is_training_from_memory(tmp_path, standardize):
 def test_a_sweep_over_a_file(tmp_path):
   np.save(tmp_path / "x.npy", BYTES)
   dataset = data.load(path=tmp_path / "x.npy", stream=True)
-  (trained,) = sweep.run([{"num_epochs": 2}], dataset)
+  (trained,) = run_sweep(
+    [{"num_epochs": 2}], dataset, metrics=(), progress=False
+  )
   assert trained.row["status"] == "ok"
   assert trained.history["loss"].shape == (2,)
   assert np.isfinite(trained.row["test_squared_error"])
@@ -152,7 +154,10 @@ def test_a_file_that_ends_early_is_told(tmp_path):
     OnDisk(tmp_path / "x.npy")
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf, 1e300])
+@pytest.mark.parametrize(
+  "bad",
+  [np.nan, *(pytest.param(x, marks=pytest.mark.slow) for x in (np.inf, 1e300))],
+)
 def test_a_row_that_is_not_finite_is_told_when_it_is_read(
   tmp_path, monkeypatch, capsys, bad
 ):
@@ -171,7 +176,7 @@ def test_a_row_that_is_not_finite_is_told_when_it_is_read(
         f"--config.data.path={tmp_path / 'x.npy'}",
         "--config.data.stream=True",
         "--config.objective=autoencoder",
-        "--config.metrics=",
+        "--config.metrics=()",
       ]
     )
   assert raised.value.code == 2
