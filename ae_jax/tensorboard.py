@@ -1,12 +1,14 @@
 """Learning curves for TensorBoard, written while trials train."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from tensorboardX import SummaryWriter
 
 from ae_jax.engine.group import groups
+from ae_jax.extras import require
 from ae_jax.trial import Trial
 from ae_jax.types import UsageError
 
@@ -15,7 +17,8 @@ _MAX = 256  # open files and threads
 
 
 def check(trials: Sequence[Trial]) -> None:
-  """Raises UsageError where more logs would be open than a process can have."""
+  """Raises UsageError unless a process can have so many logs open."""
+  require("tensorboard", "tensorboardX")
   most = max(map(len, groups(trials)))
   if most > _MAX:
     raise UsageError(
@@ -25,12 +28,21 @@ def check(trials: Sequence[Trial]) -> None:
 
 
 class TensorBoard:
-  """One log of scalars a trial, `<folder>/tensorboard/<objective>-<id>`."""
+  """One log of scalars a trial, `<folder>/tensorboard/<objective>-<id>`.
 
-  def __init__(self, folder: Path):
-    self._folder = folder / FOLDER
+  `run_sweep(..., on_epoch=TensorBoard(folder).on_epoch)` writes them.
+  """
+
+  def __init__(self, folder: str | os.PathLike[str]):
+    """Writes into a folder.
+
+    Raises:
+      UsageError: tensorboardX is not installed.
+    """
+    require("tensorboard", "tensorboardX")
+    self._folder = Path(folder) / FOLDER
     self._trials: list[Trial] = []
-    self._writers: list[SummaryWriter] = []
+    self._writers: list[Any] = []
 
   def on_epoch(
     self, trials: list[Trial], epoch: int, terms: dict[str, np.ndarray]
@@ -47,7 +59,9 @@ class TensorBoard:
       for writer in self._writers:
         writer.close()
 
-  def _writer(self, trial: Trial, epoch: int) -> SummaryWriter:
+  def _writer(self, trial: Trial, epoch: int) -> Any:
+    from tensorboardX import SummaryWriter  # here: it is an extra
+
     # A run that was killed may have written the same epochs: hide those.
     name = trial.settings["objective"].replace(":", ".")
     return SummaryWriter(
