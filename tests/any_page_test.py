@@ -10,9 +10,8 @@ import pytest
 from parsed_page import SCRIPT, ParsedPage, check_safe, make
 
 import ae_jax
-from ae_jax import report
+from ae_jax import data, report
 from ae_jax.cli import report as program
-from ae_jax.cli import sweep
 from ae_jax.metrics.registry import GROUPS
 from ae_jax.report import Page
 from ae_jax.run_folder import results, run_config
@@ -195,25 +194,32 @@ def test_other_data_are_noticed(tmp_path):
     program.rebuild(["report.py", str(run)])
 
 
-def test_factors_udr_and_the_command_are_on_the_page(tmp_path):
-  run = tmp_path / "run"
-  arguments = [
-    f"--workdir={run}",
-    "--config.data.name=shapes/2x2x1x3x3",
-    "--config.objective=vae",
-    "--config.sweep.beta=0.1,1.0",
-    "--config.sweep.latent_size=3,",
-    "--config.sweep.seed=0,1",
-    "--config.fixed.num_epochs=1",
-    "--config.fixed.widths=6",
-    "--config.metrics=disentanglement,likelihood",
-  ]
-  sweep.main(["sweep.py", *arguments])
-  page = (run / report.REPORT).read_text(encoding="utf-8")
-  assert "Mutual information of code units and factors" in page
-  assert "mig: mutual information gap" in page
-  assert "orientation" in page
-  assert "udr: how alike the units of all seeds are" in page
-  assert "udr" not in (run / results.RESULTS).read_text()
-  assert f"ae-jax sweep {' '.join(arguments)}" in page
-  assert "shapes/2x2x1x3x3" in page
+def test_the_command_is_on_the_page(numbers):
+  path = numbers.folder / run_config.CONFIG
+  before = path.read_text("utf-8")
+  command = ["sweep.py", "--workdir=a b", "--config.metrics=()"]
+  config = json.loads(before)
+  config |= {"command": command, "config": {"objective": "vae"}}
+  path.write_text(json.dumps(config), "utf-8")
+  try:
+    words = ParsedPage(numbers.report().path).words
+  finally:
+    path.write_text(before, "utf-8")
+  (line,) = (word for word in words if "sweep" in word)
+  assert line.strip() == "ae-jax sweep '--workdir=a b' '--config.metrics=()'"
+  assert any('"objective": "vae"' in word for word in words)
+
+
+def test_factors_and_udr_are_on_the_page(tmp_path):
+  factors = np.stack([np.arange(60) % 3, np.arange(60) // 3 % 4], axis=1)
+  x = factors @ RNG.normal(size=(2, 6)) + 0.1 * RNG.normal(size=(60, 6))
+  names = ("shape", "orientation")
+  dataset = data.from_arrays(x, train_factors=factors, factor_names=names)
+  settings = {"objective": ["vae"], "beta": [0.1, 1.0], "seed": [0, 1]}
+  page = make(tmp_path, dataset, settings, ("disentanglement", "likelihood"))
+  check_safe(page)
+  assert "Mutual information of code units and factors" in page.text
+  assert "mig: mutual information gap" in page.text
+  assert "orientation" in page.text
+  assert "udr: how alike the units of all seeds are" in page.text
+  assert "udr" not in (tmp_path / results.RESULTS).read_text()
