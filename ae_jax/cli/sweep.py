@@ -100,7 +100,7 @@ def prepare(argv: Sequence[str], configs: Path | None = None) -> Prepared:
   points = [fixed | point for point in grid.union(command.axes)]
   dataset = data.load(**_with_whole_paths(config.data))
   trials, metric_groups, memory = sweep.checked(
-    points, dataset, tuple(config.metrics), config.memory_gb
+    points, dataset, _names(config.metrics), config.memory_gb
   )
   if config.tensorboard:
     tensorboard.check(trials)
@@ -183,6 +183,16 @@ def _report(prepared: Prepared) -> collections.Counter[str]:
   )
   print(f"report: {report.write(folder.path, plan.dataset)}")
   return ended
+
+
+def _names(given: Sequence[str]) -> list[str]:
+  """`("a", "b")`, and `("a, b",)`, which a command line's `a, b` becomes."""
+  return [
+    name
+    for text in given
+    for word in text.strip("()[] ").split(",")
+    if (name := word.strip(" '\""))
+  ]
 
 
 def _with_whole_paths(fields: ConfigDict) -> dict[str, Any]:

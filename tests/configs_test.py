@@ -1,0 +1,127 @@
+"""Every shipped config: each objective has a place, and each one runs."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from shell import call, rows_of
+
+from ae_jax.cli import flags
+from ae_jax.metrics.registry import GROUPS
+from ae_jax.objectives import OBJECTIVES
+from experiments import sweep
+
+CONFIGS = sorted(path.name for path in sweep.CONFIGS.glob("[!_]*.py"))
+ALL_METRICS = "labels.py"
+
+
+def parse(name):
+  return flags.parse(["x", f"--config={name}"], (), sweep.CONFIGS)
+
+
+def test_every_objective_has_a_place_in_a_config():
+  swept = set()
+  for name in CONFIGS:
+    swept |= {*parse(name).axes["objective"]}
+  assert swept == {*OBJECTIVES}
+
+
+def few(axes):
+  """The axes of one trial an objective, as the command line takes them."""
+  kept = {"seed": (0,), "latent_size": (2,)}
+  for key, values in axes.items():
+    own = values if isinstance(values, dict) else {"": values}
+    for name, all_values in own.items():
+      axis = f"{key}.{name}".rstrip(".")
+      if axis not in (*kept, "objective"):
+        kept[axis] = ("class",) if name == "pairs" else (all_values[-1],)
+  return [f"--config.sweep.{key}={values!r}" for key, values in kept.items()]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+  """Images, for the configs' data would take too long, and labels."""
+  folder = tmp_path_factory.mktemp("data")
+  x = np.random.default_rng(0).uniform(size=(20, 6, 6)).astype(np.float32)
+  np.save(folder / "x.npy", x)
+  np.save(folder / "labels.npy", np.arange(20) % 3)
+  return folder
+
+
+def check_runs(name, data, workdir, *arguments):
+  axes = parse(name).axes
+  code, _, err = call(
+    sweep.main,
+    f"--config={name}",
+    f"--workdir={workdir}",
+    f"--config.data.path={data / 'x.npy'}",
+    f"--config.data.labels_path={data / 'labels.npy'}",
+    "--config.fixed.num_epochs=1",
+    *few(axes),
+    *arguments,
+  )
+  assert code == 0, err
+  rows = rows_of(workdir)
+  assert {row["status"] for row in rows} == {"ok"}
+  assert {row["objective"] for row in rows} == {*axes["objective"]}
+  return rows
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_config_runs(name, data, tmp_path):
+  config = parse(name).config
+  small = ["--config.fixed.batch_size=8"]
+  if config.fixed.network == "mlp":
+    small.append("--config.fixed.widths=4")
+  metrics = ",".join(GROUPS) if name == ALL_METRICS else ""
+  rows = check_runs(
+    name, data, tmp_path / "run", f"--config.metrics={metrics}", *small
+  )
+  if name == ALL_METRICS:
+    assert {*rows[0]["metric_groups"].split("+")} == {*GROUPS}
+  page = (tmp_path / "run" / "report.html").read_text()
+  assert all(row["objective"] in page for row in rows)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_config_runs_with_its_own_networks_and_metrics(
+  name, data, tmp_path
+):
+  check_runs(name, data, tmp_path / "run")
+
+
+def test_configs_are_found_by_name_or_path(tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  for name in ("vae", "vae.py", "experiments/configs/vae.py"):
+    assert parse(name).path == sweep.CONFIGS / "vae.py"
+  own = Path("vae.py")
+  own.write_text((sweep.CONFIGS / "vae.py").read_text())
+  assert parse("vae.py").path == own.absolute()
+
+
+def test_a_config_that_is_not_there(tmp_path):
+  code, _, err = call(sweep.main, "--config=no_such.py")
+  assert code == 2
+  assert "no_such.py" in err
+  assert "digits.py" in err
+
+
+def test_another_config_may_share_the_folder(data, tmp_path):
+  for name, objectives in (
+    ("autoencoder.py", {"autoencoder"}),
+    ("sparse.py", {"autoencoder", *parse("sparse.py").axes["objective"]}),
+  ):
+    code, _, err = call(
+      sweep.main,
+      f"--config={name}",
+      f"--workdir={tmp_path / 'run'}",
+      f"--config.data.path={data / 'x.npy'}",
+      "--config.fixed.num_epochs=1",
+      "--config.fixed.widths=4",
+      "--config.metrics=",
+      *few(parse(name).axes),
+    )
+    assert code == 0, err
+    found = {row["objective"] for row in rows_of(tmp_path / "run")}
+    assert found == objectives
