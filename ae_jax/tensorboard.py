@@ -47,7 +47,7 @@ class TensorBoard:
   def on_epoch(
     self, trials: list[Trial], epoch: int, terms: dict[str, np.ndarray]
   ) -> None:
-    """Takes the news of one epoch of some trials, as `training_loop.OnEpoch`."""
+    """Takes the news of one epoch, as `training_loop.OnEpoch`."""
     if trials != self._trials:
       self._trials = trials
       self._writers = [self._writer(trial, epoch) for trial in trials]
