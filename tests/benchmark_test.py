@@ -105,6 +105,24 @@ def test_quick_writes_tables_and_a_picture(quick):
   }
 
 
+def test_the_checkout_stays_importable_inside_of_itself(tmp_path):
+  code = (
+    "import os, sys; from ae_jax.cli import start;"
+    " sys.path[:0] = ['', os.getcwd() + '/.'];"
+    " start.without_current_folder();"
+    " assert os.getcwd() in sys.path;"
+    " assert os.getcwd() + '/.' not in sys.path;"
+    " assert '' not in sys.path"
+  )
+  paths = os.pathsep.join([".", str(tmp_path), str(ROOT)])
+  subprocess.run(
+    [sys.executable, "-P", "-c", code],
+    cwd=tmp_path,
+    env=os.environ | {"PYTHONPATH": paths},
+    check=True,
+  )
+
+
 def section(*rows):
   """One that gives these rows; calls what is no row, in its place."""
 
