@@ -163,7 +163,9 @@ def test_contractive_is_the_norm_of_jacfwd_on_either_side(latent_size):
   )
 
 
-@pytest.mark.parametrize("widths", [(3,), (3, 4)])
+@pytest.mark.parametrize(
+  "widths", [pytest.param((3,), marks=pytest.mark.slow), (3, 4)]
+)
 def test_dense_form_is_the_product_of_its_layers(widths):
   # Slopes that belong to no network, in float64: differences of second order.
   rng = np.random.default_rng(0)

@@ -40,30 +40,35 @@ def test_a_learning_rate_warms_up_and_decays():
   np.testing.assert_allclose(found, [0, 0.75, 1, 0.5], atol=1e-6)
 
 
-def test_starts_and_shares_are_traced_and_the_kind_is_static():
-  points = grid.product(
-    objective=("vae",),
-    beta_schedule=("linear", "cyclic"),
-    beta_start=(0.0, 0.5),
-    beta_over=(0.3, 1.0),
-    num_epochs=(4,),
-  )
-  trials = grid.resolve(points)
+POINTS = grid.product(
+  objective=("vae",),
+  beta_schedule=("linear", "cyclic"),
+  beta_start=(3.0, 0.5),
+  beta_over=(0.5, 1.0),
+  num_epochs=(4,),
+  batch_size=(100,),  # one step an epoch
+)
+
+
+@pytest.fixture(scope="module")
+def results():
+  return sweep.run_sweep(POINTS, X, metrics=())
+
+
+def test_starts_and_shares_are_traced_and_the_kind_is_static(results):
+  trials = grid.resolve(POINTS)
   assert len(trials) == 8
   assert len({trial.group for trial in trials}) == 2
-  results = sweep.run_sweep(points, X, metrics=())
   losses = {trained.row["loss"] for trained in results}
   assert len(losses) == 8
   assert results[0].row["beta"] == 1.0
   assert results[0].row["beta_schedule"] == "linear"
 
 
-def test_a_scheduled_loss_is_that_of_its_value_at_the_step():
+def test_a_scheduled_loss_is_that_of_its_value_at_the_step(results):
   # One step an epoch: the first has the start, those after `over` the value.
-  settings = {"objective": "vae", "batch_size": 100, "num_epochs": 4}
-  ramp = {"beta_schedule": "linear", "beta_start": 3.0, "beta_over": 0.5}
-  (trained,) = sweep.run_sweep([settings | ramp | {"beta": 1.0}], X, metrics=())
-  history = trained.history
+  assert POINTS[0]["beta_schedule"] == "linear"
+  history = results[0].history
   np.testing.assert_allclose(
     (history["loss"] - history["reconstruction"]) / history["kl"],
     [3, 2, 1, 1],
