@@ -1,9 +1,9 @@
-"""A trained model as files that need nothing of this package.
+"""Trained models as files that do not need this package.
 
 A folder holds `encode.stablehlo` and `decode.stablehlo`, two functions with
-their parameters in them, for any batch size on any of `PLATFORMS`; and
+their parameters included, for any batch size on any of `PLATFORMS`; and
 `weights.safetensors` with `spec.json` beside it, from which the network can be
-built anew elsewhere.
+rebuilt elsewhere.
 """
 
 import dataclasses
@@ -16,15 +16,15 @@ from typing import Any
 
 import jax
 import numpy as np
-import safetensors.numpy
 from jax import export
 
 import ae_jax
+from ae_jax import export_readme
 from ae_jax.atomic import partial_of
 from ae_jax.data import Standardization
-from ae_jax.likelihoods import NUM_LOGISTICS
+from ae_jax.extras import require
 from ae_jax.metrics.reconstruction import codes
-from ae_jax.networks import ACTIVATIONS, Spec
+from ae_jax.networks import Spec
 from ae_jax.trained import Trained
 from ae_jax.types import Array, Params, UsageError
 
@@ -73,8 +73,7 @@ def save(trained: Trained, folder: Path) -> list[Path]:
 
   Args:
     trained: the model.
-    folder: made where it is not there; one that holds an earlier export gets
-      this one in its place.
+    folder: created if needed; an earlier export in it is replaced.
 
   Returns:
     The files that were written.
@@ -87,12 +86,12 @@ def save(trained: Trained, folder: Path) -> list[Path]:
     ENCODE: bytes(encoder(trained).serialize()),
     DECODE: bytes(decoder(trained).serialize()),
   }
-  readme = {README: _readme(trained).encode()}
+  readme = {README: export_readme.text(trained, PLATFORMS).encode()}
   return _write(folder, functions | _weights(trained) | readme)
 
 
 def save_weights(trained: Trained, folder: Path) -> list[Path]:
-  """Writes weights and what describes them alone; as `save` otherwise."""
+  """Writes only the weights and `spec.json`; as `save` otherwise."""
   check_folder(folder)
   return _write(folder, _weights(trained))
 
@@ -126,13 +125,16 @@ def load(folder: Path) -> Trained:
 
 
 def _weights(trained: Trained) -> dict[str, bytes]:
+  require("export", "safetensors")
+  import safetensors.numpy
+
   arrays = _flat(trained)
   described = json.dumps(_describe(trained, arrays), indent=2) + "\n"
   return {WEIGHTS: safetensors.numpy.save(arrays), SPEC: described.encode()}
 
 
 def _write(folder: Path, files: dict[str, bytes]) -> list[Path]:
-  """Writes files into a new folder, which takes the place of an old one."""
+  """Writes files into a new folder, which replaces an old one."""
   place = folder.absolute()
   partial = partial_of(place)
   try:
@@ -176,6 +178,9 @@ def load_weights(folder: Path) -> tuple[Spec, Params]:
 
 
 def _read(folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+  require("export", "safetensors")
+  import safetensors.numpy
+
   try:
     text = (folder / SPEC).read_text(encoding="utf-8")
     return json.loads(text), safetensors.numpy.load_file(folder / WEIGHTS)
@@ -220,7 +225,6 @@ def _flat(trained: Trained) -> dict[str, np.ndarray]:
   arrays = {
     ".".join(key.key for key in path): np.array(leaf, order="C")
     for path, leaf in jax.tree_util.tree_leaves_with_path(trained.params)
-    if path[0].key != "objective" or trained.spec.code in _KINDS
   }
   if trained.standardization is not None:
     for name, values in trained.standardization._asdict().items():
@@ -233,7 +237,7 @@ def _describe(
 ) -> dict[str, Any]:
   row, spec = trained.row, trained.spec
   return {
-    "trial": {k: v for k, v in row.items() if v is not None},
+    "trial": row,
     "history": {name: term.tolist() for name, term in trained.history.items()},
     "spec": dataclasses.asdict(spec),
     "data": {
@@ -263,106 +267,3 @@ def _describe(
       },
     },
   }
-
-
-def _readme(trained: Trained) -> str:
-  row, spec = trained.row, trained.spec
-  code = "mean" if spec.code == "gaussian" else "code"
-  data = ", ".join(map(str, ("b", *spec.features)))
-  forward = _MLP if spec.network == "mlp" else _CONV
-  scale = "" if trained.standardization is None else _SCALE
-  return _TEXT.format(
-    objective=row.get("objective"),
-    id=row.get("id"),
-    data=data,
-    latent=spec.latent_size,
-    platforms=", ".join(PLATFORMS),
-    forward=forward.format(
-      activation=spec.activation,
-      code=code,
-      code_activation=(
-        spec.code
-        if spec.code in ACTIVATIONS and spec.code != "linear"
-        else "identity"
-      ),
-      mean=_MEANS[spec.likelihood].format(number=NUM_LOGISTICS),
-      features=spec.features,
-    ),
-    scale=scale,
-    kind=_KINDS.get(spec.code, ""),
-  )
-
-
-_TEXT = """\
-# {objective}, trial {id}
-
-With `pip install jax flatbuffers`, and nothing else:
-
-```python
-from pathlib import Path
-from jax import export
-encode = export.deserialize(Path("encode.stablehlo").read_bytes()).call
-decode = export.deserialize(Path("decode.stablehlo").read_bytes()).call
-```
-
-`z = encode(x)` takes float32 `[{data}]` to float32 `[b, {latent}]`, and
-`decode(z)` goes back, for any batch size b, on {platforms}.
-x has the units of the data that the model was trained on; bytes are given as
-x / 255.
-
-## To build it elsewhere
-
-`weights.safetensors` holds the arrays, `spec.json` their names and shapes, the
-settings of the trial and the versions. Kernels of dense layers are
-`[inputs, outputs]` (PyTorch's `Linear.weight` is their transpose).
-
-{forward}{kind}{scale}
-Activations are those of `jax.nn`: `gelu` is the tanh approximation,
-`leaky_relu` has slope 0.01.
-"""
-_MLP = """\
-- encode: h = x, flattened row by row; for each i, h = {activation}(h @
-  encoder.hidden_i.kernel + encoder.hidden_i.bias); z = {code_activation}(h @
-  encoder.{code}.kernel + encoder.{code}.bias).
-- decode: h = z @ decoder.latent.kernel + decoder.latent.bias; for each i, h =
-  {activation}(h) @ decoder.hidden_i.kernel + decoder.hidden_i.bias; x~ =
-  {mean}, in the shape {features}.
-"""
-_CONV = """\
-- encode: h = x as `[b, height, width, channels]`; for each i, h = {activation}
-  of a convolution with encoder.hidden_i (kernel `[3, 3, inputs, outputs]`,
-  stride 2, padding SAME: of the padding the odd row or column goes to the
-  end); z = {code_activation}(h, flattened row by row, @ encoder.{code}.kernel +
-  encoder.{code}.bias).
-- decode: h = z @ decoder.latent.kernel + decoder.latent.bias, in the shape of
-  the encoder's last images; for each i, h = transposed convolution of
-  {activation}(h) with decoder.hidden_i (kernel `[3, 3, inputs, outputs]`, not
-  flipped: `jax.lax.conv_transpose` with stride 2 and padding SAME), cut to the
-  size of the encoder's images at that depth; x~ = {mean}, in the shape
-  {features}.
-"""
-_MEANS = {
-  "linear": "h",
-  "sigmoid": "sigmoid(h)",
-  "bernoulli": "sigmoid(h)",
-  "logistic_mixture": "sum_k w_k s_k (softplus(m_k / s_k) - softplus((m_k -"
-  " 1) / s_k)), where h holds for each feature {number} logits of the weights"
-  " w, {number} means m and {number} log-scales (clipped to -7 ... 7)",
-}
-_KINDS = {
-  "gaussian": """\
-- encoder.log_variance gives the log-variance of q(z|x) as encoder.mean gives
-  the mean, which is the code.
-""",
-  "k_sparse": """\
-- the round(objective.k) largest units of z remain, the others are 0.
-""",
-  "quantized": """\
-- each part of z, as long as a row of objective.codebook, is replaced by the
-  nearest of its rows.
-""",
-}
-_SCALE = """\
-- (x - standardization.mean) / standardization.std goes in, and what comes out
-  is multiplied by std and added to mean; the two `.stablehlo` files do it.
-"""

@@ -331,7 +331,7 @@ def _blocks(x: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _float32(x: np.ndarray) -> np.ndarray:
-  with np.errstate(over="ignore"):  # an overflow is infinite, and told as such
+  with np.errstate(over="ignore"):  # `_finite` finds it
     return x.astype(np.float32)
 
 

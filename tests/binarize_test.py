@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from ae_jax import data, sweep
+from ae_jax import data, run_sweep
 from ae_jax.metrics.eval_data import eval_data
 from ae_jax.networks import Spec
 from ae_jax.training import trainer
@@ -23,7 +23,7 @@ def binary(tmp_path):
 
 
 def reveals(model, params, key, batch):
-  """An objective that tells what it was fed with."""
+  """An objective whose terms are statistics of its batch."""
   loss = 0 * params["decoder"]["latent"]["bias"].sum()
   return loss, {
     "mean": batch.mean(),
@@ -63,7 +63,7 @@ def test_a_step_draws_anew():
 
 def test_a_sweep_trains_on_draws(binary):
   point = {"objective": reveals, "num_epochs": 2, "batch_size": 64}
-  (trained,) = sweep.run([point], binary(X), metrics=())
+  (trained,) = run_sweep([point], binary(X), metrics=(), progress=False)
   history = trained.history
   np.testing.assert_array_equal(history["mean"], history["second"])
 

@@ -1,4 +1,4 @@
-"""Measures of disentanglement on codes whose scores are known."""
+"""Metrics of disentanglement on codes whose scores are known."""
 
 import jax
 import jax.numpy as jnp
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import mutual_info_score
 
-from ae_jax import data, sweep
+from ae_jax import data, run_sweep
 from ae_jax.data import shapes
 from ae_jax.metrics import disentanglement, interpretability
 from ae_jax.metrics.eval_data import eval_data
@@ -16,12 +16,8 @@ from ae_jax.types import UsageError
 NUM_VALUES = (3, 6, 10, 8, 8)
 RNG = np.random.default_rng(0)
 GRID = np.indices(NUM_VALUES).reshape(5, -1).T
-LEARNING_RATE_SCHEDULES = GRID[RNG.permutation(len(GRID))[:5000]].astype(
-  np.int32
-)
-KNOWN = (LEARNING_RATE_SCHEDULES / (np.array(NUM_VALUES) - 1)).astype(
-  np.float32
-)
+FACTORS = GRID[RNG.permutation(len(GRID))[:5000]].astype(np.int32)
+KNOWN = (FACTORS / (np.array(NUM_VALUES) - 1)).astype(np.float32)
 ROTATION, _ = np.linalg.qr(RNG.normal(size=(5, 5)))
 CHANCE = 1 / 5
 
@@ -30,7 +26,7 @@ CHANCE = 1 / 5
 def of_codes(z):
   z, factors, key = (
     jnp.asarray(z),
-    jnp.asarray(LEARNING_RATE_SCHEDULES),
+    jnp.asarray(FACTORS),
     jax.random.key(0),
   )
   common = factors, NUM_VALUES
@@ -46,7 +42,7 @@ def of_codes(z):
 
 def scores(z):
   z = np.asarray(z, np.float32)
-  return of_codes(z) | interpretability.metrics(z, LEARNING_RATE_SCHEDULES)
+  return of_codes(z) | interpretability.metrics(z, FACTORS)
 
 
 @pytest.fixture(scope="module")
@@ -67,12 +63,13 @@ def test_order_sign_and_scale_do_not_matter(of_factors):
 
 
 @pytest.mark.slow
-def test_a_larger_code_beside_it_changes_no_measure():
+def test_a_larger_code_beside_it_changes_no_metric():
   dataset = data.load(name="shapes/2x3x1x6x6")
   point = {"objective": "vae", "num_epochs": 2, "widths": (16,)}
-  common = {"train": dataset, "metrics": ["disentanglement"]}
-  (alone,) = sweep.run([point | {"latent_size": 2}], **common)
-  both = sweep.run([point | {"latent_size": n} for n in (2, 9)], **common)
+  common = {"metrics": ["disentanglement"], "progress": False}
+  (alone,) = run_sweep([point | {"latent_size": 2}], dataset, **common)
+  points = [point | {"latent_size": n} for n in (2, 9)]
+  both = run_sweep(points, dataset, **common)
   for name, metric in GROUPS["disentanglement"].items():
     assert metric.unit == "share"
     # A code at the edge of a bin may fall on either side of it.
@@ -115,23 +112,23 @@ def test_noise_scores_chance():
 def test_information_is_that_of_scikit_learn():
   z = (KNOWN @ ROTATION + 0.1 * RNG.normal(size=KNOWN.shape)).astype(np.float32)
   found = disentanglement.mutual_information(
-    jnp.asarray(z), jnp.asarray(LEARNING_RATE_SCHEDULES), NUM_VALUES
+    jnp.asarray(z), jnp.asarray(FACTORS), NUM_VALUES
   )
   for j in range(5):
     bins = np.digitize(z[:, j], np.histogram(z[:, j], 20)[1][:-1])
     for k in range(5):
-      expected = mutual_info_score(bins, LEARNING_RATE_SCHEDULES[:, k])
+      expected = mutual_info_score(bins, FACTORS[:, k])
       # An example at the edge of a bin may fall on either side.
       np.testing.assert_allclose(found[j, k], expected, atol=1e-3)
 
 
 def test_sap_is_the_gap_of_squared_correlations():
   z = (KNOWN @ ROTATION).astype(np.float32)
-  squared = np.corrcoef(z.T, LEARNING_RATE_SCHEDULES.T)[:5, 5:] ** 2
+  squared = np.corrcoef(z.T, FACTORS.T)[:5, 5:] ** 2
   falling = -np.sort(-squared, axis=0)
   np.testing.assert_allclose(
     disentanglement.separated_attribute_predictability(
-      jnp.asarray(z), jnp.asarray(LEARNING_RATE_SCHEDULES), NUM_VALUES
+      jnp.asarray(z), jnp.asarray(FACTORS), NUM_VALUES
     ),
     np.mean(falling[0] - falling[1]),
     rtol=1e-4,
@@ -156,9 +153,7 @@ def test_votes_are_those_of_a_plain_loop():
   variance = z.var(axis=0)
   for i in range(6000):
     k = rng.integers(5)
-    same = np.flatnonzero(
-      LEARNING_RATE_SCHEDULES[:, k] == rng.choice(LEARNING_RATE_SCHEDULES[:, k])
-    )
+    same = np.flatnonzero(FACTORS[:, k] == rng.choice(FACTORS[:, k]))
     unit = np.argmin(z[rng.choice(same, 64)].var(axis=0) / variance)
     if i < 4000:
       votes[unit, k] += 1
@@ -170,12 +165,13 @@ def test_votes_are_those_of_a_plain_loop():
 
 def test_a_sweep_measures_shapes():
   dataset = data.load(name="shapes/2x3x1x6x6")
-  assert dataset.factor_names == shapes.LEARNING_RATE_SCHEDULES
+  assert dataset.factor_names == shapes.FACTORS
   assert len(dataset.train) + len(dataset.test) == 2 * 3 * 6 * 6
-  (trained,) = sweep.run(
+  (trained,) = run_sweep(
     [{"objective": "vae", "latent_size": 3, "num_epochs": 1}],
     dataset,
     metrics=["disentanglement"],
+    progress=False,
   )
   for name in ("mig", "sap", "modularity", "dci_completeness"):
     assert 0 <= trained.row[name] <= 1
@@ -216,6 +212,6 @@ def test_a_shape_goes_where_its_factors_say():
 
 
 @pytest.mark.parametrize("name", ["2x2", "3x3x3x3x33", "0x1x1x1x1", "a", "x"])
-def test_a_grid_of_another_form_is_told(name):
+def test_a_grid_of_another_form_is_one_line(name):
   with pytest.raises(UsageError, match="at most shapes/3x6x40x32x32"):
     data.load(name=f"shapes/{name}")

@@ -62,14 +62,12 @@ def trained(name):
     OBJECTIVES[objective or "autoencoder"], model, jax.random.key(1), hyper
   )
   params = jax.tree.map(np.asarray, params)
-  row = {"id": "0123456789", "objective": name, "beta": None, "loss": 1.0}
+  row = {"id": "0123456789", "objective": name, "beta": None}
   standardization = None
   if name == "mlp":
     mean, std = np.linspace(-4, 9, 6), np.linspace(0.5, 3, 6)
     standardization = Standardization(mean, std)
-  return Trained(
-    row, {}, spec, model, params, standardization, (0.0, 1.0), False
-  )
+  return Trained(row, {}, spec, params, standardization, (0.0, 1.0), False)
 
 
 @pytest.fixture(scope="module")
@@ -115,12 +113,13 @@ def test_weights_come_back_bit_for_bit(folder, name):
 @pytest.mark.parametrize("name", ["mlp", "vae"])
 def test_the_recipe_of_the_readme_in_numpy(folder, name):
   """Follows what README.md says to somebody who builds it in PyTorch."""
+  one = trained(name)
   w = safetensors.numpy.load_file(folder / name / "weights.safetensors")
   spec = json.loads((folder / name / "spec.json").read_text())
   assert {k: list(v.shape) for k, v in w.items()} == {
     k: v["shape"] for k, v in spec["weights"].items()
   }
-  assert spec["trial"] == {"id": "0123456789", "objective": name}
+  assert spec["trial"] == one.row
   activation = {
     "tanh": np.tanh, "relu": lambda x: np.maximum(x, 0)
   }[spec["spec"]["activation"]]  # fmt: skip
@@ -143,7 +142,6 @@ def test_the_recipe_of_the_readme_in_numpy(folder, name):
     h = 1 / (1 + np.exp(-h))
   if spec["standardization"]:
     h = h * w["standardization.std"] + w["standardization.mean"]
-  one = trained(name)
   np.testing.assert_allclose(z, one.encode(x), **CLOSE)
   np.testing.assert_allclose(h.reshape(x.shape), one.reconstruct(x), **CLOSE)
 
@@ -154,6 +152,17 @@ def test_the_readme_loads_what_lies_beside_it(folder, monkeypatch):
   names = {}
   exec(code.removeprefix("python"), names)
   assert names["decode"](names["encode"](np.zeros((2, 6, 5), np.float32))).shape
+
+
+def test_without_safetensors_it_is_one_line(tmp_path, monkeypatch):
+  monkeypatch.setitem(sys.modules, "safetensors", None)
+  for call in (
+    lambda: trained("mlp").save(tmp_path / "new"),
+    lambda: export.load_weights(tmp_path),
+  ):
+    message = r"safetensors is not installed: pip install 'ae_jax\[export\]'"
+    with pytest.raises(UsageError, match=message):
+      call()
 
 
 def test_an_earlier_export_is_replaced_and_other_files_are_not(tmp_path):

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from ae_jax import data, sweep
+from ae_jax import data, run_sweep
 from ae_jax.data import supervision as pairs
 from ae_jax.networks import Spec
 from ae_jax.training import trainer
@@ -18,7 +18,7 @@ FACTORS = np.indices(SIZES).reshape(4, -1).T
 
 @pytest.fixture
 def dataset():
-  """EvalData that are their factors, twelve of sixty held out."""
+  """Examples that are their factors, twelve of sixty held out."""
   return data.from_arrays(
     FACTORS.astype(np.float32),
     train_labels=FACTORS[:, 0],
@@ -68,14 +68,14 @@ def test_labels_come_with_their_examples():
   x = np.arange(60, dtype=np.float32)[:, None] % 3
   names = np.array(["a", "b", "c"])[x[:, 0].astype(int)]
   dataset = data.from_arrays(x, train_labels=names)
-  (trained,) = sweep.run(
+  (trained,) = run_sweep(
     [{"objective": told, "num_epochs": 2}], dataset, metrics=()
   )
   np.testing.assert_array_equal(trained.history["same"], 1)
   with pytest.raises(UsageError, match="num_classes is 2; this data has 3"):
-    sweep.run([{"objective": told, "num_classes": 2}], dataset)
+    run_sweep([{"objective": told, "num_classes": 2}], dataset, progress=False)
   with pytest.raises(UsageError, match="needs labels, and this data has none"):
-    sweep.run([{"objective": told}], x)
+    run_sweep([{"objective": told}], x, progress=False)
 
 
 def test_a_model_of_classes_draws_of_a_class():
@@ -86,7 +86,7 @@ def test_a_model_of_classes_draws_of_a_class():
   point = {"objective": "conditional_vae", "latent_size": 2}
   point |= {"num_epochs": 150, "learning_rate": 1e-2}
   plain = {"objective": "vae", "num_epochs": 1}
-  trained, vae = sweep.run([point, plain], dataset, metrics=())
+  trained, vae = run_sweep([point, plain], dataset, metrics=(), progress=False)
   for label in (0, 1):
     drawn = trained.condition(label).sample(200)
     assert abs(drawn.mean() - 3 * label) < 1.0  # 1.5 is between the two
@@ -100,6 +100,8 @@ def test_a_model_of_classes_draws_of_a_class():
 
 
 def test_a_mark_without_its_hyper_parameter_is_one_line():
+  x = FACTORS.astype(np.float32)
+
   def loss(model, params, key, batch, *, pairs=1):
     return 0.0, {}
 
@@ -110,14 +112,14 @@ def test_a_mark_without_its_hyper_parameter_is_one_line():
     marked = mark(lambda *args, pairs=1, f=loss: f(*args, pairs=pairs))
     marked.__signature__ = inspect.signature(loss)
     with pytest.raises(UsageError, match=message):
-      sweep.run([{"objective": marked}], FACTORS.astype(np.float32))
+      run_sweep([{"objective": marked}], x, progress=False)
 
 
 def test_data_without_any_pair_is_one_line():
   x = np.arange(20.0, dtype=np.float32)[:, None]
   dataset = data.from_arrays(x, train_labels=x[:, 0])
   with pytest.raises(UsageError, match="no two examples of this data make"):
-    sweep.run([{"objective": "gvae"}], dataset)
+    run_sweep([{"objective": "gvae"}], dataset, progress=False)
 
 
 def test_an_example_without_another_is_its_own_partner():
@@ -134,7 +136,7 @@ def test_an_example_without_another_is_its_own_partner():
 
 @needs_pairs
 def differing(model, params, key, batch, *, pairs="one_factor"):
-  """An objective that tells what it was fed with."""
+  """An objective whose terms are statistics of its batch."""
   loss = 0 * params["decoder"]["latent"]["bias"].sum()
   differ = (batch[:, 0] != batch[:, 1]).sum(axis=1)
   return loss, {"differ": differ.mean(), "first": batch[:, 0].mean()}
@@ -145,7 +147,7 @@ def test_batches_are_pairs_other_ones_at_each_epoch(dataset):
     {"objective": differing, "pairs": kind, "num_epochs": 3, "batch_size": 48}
     for kind in pairs.KINDS
   ]
-  one, of_class = sweep.run(points, dataset, metrics=())
+  one, of_class = run_sweep(points, dataset, metrics=(), progress=False)
   np.testing.assert_allclose(one.history["differ"], 1.0)
   assert np.all(of_class.history["differ"] > 1)
   assert len(set(of_class.history["differ"].tolist())) > 1
@@ -155,10 +157,11 @@ def test_batches_are_pairs_other_ones_at_each_epoch(dataset):
 
 
 def test_the_solo_run_has_the_same_pairs(dataset):
-  (swept,) = sweep.run(
+  (swept,) = run_sweep(
     [{"objective": differing, "pairs": "class", "num_epochs": 2}],
     dataset,
     metrics=(),
+    progress=False,
   )
   run = trainer(differing, Spec((4,), 8, widths=(64,)), num_epochs=2)
   rows = pairs.Pairs(dataset.train, pairs.partners(dataset, "class"))
@@ -181,7 +184,7 @@ def test_the_solo_run_has_the_same_pairs(dataset):
 def test_what_cannot_be_paired_is_one_line(kind, message):
   x = np.random.default_rng(0).uniform(size=(20, 3)).astype(np.float32)
   with pytest.raises(UsageError, match=message):
-    sweep.run([{"objective": "ada_gvae", "pairs": kind}], x)
+    run_sweep([{"objective": "ada_gvae", "pairs": kind}], x, progress=False)
 
 
 def test_factors_of_ones_own_file(tmp_path):

@@ -1,12 +1,17 @@
 """A trained model on arrays of any length, in the units of its data."""
 
+import pickle
+
 import jax
 import numpy as np
 import pytest
 
+import ae_jax
 from ae_jax.data import Standardization
 from ae_jax.networks import Spec, autoencoder
+from ae_jax.objectives import OBJECTIVES
 from ae_jax.trained import Trained
+from ae_jax.training import init_params
 from ae_jax.types import UsageError
 
 MLP = Spec((4, 3), 5, widths=(16,))
@@ -19,9 +24,7 @@ def trained(spec, standardization=None, *, data_range=(0.0, 1.0), bytes=False):
   model = autoencoder(spec)
   params = jax.tree.map(np.asarray, model.init(jax.random.key(0)))
   row = {"objective": "vae" if spec.code == "gaussian" else "autoencoder"}
-  return Trained(
-    row, {}, spec, model, params, standardization, data_range, bytes
-  )
+  return Trained(row, {}, spec, params, standardization, data_range, bytes)
 
 
 def uniform(n, spec=MLP):
@@ -154,3 +157,101 @@ def test_the_first_row_that_is_not_finite_is_named(value):
     trained(MLP).encode(x)
   with pytest.raises(UsageError, match="row 1 of the codes"):
     trained(MLP).decode([[0.0] * 5, [value] * 5])
+
+
+X = np.random.default_rng(0).uniform(size=(200, 6)).astype(np.float32)
+SMALL = {"latent_size": 4, "widths": (8,), "num_epochs": 1}
+MODELS = {  # objective -> fields of its spec, its hyper-parameters
+  "autoencoder": ({}, {}),
+  "vae": ({"code": "gaussian", "likelihood": "bernoulli"}, {}),
+  "vamp_vae": ({"code": "gaussian"}, {"num_pseudo_inputs": 5}),
+  "k_sparse": ({"code": "k_sparse"}, {"k": 2.0}),
+  "vq_vae": ({"code": "quantized"}, {"num_codes": 4, "code_dim": 2}),
+  "conditional_vae": ({"code": "gaussian"}, {"num_classes": 2}),
+}
+
+
+def of_objective(name):
+  """A model with the parameters that an objective has of its own."""
+  fields, hyper = MODELS[name]
+  spec = Spec((6,), 4, widths=(8,), **fields)
+  params = init_params(
+    OBJECTIVES[name], autoencoder(spec), jax.random.key(0), hyper
+  )
+  params = jax.tree.map(lambda p: np.asarray(p + 0.01), params)
+  row = {"id": "0123456789", "objective": name, "widths": (8,), "x": None}
+  history = {"loss": np.float32([2, 1])}
+  return Trained(row, history, spec, params, None, (0.0, 1.0), False)
+
+
+def assert_same_model(one, other, x):
+  assert other.row == one.row
+  assert other.spec == one.spec
+  assert (other.data_range, other.bytes) == (one.data_range, one.bytes)
+  jax.tree.map(np.testing.assert_array_equal, other.history, one.history)
+  jax.tree.map(np.testing.assert_array_equal, other.params, one.params)
+  z = one.encode(x)
+  np.testing.assert_array_equal(other.encode(x), z)
+  np.testing.assert_array_equal(other.decode(z), one.decode(z))
+  if one.spec.code == "gaussian":
+    np.testing.assert_array_equal(
+      other.sample(9, seed=1), one.sample(9, seed=1)
+    )
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_survives_pickle_and_save(tmp_path, name):
+  one = of_objective(name)
+  assert_same_model(one, pickle.loads(pickle.dumps(one)), X)
+  one.save(tmp_path / "model")
+  loaded = ae_jax.load(str(tmp_path / "model"))
+  assert_same_model(one, loaded, X)
+  if name == "conditional_vae":
+    assert_same_model(one.condition(1), loaded.condition(1), X)
+
+
+@pytest.mark.parametrize("kind", ["standardized", "bytes"])
+def test_the_units_of_the_data_survive_save(tmp_path, kind):
+  x = X if kind == "standardized" else (255 * X).astype(np.uint8)
+  (one,) = ae_jax.run_sweep(
+    [SMALL], x, standardize=kind == "standardized", metrics=(), progress=False
+  )
+  assert one.bytes == (kind == "bytes")
+  assert (one.standardization is not None) == (kind == "standardized")
+  one.save(tmp_path)
+  assert_same_model(one, ae_jax.load(tmp_path), x)
+
+
+def test_search_finds_what_it_is_given():
+  one = of_objective("autoencoder")
+  distances, indices = one.search(X[:20], X, num=3)
+  assert distances.shape == indices.shape == (20, 3)
+  np.testing.assert_array_equal(indices[:, 0], np.arange(20))
+  assert np.all(np.diff(distances, axis=1) >= 0)
+  z = one.encode(X)
+  expected = np.linalg.norm(z[:20, None] - z[indices], axis=2)
+  # Distances of float32 codes by differences of squares.
+  np.testing.assert_allclose(distances, expected, atol=1e-3)
+  for num in (0, 201):
+    with pytest.raises(UsageError, match=r"num must be in 1 \.\.\. 200"):
+      one.search(X, X, num)
+
+
+def test_samples_like_data_are_near_it():
+  one = of_objective("autoencoder")
+  drawn = one.sample(500, seed=2, like=X)
+  assert drawn.shape == (500, 6)
+  expected = one.reconstruct(X)
+  # 200 and 500 draws: five standard errors of their difference.
+  error = 5 * expected.std(axis=0) * (1 / 200 + 1 / 500) ** 0.5
+  assert np.all(np.abs(drawn.mean(axis=0) - expected.mean(axis=0)) < error)
+
+
+def test_export_writes_the_functions_too(tmp_path):
+  one = of_objective("autoencoder")
+  one.export(tmp_path / "model")
+  names = {path.name for path in (tmp_path / "model").iterdir()}
+  assert {"encode.stablehlo", "decode.stablehlo", "README.md"} <= names
+  assert_same_model(
+    of_objective("autoencoder"), ae_jax.load(tmp_path / "model"), X
+  )

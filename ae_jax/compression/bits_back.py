@@ -1,14 +1,14 @@
 """Bits-back coding: examples <-> bits, with a VAE as the model of the data.
 
 An example costs `-log p(x|z) - log p(z) + log q(z|x)` bits: its code z is
-drawn with bits that were written before, which come back when it is decoded.
-Codes lie on a lattice. What a feature may be is a symbol: 0 or 1, or one of the
-256 levels of a byte.
+drawn with bits that were written before, which the decoder gets back. Codes
+are rounded to a lattice. Features are symbols: 0 or 1, or one of the 256 levels
+of a byte.
 
-Both sides must come to the same numbers, to the bit. They are whole numbers
-from one compiled function, on a CPU and with the same shapes and options on
-both sides: the same jaxlib compiles it to the same instructions on the same
-kind of machine. Elsewhere one of them may round another way; `decode` tells.
+The encoder and the decoder must compute bit-identical probabilities. These are
+integers from one function, compiled for the CPU with fixed shapes and options:
+the same jaxlib compiles it to the same instructions on the same kind of
+machine. On another kind it may round differently, which `decode` detects.
 """
 
 import functools
@@ -16,12 +16,12 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import constriction
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from ae_jax import likelihoods
+from ae_jax.extras import require
 from ae_jax.networks import Spec, autoencoder
 from ae_jax.types import Array, Gaussian, Params
 
@@ -31,19 +31,11 @@ _FINE = 64  # parts of a lattice step that means and scales are rounded to
 _WHOLE = 1 << 24  # what probabilities are parts of; exact in float32
 _START_WORDS = 2
 
-_CODE = constriction.stream.model.QuantizedGaussian(-_MAX, _MAX)
-SYMBOLS = {  # output -> how many, and the model of one
-  "bernoulli": (2, constriction.stream.model.Bernoulli(perfect=False)),
-  "logistic_mixture": (
-    likelihoods.NUM_LEVELS,
-    constriction.stream.model.Categorical(perfect=False),
-  ),
-}
-
+NUM_SYMBOLS = {"bernoulli": 2, "logistic_mixture": likelihoods.NUM_LEVELS}
 
 OnExamples = Callable[[int], None]
 
-# Whatever the environment asks for.
+# Fixed, so that the environment's XLA_FLAGS do not change the numbers.
 _compiled = functools.partial(
   jax.jit,
   static_argnums=0,
@@ -66,7 +58,7 @@ class Coder(NamedTuple):
   """What both sides code with.
 
   Attributes:
-    spec: of the model; its output is a name in `SYMBOLS`.
+    spec: of the model; its likelihood is a name in `NUM_SYMBOLS`.
     params: of the model, on a CPU.
     num_chains: the i-th example is in chain i modulo this.
   """
@@ -76,12 +68,38 @@ class Coder(NamedTuple):
   num_chains: int
 
 
+class _Models(NamedTuple):
+  """What constriction codes with.
+
+  Attributes:
+    stream: the module of its coders.
+    code: the distribution of a unit of a code, given mean and scale.
+    symbol: the distribution of a feature, given its probabilities.
+  """
+
+  stream: Any
+  code: Any
+  symbol: Any
+
+
+def _models(likelihood: str) -> _Models:
+  require("compression", "constriction")
+  from constriction import stream
+
+  symbol = (
+    stream.model.Bernoulli(perfect=False)
+    if likelihood == "bernoulli"
+    else stream.model.Categorical(perfect=False)
+  )
+  return _Models(stream, stream.model.QuantizedGaussian(-_MAX, _MAX), symbol)
+
+
 @_compiled
 def _posterior(
   spec: Spec, params: Params, symbols: Array
 ) -> tuple[Array, Array]:
   """Mean and scale of q(z|x) `[chains, latent]`, in parts of a lattice step."""
-  num_symbols, _ = SYMBOLS[spec.likelihood]
+  num_symbols = NUM_SYMBOLS[spec.likelihood]
   x = symbols.astype(jnp.float32) / (num_symbols - 1)
   q: Gaussian = autoencoder(spec).encode(params, x)
   q = jax.tree.map(jnp.nan_to_num, q)  # a broken model codes badly, but codes
@@ -112,7 +130,7 @@ def _likelihood(spec: Spec, params: Params, z: Array) -> Array:
 def encode(
   coder: Coder, x: np.ndarray, on_examples: OnExamples
 ) -> list[np.ndarray]:
-  """EvalData -> the words of each chain.
+  """Encodes examples to the words of each chain.
 
   Args:
     coder: what to code with.
@@ -134,26 +152,26 @@ def _encoded(
   coder: Coder, x: np.ndarray, num_words: int, on_examples: OnExamples
 ) -> list[np.ndarray]:
   num_chains = coder.num_chains
-  _, symbol = SYMBOLS[coder.spec.likelihood]
+  models = _models(coder.spec.likelihood)
   chains = [
-    constriction.stream.stack.AnsCoder(seed, seal=True)
+    models.stream.stack.AnsCoder(seed, seal=True)
     for seed in _seeds(num_chains, num_words)
   ]
   for start in range(0, len(x), num_chains):
     some = x[start : start + num_chains]
     block = np.zeros((num_chains, *x.shape[1:]), np.uint8)
     block[: len(some)] = some
-    mean, scale = _of_all(_posterior, coder, block)
+    mean, scale = _on_cpu(_posterior, coder, block)
     z = np.zeros(mean.shape, np.int32)
     for i in range(len(some)):
-      z[i] = chains[i].decode(_CODE, mean[i] / _FINE, scale[i] / _FINE)
+      z[i] = chains[i].decode(models.code, mean[i] / _FINE, scale[i] / _FINE)
       if chains[i].num_words() < 2:
         raise DryError
-    probabilities = _of_all(_likelihood, coder, z)
+    probabilities = _on_cpu(_likelihood, coder, z)
     for i in range(len(some)):
       symbols = block[i].reshape(-1).astype(np.int32)
-      chains[i].encode_reverse(symbols, symbol, probabilities[i])
-      chains[i].encode_reverse(z[i], _CODE, *_prior(len(z[i])))
+      chains[i].encode_reverse(symbols, models.symbol, probabilities[i])
+      chains[i].encode_reverse(z[i], models.code, *_prior(len(z[i])))
     on_examples(len(some))
   return [chain.get_compressed() for chain in chains]
 
@@ -164,7 +182,7 @@ def decode(
   shape: tuple[int, ...],
   on_examples: OnExamples,
 ) -> np.ndarray:
-  """The words of each chain -> the examples.
+  """Decodes the words of each chain to the examples.
 
   Args:
     coder: what to decode with.
@@ -179,25 +197,27 @@ def decode(
     DiffersError: the chains do not end with the bits that they began with.
   """
   num_chains, latent_size = coder.num_chains, coder.spec.latent_size
-  _, symbol = SYMBOLS[coder.spec.likelihood]
-  chains = [constriction.stream.stack.AnsCoder(w) for w in words]
+  models = _models(coder.spec.likelihood)
+  chains = [models.stream.stack.AnsCoder(w) for w in words]
   x = np.zeros(shape, np.uint8)
   last = (len(x) - 1) // num_chains * num_chains
   for start in range(last, -1, -num_chains):
     count = min(num_chains, len(x) - start)
     z = np.zeros((num_chains, latent_size), np.int32)
     for i in range(count):
-      z[i] = chains[i].decode(_CODE, *_prior(latent_size))
-    probabilities = _of_all(_likelihood, coder, z)
+      z[i] = chains[i].decode(models.code, *_prior(latent_size))
+    probabilities = _on_cpu(_likelihood, coder, z)
     block = np.zeros((num_chains, *shape[1:]), np.uint8)
     for i in range(count):
-      symbols = chains[i].decode(symbol, probabilities[i])
+      symbols = chains[i].decode(models.symbol, probabilities[i])
       block[i] = symbols.reshape(shape[1:])
       if chains[i].num_words() < 2:
         raise DiffersError("it ends too early")
-    mean, scale = _of_all(_posterior, coder, block)
+    mean, scale = _on_cpu(_posterior, coder, block)
     for i in range(count):
-      chains[i].encode_reverse(z[i], _CODE, mean[i] / _FINE, scale[i] / _FINE)
+      chains[i].encode_reverse(
+        z[i], models.code, mean[i] / _FINE, scale[i] / _FINE
+      )
     x[start : start + count] = block[:count]
     on_examples(count)
   left = [chain.get_compressed() for chain in chains]
@@ -216,7 +236,7 @@ def _seeds(num_chains: int, num_words: int) -> np.ndarray:
   return rng.integers(1 << 32, size=(num_chains, num_words), dtype=np.uint32)
 
 
-def _of_all(function: Callable[..., Any], coder: Coder, x: np.ndarray) -> Any:
+def _on_cpu(function: Callable[..., Any], coder: Coder, x: np.ndarray) -> Any:
   with jax.enable_x64(False), jax.default_matmul_precision("highest"):
     return jax.tree.map(np.asarray, function(coder.spec, coder.params, x))
 

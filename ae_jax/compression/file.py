@@ -1,9 +1,4 @@
-"""Arrays of bits or bytes <-> `.aej` files.
-
-A file is `AEJAX1`, the length of a JSON header and the header; for each block
-of examples the number of words of each chain and these words; and the SHA-256
-of all of that. Numbers are little-endian uint32.
-"""
+"""Arrays of bits or bytes as `.aej` files."""
 
 import hashlib
 import importlib.metadata
@@ -12,39 +7,30 @@ import math
 import os
 import platform
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import jax
 import numpy as np
 
-from ae_jax.atomic import DAMAGED, replacing
-from ae_jax.compression import bits_back
+from ae_jax.atomic import replacing
+from ae_jax.compression import bits_back, layout
+from ae_jax.extras import require
 from ae_jax.trained import Trained
 from ae_jax.types import UsageError
 
-_MAGIC = b"AEJAX1"
-_DIGEST = hashlib.sha256().digest_size
-_BLOCK = 1 << 16  # examples that are held at once, and
-_MAX_VALUES = 1 << 25  # values of theirs
-_MAX_CHAINS = 64
+_BLOCK = 1 << 16  # examples in memory at once, at most
+_MAX_VALUES = 1 << 25  # numbers of them, at most
 _MIN = 512  # examples of a chain, which pay for its first bits
 _MAX_PARAMETERS = 1 << 25  # of the likelihood of an example of each chain
-_MAX_HEADER = 1 << 16  # bytes
-_READ = 1 << 20  # bytes at a time
 _MIN_BYTES = 8  # of a chain, its length included
-
-# All plain numbers that are no longer than a float64.
-_DTYPES = {
-  np.dtype(order + kind).str for kind in "?bBhHiIlLqQefd" for order in "<>"
-}
 
 
 def compress(
   trained: Trained,
   x: np.ndarray,
-  target: Path,
+  target: str | os.PathLike[str],
   on_examples: bits_back.OnExamples = lambda number: None,
 ) -> int:
   """Writes an array as a file that `decompress` gives back bit for bit.
@@ -55,7 +41,7 @@ def compress(
       only 0 and one greater value that stands for 1. Of logistics: bytes, or
       integers of 0 ... 255, or floats that are such integers / 255.
     target: the file.
-    on_examples: called with the number of examples that have been coded.
+    on_examples: called with the number of examples coded since the last call.
 
   Returns:
     The size of the file in bytes.
@@ -74,51 +60,68 @@ def compress(
       f"examples have shape {x.shape[1:]}; the model was trained on"
       f" {trained.spec.features}"
     )
-  if x.dtype.str not in _DTYPES:
+  if x.dtype.str not in layout.DTYPES:
     raise UsageError(f"data of type {x.dtype} cannot be compressed")
-  num_symbols, _ = bits_back.SYMBOLS[trained.spec.likelihood]
-  each = math.prod(trained.spec.features) * num_symbols
-  num_chains = min(_MAX_CHAINS, len(x) // _MIN, _MAX_PARAMETERS // each)
-  num_chains = max(1, num_chains)
-  most = _last_value(x, num_symbols)
-  values = _values(most, num_symbols, x.dtype)
-  digest = _checked(x, values)
-  header = {
-    "shape": x.shape,
-    "dtype": x.dtype.str,
-    "most": most,
-    "chains": num_chains,
-    "data": digest,
-    "model": model_digest(trained),
-    "trial": trained.row["id"],
-    "made_by": _software(),
-  }
+  header, values = _describe(trained, x)
   text = json.dumps(header).encode()
-  coder = _coder(trained, num_chains)
-  with replacing(target) as file:
-    sha256, seen = hashlib.sha256(), hashlib.sha256()
+  with replacing(Path(target)) as file:
+    sha256 = hashlib.sha256()
 
     def write(content: bytes) -> None:
       sha256.update(content)
       file.write(content)
 
-    write(_MAGIC + struct.pack("<I", len(text)) + text)
-    for block in _blocks(x):
-      symbols = _symbols(block, values)
-      words = bits_back.encode(coder, symbols, on_examples)
-      write(struct.pack(f"<{num_chains}I", *map(len, words)))
-      write(b"".join(w.astype("<u4").tobytes() for w in words))
-      seen.update(np.ascontiguousarray(block).data)
-    if seen.hexdigest() != digest:
+    write(layout.MAGIC + struct.pack("<I", len(text)) + text)
+    coder = _coder(trained, header["chains"])
+    digest = _write_blocks(write, coder, x, values, on_examples)
+    if digest != header["data"]:
       raise UsageError("the data were changed while they were compressed")
     file.write(sha256.digest())
     return file.tell()
 
 
+def _describe(
+  trained: Trained, x: np.ndarray
+) -> tuple[dict[str, Any], np.ndarray]:
+  """The header of a file of x, and the value of each symbol."""
+  num_symbols = bits_back.NUM_SYMBOLS[trained.spec.likelihood]
+  each = math.prod(trained.spec.features) * num_symbols
+  num_chains = min(layout.MAX_CHAINS, len(x) // _MIN, _MAX_PARAMETERS // each)
+  most = _last_value(x, num_symbols)
+  values = _values(most, num_symbols, x.dtype)
+  return {
+    "shape": x.shape,
+    "dtype": x.dtype.str,
+    "most": most,
+    "chains": max(1, num_chains),
+    "data": _checked(x, values),
+    "model": model_digest(trained),
+    "trial": trained.row["id"],
+    "made_by": _software(),
+  }, values
+
+
+def _write_blocks(
+  write: Callable[[bytes], None],
+  coder: bits_back.Coder,
+  x: np.ndarray,
+  values: np.ndarray,
+  on_examples: bits_back.OnExamples,
+) -> str:
+  """Writes all examples; returns the SHA-256 of what was read of x."""
+  sha256 = hashlib.sha256()
+  for block in _blocks(x):
+    words = bits_back.encode(coder, _symbols(block, values), on_examples)
+    write(struct.pack(f"<{coder.num_chains}I", *map(len, words)))
+    write(b"".join(w.astype("<u4").tobytes() for w in words))
+    sha256.update(np.ascontiguousarray(block).data)
+  return sha256.hexdigest()
+
+
 def decompress(
   trained: Trained,
-  source: Path,
-  target: Path,
+  source: str | os.PathLike[str],
+  target: str | os.PathLike[str],
   on_examples: bits_back.OnExamples = lambda number: None,
 ) -> None:
   """Writes the array of a file as `.npy`.
@@ -127,76 +130,95 @@ def decompress(
     trained: the model that it was made with.
     source: the file.
     target: the `.npy`.
-    on_examples: called with the number of examples that have been decoded.
+    on_examples: called with the number of examples decoded since the last call.
 
   Raises:
-    UsageError: the file is damaged, of another model, or comes out otherwise
-      here than where it was made; nothing is written then.
+    UsageError: the file is damaged or of another model, or this machine does
+      not decode it to what was encoded; then nothing is written.
     OSError: a file cannot be read or written.
   """
   check(trained)
+  source = Path(source)
   with source.open("rb") as file:
-    header, end = _header(file, source)
+    header, end = layout.read_header(file, source)
     if header["model"] != model_digest(trained):
       raise UsageError(
         f"{source} was made with another model than trial {trained.row['id']}:"
         f" with trial {header['trial'][:40]!r} of its run"
       )
-    shape, num_chains = tuple(header["shape"]), header["chains"]
-    num_symbols, _ = bits_back.SYMBOLS[trained.spec.likelihood]
-    values = _values(header["most"], num_symbols, np.dtype(header["dtype"]))
-    size = _block_size(shape[1:])
-    num_blocks = -(-shape[0] // size)
-    least = num_blocks * num_chains * _MIN_BYTES
+    shape = tuple(header["shape"])
+    num_blocks = -(-shape[0] // _block_size(shape[1:]))
+    least = num_blocks * header["chains"] * _MIN_BYTES
     if shape[1:] != trained.spec.features or least > end - file.tell():
       raise UsageError(f"{source} is no file of this program: its shape")
-    coder = _coder(trained, num_chains)
-    differs = UsageError(
-      f"{source} does not come out as it went in: it was made by"
-      f" {header['made_by'][:200]!r}, and this is {_software()!r}"
-    )
     sha256 = hashlib.sha256()
-    with replacing(target) as output:
+    with replacing(Path(target)) as output:
       np.lib.format.write_array_header_1_0(
         output,
         {"descr": header["dtype"], "fortran_order": False, "shape": shape},
       )
-      for start in range(0, shape[0], size):
-        part = (min(size, shape[0] - start), *shape[1:])
-        words = _words(file, num_chains, end, source)
-        try:
-          block = values[bits_back.decode(coder, words, part, on_examples)]
-        except bits_back.DiffersError as error:
-          raise differs from error
-        except ValueError as error:
-          raise UsageError(
-            f"{source} is no file of this program: {error}"
-          ) from error
+      blocks = _decoded_blocks(trained, file, header, end, source, on_examples)
+      for block in blocks:
         sha256.update(block.data)
         output.write(block.data)
       if sha256.hexdigest() != header["data"]:
-        raise differs
+        raise _differs(header, source)
 
 
-def read_header(source: Path) -> dict[str, Any]:
-  """What a file says of itself: `shape`, `dtype`, `model`, `made_by`, ...
+def _decoded_blocks(
+  trained: Trained,
+  file: BinaryIO,
+  header: dict[str, Any],
+  end: int,
+  source: Path,
+  on_examples: bits_back.OnExamples,
+) -> Iterator[np.ndarray]:
+  num, *features = header["shape"]
+  num_symbols = bits_back.NUM_SYMBOLS[trained.spec.likelihood]
+  values = _values(header["most"], num_symbols, np.dtype(header["dtype"]))
+  coder = _coder(trained, header["chains"])
+  size = _block_size(tuple(features))
+  for start in range(0, num, size):
+    part = (min(size, num - start), *features)
+    words = layout.read_words(file, coder.num_chains, end, source)
+    try:
+      yield values[bits_back.decode(coder, words, part, on_examples)]
+    except bits_back.DiffersError as error:
+      raise _differs(header, source) from error
+    except ValueError as error:
+      raise UsageError(
+        f"{source} is no file of this program: {error}"
+      ) from error
+
+
+def _differs(header: dict[str, Any], source: Path) -> UsageError:
+  return UsageError(
+    f"{source} does not come out as it went in: it was made by"
+    f" {header['made_by'][:200]!r}, and this is {_software()!r}"
+  )
+
+
+def read_header(source: str | os.PathLike[str]) -> dict[str, Any]:
+  """Reads the header of a file: `shape`, `dtype`, `model`, `made_by`, ...
 
   Raises:
     UsageError: the file is damaged.
     OSError: it cannot be read.
   """
+  source = Path(source)
   with source.open("rb") as file:
-    return _header(file, source)[0]
+    return layout.read_header(file, source)[0]
 
 
 def check(trained: Trained) -> None:
-  """Raises UsageError unless a model can code data without loss."""
+  """Raises UsageError unless a model can compress data without loss."""
+  require("compression", "constriction")
   spec = trained.spec
-  if spec.code != "gaussian" or spec.likelihood not in bits_back.SYMBOLS:
+  if spec.code != "gaussian" or spec.likelihood not in bits_back.NUM_SYMBOLS:
     raise UsageError(
-      f"compression needs a VAE with output {' or '.join(bits_back.SYMBOLS)};"
-      " trial"
-      f" {trained.row['id']} has code {spec.code} and output {spec.likelihood}"
+      "compression needs a VAE with output"
+      f" {' or '.join(bits_back.NUM_SYMBOLS)}; trial {trained.row['id']} has"
+      f" code {spec.code} and output {spec.likelihood}"
     )
   if "pseudo_inputs" in trained.params.get("objective", {}):
     raise UsageError("compression needs the prior N(0, I), not one of its own")
@@ -271,78 +293,11 @@ def _checked(x: np.ndarray, values: np.ndarray) -> str:
     if again.tobytes() != content.tobytes():
       raise UsageError(
         "only data of two values, 0 and a greater one, can be compressed by a"
-        " Bernoulli; binarize them, or take likelihood=logistic_mixture for bytes"
+        " Bernoulli; binarize them, or take likelihood=logistic_mixture for"
+        " bytes"
         if len(values) == 2
         else "only bytes can be compressed: integers of 0 ... 255, or floats"
         " that are such integers / 255"
       )
     sha256.update(content.data)
   return sha256.hexdigest()
-
-
-def _header(file: BinaryIO, source: Path) -> tuple[dict[str, Any], int]:
-  """The header, and where the blocks end; the whole file is checked."""
-  size = os.fstat(file.fileno()).st_size
-  start = file.read(len(_MAGIC) + 4)
-  if not start.startswith(_MAGIC) or len(start) < len(_MAGIC) + 4:
-    raise UsageError(f"{source} is no .aej file of this version")
-  end = size - _DIGEST
-  sha256, left = hashlib.sha256(start), end - len(start)
-  while left > 0 and (content := file.read(min(left, _READ))):
-    sha256.update(content)
-    left -= len(content)
-  if left or file.read() != sha256.digest():
-    raise UsageError(f"{source} is damaged: it was cut or altered")
-  file.seek(len(start))
-  (length,) = struct.unpack("<I", start[len(_MAGIC) :])
-  try:
-    if length > min(_MAX_HEADER, end - len(start)):
-      raise ValueError("its header is too long")
-    header = _valid(json.loads(file.read(length)))
-  except (KeyError, *DAMAGED) as error:
-    reason = str(error)[:200]
-    raise UsageError(
-      f"{source} is no file of this program: {reason!r}"
-    ) from error
-  return header, end
-
-
-def _valid(header: dict[str, Any]) -> dict[str, Any]:
-  """The header; raises ValueError, TypeError or KeyError if it is none."""
-  for name in ("data", "model", "trial", "made_by", "dtype"):
-    if type(header[name]) is not str:
-      raise TypeError(name)
-  shape, chains = header["shape"], header["chains"]
-  numbers = [*shape, chains]
-  if not all(type(n) is int and n > 0 for n in numbers) or not shape:
-    raise ValueError("shape or number of chains")
-  if chains > _MAX_CHAINS or math.prod(shape) >= 1 << 48:
-    raise ValueError("shape or number of chains")
-  if header["dtype"] not in _DTYPES:
-    raise ValueError("type")
-  most = header["most"]
-  if type(most) is not float or not np.isfinite(most) or not most:
-    raise ValueError("greatest value")
-  return header
-
-
-def _words(
-  file: BinaryIO, num_chains: int, end: int, source: Path
-) -> list[np.ndarray]:
-  """The words of the next block."""
-  lengths = struct.unpack(
-    f"<{num_chains}I", _read(file, 4 * num_chains, source)
-  )
-  if 4 * sum(lengths) > end - file.tell():
-    raise UsageError(f"{source} is no file of this program: it ends too early")
-  return [
-    np.frombuffer(_read(file, 4 * n, source), "<u4").astype(np.uint32)
-    for n in lengths
-  ]
-
-
-def _read(file: BinaryIO, number: int, source: Path) -> bytes:
-  content = file.read(number)
-  if len(content) < number:
-    raise UsageError(f"{source} is no file of this program: it ends too early")
-  return content

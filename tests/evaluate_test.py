@@ -1,0 +1,294 @@
+"""Whole metric groups: every column against NumPy and scikit-learn."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import special, stats
+from sklearn import metrics
+from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
+from sklearn.preprocessing import StandardScaler
+
+from ae_jax import pca
+from ae_jax.data import Dataset, from_arrays
+from ae_jax.metrics.baselines import baselines
+from ae_jax.metrics.eval_data import eval_data
+from ae_jax.metrics.evaluate import evaluate
+from ae_jax.metrics.registry import GROUPS, METRICS, STEPS
+from ae_jax.networks import Spec, autoencoder, unpad
+
+X, LABELS = load_digits(return_X_y=True)
+X = (X / 16).astype(np.float32)
+DIGITS = Dataset("digits", X[:600], X[600:800], LABELS[:600], LABELS[600:800])
+
+
+def random_model(**fields):
+  spec = Spec((64,), **{"latent_size": 5, "widths": (16,)} | fields)
+  model = autoencoder(spec)
+  params = model.init(jax.random.key(0))
+  # Weights large enough for x~ to leave [0, 1] and for units to differ.
+  return spec, model, jax.tree.map(lambda p: 2 * p, params)
+
+
+@pytest.mark.parametrize("code", ["linear", "gaussian"])
+def test_padded_and_vmapped_metrics_are_those_of_the_true_network(code):
+  """Nine trials: a full block, and one that is filled up."""
+  sizes = [3, 12] * 4 + [5]
+  spec = Spec((64,), 12, widths=(16,), code=code)
+  keys = jax.random.split(jax.random.key(0), 9)
+  params = jax.vmap(lambda k, s: autoencoder(spec, s).init(k))(
+    keys, jnp.array(sizes)
+  )
+  data = eval_data(DIGITS)
+  seen = []
+  measured = evaluate(
+    spec, params, sizes, data, on_measured=lambda *news: seen.append(news)
+  )
+  assert seen[0] == ("reconstruction", 8)
+  assert seen[-1] == ("disentanglement", 1)
+  assert {*measured.seconds} == {*GROUPS}
+  for name, column in measured.columns.items():
+    assert name in METRICS
+    assert column.shape == (9,)
+    assert np.all(np.isfinite(column)), name
+  i = 8  # masked, in the block that is filled up
+  own = unpad(jax.tree.map(lambda p, i=i: p[i], params), sizes[i])
+  alone = evaluate(
+    Spec((64,), sizes[i], widths=(16,), code=code),
+    jax.tree.map(lambda p: p[None], own),
+    [sizes[i]],
+    data,
+  )
+  for name, column in measured.columns.items():
+    # Rounding; an accuracy may have an example on the border (of 200).
+    near = 0.0051 if METRICS[name].unit == "share" else 1e-5
+    np.testing.assert_allclose(
+      column[i], alone.columns[name][0], rtol=1e-4, atol=near, err_msg=name
+    )
+  for name, unit in measured.units.items():
+    # Singular values are right to 3e-4 of the largest, here about 1.
+    np.testing.assert_allclose(
+      unit[i, : sizes[i]], alone.units[name][0], atol=1e-3, err_msg=name
+    )
+  assert ("test_nll_nats" in measured.columns) == (code == "gaussian")
+
+
+@pytest.mark.parametrize("code", ["tanh", "gaussian"])
+def test_every_column_in_numpy_and_scikit_learn(code):
+  """What is measured of which part of the data, and by which formula."""
+  # Darker test examples: no metric of the train set is within a tolerance.
+  dataset = DIGITS._replace(test=np.float32(0.6) * DIGITS.test)
+  spec, model, params = random_model(code=code, activation="tanh")
+  stacked = jax.tree.map(lambda p: p[None], params)
+  columns = {
+    name: float(column[0])
+    for name, column in evaluate(
+      spec, stacked, [5], eval_data(dataset)
+    ).columns.items()
+  }
+  test = dataset.test.astype(np.float64)
+
+  def encode(x):
+    z = model.encode(params, x)
+    return np.asarray(z.mean if code == "gaussian" else z)
+
+  def reconstruct(x):
+    return np.asarray(model.mean(model.decode(params, encode(x))), np.float64)
+
+  def error(x, x_tilde):
+    return np.mean(np.sum((x - x_tilde) ** 2, axis=1))
+
+  z_train, z = encode(dataset.train), encode(dataset.test)
+  x_tilde, eps = reconstruct(dataset.test), np.finfo(np.float32).eps
+  p = np.clip(x_tilde, eps, 1 - eps)
+  scaler = StandardScaler().fit(z_train)
+  probe = LogisticRegression(max_iter=1000).fit(
+    scaler.transform(z_train), dataset.train_labels
+  )
+  knn = KNeighborsClassifier(5, algorithm="brute")
+  knn.fit(z_train, dataset.train_labels)
+  search = NearestNeighbors(n_neighbors=100, algorithm="brute").fit(z_train)
+  found = dataset.train_labels[search.kneighbors(z)[1]]
+  relevant = found == dataset.test_labels[:, None]
+  ranks = np.arange(1, 101)
+  possible = [
+    min(100, np.sum(dataset.train_labels == c)) for c in dataset.test_labels
+  ]
+  precisions = np.cumsum(relevant, axis=1) / ranks * relevant
+  some = np.linspace(0, 199, 128).astype(int)
+  jacobians = jax.vmap(jax.jacfwd(lambda x: model.encode(params, x)))(
+    dataset.test[some]
+  )
+  jacobians = jacobians.mean if code == "gaussian" else jacobians
+  expected = {
+    "train_squared_error": error(dataset.train, reconstruct(dataset.train)),
+    "test_squared_error": error(test, x_tilde),
+    "test_clipped_squared_error": error(test, np.clip(x_tilde, 0, 1)),
+    "test_cross_entropy": -np.mean(
+      np.sum(test * np.log(p) + (1 - test) * np.log(1 - p), axis=1)
+    ),
+    "probe_accuracy": probe.score(scaler.transform(z), dataset.test_labels),
+    "silhouette": metrics.silhouette_score(z, dataset.test_labels),
+    "knn_accuracy": knn.score(z, dataset.test_labels),
+    "precision_at_1": relevant[:, :1].mean(),
+    "precision_at_10": relevant[:, :10].mean(),
+    "precision_at_100": relevant.mean(),
+    "mean_average_precision": np.mean(precisions.sum(axis=1) / possible),
+    "code_mean": z.mean(),
+    "active_share": np.mean(np.abs(z) > 1e-3),
+    "dead_units": np.sum(z.std(axis=0) < 1e-6),
+    "jacobian_norm": np.mean(np.linalg.norm(jacobians, axis=(1, 2))),
+  }
+  for name, value in expected.items():
+    # float32 against float64; of accuracies, an example on the border of 200.
+    near = 0.0051 if METRICS[name].unit == "share" else 1e-4
+    np.testing.assert_allclose(
+      columns.pop(name), value, rtol=1e-3, atol=near, err_msg=name
+    )
+
+  rng = np.random.default_rng(0)
+  draws = [np.repeat(test, 20, axis=0).astype(np.float32) for _ in range(3)]
+  uniform = rng.uniform(size=draws[0].shape)
+  coin = rng.integers(0, 2, draws[0].shape)
+  for level in (0.1, 0.3, 0.5):
+    noisy = {
+      "gaussian": draws[0] + level**0.5 * rng.normal(size=draws[0].shape),
+      "masking": np.where(uniform < level, 0, draws[0]),
+      "salt_and_pepper": np.where(uniform < level, coin, draws[0]),
+    }
+    for corruption, x in noisy.items():
+      # The column has one draw of noise for each of 200 examples: 3% or so.
+      np.testing.assert_allclose(
+        columns.pop(f"squared_error_{corruption}_{level}"),
+        error(draws[0], reconstruct(x.astype(np.float32))),
+        rtol=0.1,
+        err_msg=corruption,
+      )
+  scale = np.sqrt(np.mean(z_train.var(axis=0)))
+  for step in STEPS:
+    both = [(c - z_train.mean(axis=0)) / (step * scale) for c in (z_train, z)]
+    seen, read = (np.rint(c) for c in both)
+    read = np.clip(read, seen.min(axis=0), seen.max(axis=0))
+    bits = 0.0
+    for unit, own in zip(seen.T, read.T, strict=True):
+      levels = np.arange(unit.min(), unit.max() + 1)
+      counts = np.sum(unit == levels[:, None], axis=1) + 0.5
+      taken = counts[(own - unit.min()).astype(int)]
+      bits -= np.sum(np.log2(taken / counts.sum()))
+    # A range coder ends within two words; codes on an edge go either way.
+    assert 0 < columns.pop(f"rate_at_bin_{step}") * test.size - bits + 16 < 80
+    values = (read * step * scale + z_train.mean(axis=0)).astype(np.float32)
+    decoded = np.asarray(model.mean(model.decode(params, values)), np.float64)
+    np.testing.assert_allclose(
+      columns.pop(f"squared_error_at_bin_{step}"),
+      error(test, decoded),
+      rtol=1e-3,
+    )
+  if code == "gaussian":
+    q = model.encode(params, dataset.test)
+    mean, log_variance = (np.asarray(part, np.float64) for part in q)
+    kl = 0.5 * np.sum(mean**2 + np.exp(log_variance) - 1 - log_variance, axis=1)
+    noise = rng.normal(size=(64, *mean.shape))
+    draw = mean + np.exp(0.5 * log_variance) * noise
+    decoded = np.asarray(
+      model.mean(model.decode(params, draw.astype(np.float32)))
+    )
+    likelihoods = -0.5 * np.sum(
+      (decoded - test) ** 2 + np.log(2 * np.pi), axis=2
+    )
+    weights = likelihoods + np.sum(
+      stats.norm.logpdf(draw)
+      - stats.norm.logpdf(draw, mean, np.exp(0.5 * log_variance)),
+      axis=2,
+    )
+    nll = np.log(64) - special.logsumexp(weights, axis=0)
+    assert columns.pop("active_units") == np.sum(z.var(axis=0) > 0.01)
+    for name, value in {
+      "reconstruction": -likelihoods.mean(),
+      "kl": kl.mean(),
+      "negative_elbo": kl.mean() - likelihoods.mean(),
+      "nll": nll.mean(),
+    }.items():
+      # 64 draws of other noise for each of 200 examples.
+      nats = columns.pop(f"test_{name}_nats")
+      np.testing.assert_allclose(nats, value, rtol=0.02, err_msg=name)
+      np.testing.assert_allclose(
+        columns.pop(f"test_{name}_bits_per_dim"),
+        nats / (64 * np.log(2)),
+        rtol=1e-6,
+      )
+  assert not columns
+
+
+@pytest.mark.diverges
+def test_broken_codes_have_no_metrics():
+  spec, _, params = random_model(code="gaussian")
+  for factor in (np.nan, 1e25):
+    params["encoder"]["mean"]["kernel"] = (
+      params["encoder"]["mean"]["kernel"].at[0, 0].set(factor)
+    )
+    params["encoder"]["mean"]["bias"] = jnp.full(5, factor)
+    stacked = jax.tree.map(lambda p: p[None], params)
+    columns = evaluate(spec, stacked, [5], eval_data(DIGITS)).columns
+    for name in (*GROUPS["features"], *GROUPS["neighbors"]):
+      assert np.isnan(columns[name]), name
+    for name in ("dead_units", "active_share", "active_units"):
+      assert np.isnan(columns[name]), name
+
+
+def test_matrix_products_are_of_the_highest_precision(monkeypatch):
+  seen = []
+  dot = jax.lax.dot_general
+
+  def spy(*arguments, **options):
+    seen.append(jax.config.jax_default_matmul_precision)
+    return dot(*arguments, **options)
+
+  spec, _, params = random_model(widths=(11,))  # traced by no other test
+  stacked = jax.tree.map(lambda p: p[None], params)
+  monkeypatch.setattr(jax.lax, "dot_general", spy)
+  evaluate(spec, stacked, [5], eval_data(DIGITS), ["reconstruction"])
+  assert seen
+  assert {*seen} == {"highest"}
+
+
+def test_without_classes_nothing_is_made_up():
+  x = np.random.default_rng(0).uniform(size=(20, 4))
+  (columns,) = baselines(eval_data(from_arrays(x)), [2], GROUPS).values()
+  assert {*columns} == {
+    f"pca_{name}"
+    for metric_group in ("reconstruction", "rate")
+    for name in GROUPS[metric_group]
+  }
+
+
+def test_baselines():
+  data = eval_data(DIGITS)
+  columns = baselines(data, [3, 90], GROUPS)
+  fitted = pca.fit(X[:600])
+  exact = pca.squared_errors(fitted, X[600:800])
+  np.testing.assert_allclose(
+    columns[3]["pca_test_squared_error"], exact[3], rtol=1e-5
+  )
+  assert columns[90]["pca_test_squared_error"] < 1e-12
+  codes = pca.transform(fitted, X, 3)
+  for prefix, z in (("pca", codes), ("pixels", X)):
+    reference = KNeighborsClassifier(5, algorithm="brute")
+    reference.fit(z[:600], LABELS[:600])
+    expected = reference.score(z[600:800], LABELS[600:800])
+    assert columns[3][f"{prefix}_knn_accuracy"] == pytest.approx(expected)
+    assert f"{prefix}_precision_at_100" in columns[3]
+  assert {*columns[3]} <= {*METRICS}
+
+
+def test_salt_and_pepper_needs_the_unit_interval():
+  spec, _, params = random_model()
+  stacked = jax.tree.map(lambda p: p[None], params)
+  data = eval_data(from_arrays(X[:50] * 3 - 1))
+  columns = evaluate(spec, stacked, [5], data).columns
+  assert "squared_error_gaussian_0.1" in columns
+  assert "squared_error_salt_and_pepper_0.1" not in columns
+  assert "test_cross_entropy" not in columns
+  assert "probe_accuracy" not in columns
