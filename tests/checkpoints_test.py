@@ -27,9 +27,7 @@ def results(tmp_path_factory):
   points = ae_jax.grid.product(objective=("sparse",), strength=(0.1,), **common)
   points += ae_jax.grid.product(objective=("vae",), beta=(1.0,), **common)
   folder = tmp_path_factory.mktemp("run") / "out"
-  return ae_jax.run_sweep(
-    points, X, folder=folder, metrics=(), progress=False
-  )
+  return ae_jax.run_sweep(points, X, folder=folder, metrics=(), progress=False)
 
 
 def test_a_model_that_was_found_is_not_written_again(
@@ -167,7 +165,9 @@ def test_damage_elsewhere_hides_no_trial(saved, tmp_path):
   first, second = saved.ids
   (path,) = (
     path
-    for path in (tmp_path / checkpoints.FOLDER).glob("*/*/params/manifest.ocdbt")
+    for path in (tmp_path / checkpoints.FOLDER).glob(
+      "*/*/params/manifest.ocdbt"
+    )
     if second in (path.parents[2] / MANIFEST).read_text()
   )
   path.unlink()

@@ -215,9 +215,7 @@ def test_other_data_are_refused(run, small, tmp_path):
   workdir, _ = small
   before = {p: p.stat().st_mtime_ns for p in workdir.rglob("*")}
   np.save(tmp_path / "other.npy", np.ones((10, 6, 6)))
-  _, code, _, err = run(
-    *SMALL, data=tmp_path / "other.npy", workdir=workdir
-  )
+  _, code, _, err = run(*SMALL, data=tmp_path / "other.npy", workdir=workdir)
   assert code == 2
   assert "holds a run on other data" in err
   assert err.count("\n") == 1

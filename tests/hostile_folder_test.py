@@ -1,61 +1,28 @@
 """Folders of others: nothing in them is lost, run or written through."""
 
 import contextlib
-import io
 import json
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from shell import assert_one_line, call, run
 
 from ae_jax import data as datasets
 from ae_jax import report
 from ae_jax.atomic import partial_of, replacing
 from ae_jax.cli import report as report_program
-from ae_jax.cli import sweep, use
+from ae_jax.cli import use
 from ae_jax.run_folder import checkpoints, results, run_config
 from ae_jax.run_folder.snapshots import FOLDER as SNAPSHOTS
 from ae_jax.types import UsageError
 
+ROOT = Path(__file__).parent.parent
 X = np.random.default_rng(0).uniform(size=(40, 6)).astype(np.float32)
 SNAPSHOT = f"{'0a' * 5}-{1:012}.npz"
-
-
-def call(main, *arguments):
-  """Exit code, stdout and stderr of a program."""
-  code = 0
-  out, err = io.StringIO(), io.StringIO()
-  with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-    try:
-      main(["program", *map(str, arguments)])
-    except SystemExit as exit:
-      code = exit.code
-  return code, out.getvalue(), err.getvalue()
-
-
-def run(workdir, data, *arguments):
-  return call(
-    sweep.main,
-    f"--workdir={workdir}",
-    f"--config.data.path={data}",
-    "--config.objective=autoencoder",
-    "--config.sweep.latent_size=2",
-    "--config.sweep.seed=0",
-    "--config.fixed.num_epochs=1",
-    "--config.fixed.widths=4",
-    "--config.metrics=()",
-    *arguments,
-  )
-
-
-def assert_one_line(result, message):
-  code, _, err = result
-  assert code == 2, err
-  assert re.fullmatch(f"error: .*{message}.*\n", err), err
 
 
 @pytest.fixture
@@ -235,14 +202,14 @@ def test_what_a_killed_process_left_half_written_is_removed(
   assert not [*(workdir / "curves").glob(".*")]
 
 
-def program(folder, name, *arguments):
-  """Runs a program in a folder, in a process of its own."""
+def program(folder, *arguments):
+  """Runs `python -m ae_jax` in a folder, in a process of its own."""
   done = subprocess.run(
-    [sys.executable, "-P", "-m", "ae_jax", name, *map(str, arguments)],
+    [sys.executable, "-P", "-m", "ae_jax", *map(str, arguments)],
     cwd=folder,
     capture_output=True,
     text=True,
-    env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
+    env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(ROOT)},
   )
   assert done.returncode == 0, done.stderr
   return done.stdout

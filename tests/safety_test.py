@@ -1,7 +1,5 @@
 """Odd paths, read-only folders, hostile files: one line, nothing outside."""
 
-import contextlib
-import io
 import os
 import pickle
 import re
@@ -12,57 +10,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from shell import TINY, assert_one_line, call, run
 
 import ae_jax
 from ae_jax import report
-from ae_jax.cli import sweep, use
+from ae_jax.cli import report as report_program
+from ae_jax.cli import use
 from ae_jax.run_folder import checkpoints, results, run_config, snapshots
-from ae_jax.run_folder.snapshots import FOLDER as UNFINISHED
 from ae_jax.types import UsageError
-from experiments import report as report_program
 
 ROOT = Path(__file__).parent.parent
 X = np.random.default_rng(0).uniform(size=(40, 6)).astype(np.float32)
-SMALL = (
-  "--config.objective=autoencoder",
-  "--config.sweep.latent_size=2",
-  "--config.sweep.seed=0",
-  "--config.fixed.num_epochs=1",
-  "--config.fixed.widths=4",
-  "--config.metrics=()",
-)
-
-
-def call(main, *arguments):
-  """Exit code, stdout and stderr of a program."""
-  code = 0
-  out, err = io.StringIO(), io.StringIO()
-  with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-    try:
-      main(["program", *map(str, arguments)])
-    except SystemExit as exit:
-      code = exit.code
-  return code, out.getvalue(), err.getvalue()
-
-
-def run(workdir, data, *arguments):
-  return call(
-    sweep.main,
-    f"--workdir={workdir}",
-    f"--config.data.path={data}",
-    *SMALL,
-    *arguments,
-  )
-
-
-def assert_one_line(result, message):
-  code, out, err = result
-  assert code == 2, err
-  *before, last = err.splitlines()
-  assert before == []
-  assert last.startswith("error: ")
-  assert re.search(message, last), last
-  assert "Traceback" not in out + err
 
 
 @pytest.mark.parametrize(
@@ -184,7 +142,7 @@ def test_read_only_folders(tmp_path, read_only):
   assert_one_line(run(empty / "new", data / "x.npy"), "cannot write.*empty/new")
   assert run(finished, data / "x.npy")[0] == 0
   read_only(finished)
-  assert_one_line(run(finished, data / "x.npy"), "cannot write to workdir")
+  assert_one_line(run(finished, data / "x.npy"), "cannot write to folder")
   codes = tmp_path / "codes.npy"
   code, _, err = call(use.main, "encode", finished, data / "x.npy", codes)
   assert code == 0, err
@@ -214,8 +172,8 @@ def test_read_only_folders(tmp_path, read_only):
     (b"x = 1", "get_config"),
     (
       b"from ae_jax.cli.config import base\n"
-      b"def get_config():\n  c = base()\n  c.measurs = ('noise',)\n  return c",
-      "unknown field config.measurs; did you mean config.metrics",
+      b"def get_config():\n  c = base()\n  c.metrcs = ('noise',)\n  return c",
+      "unknown field config.metrcs; did you mean config.metrics",
     ),
     (
       b"from ae_jax.cli.config import base\n"
@@ -284,21 +242,19 @@ def test_nothing_is_unpickled(tmp_path, monkeypatch):
     outputs = tmp_path / "codes.npy"
     result = call(use.main, "encode", workdir, tmp_path / name, outputs)
     assert_one_line(result, re.escape(name))
-  np.savez(
-    workdir / run_config.STANDARDIZATION, mean=hostile, deviation=hostile
-  )
+  np.savez(workdir / run_config.STANDARDIZATION, mean=hostile, std=hostile)
   result = call(
     use.main, "encode", workdir, tmp_path / "x.npy", tmp_path / "codes.npy"
   )
   assert_one_line(result, f"{run_config.STANDARDIZATION} is absent or damaged")
-  (workdir / UNFINISHED).mkdir()
-  monkeypatch.setattr(snapshots, "_name", lambda whose: "chunk")
-  np.savez(workdir / UNFINISHED / "chunk-3.npz", of=hostile)
+  (workdir / snapshots.FOLDER).mkdir()
+  monkeypatch.setattr(snapshots, "_name", lambda whose: "0a")
+  np.savez(workdir / snapshots.FOLDER / "0a-3.npz", of=hostile)
   (workdir / results.RESULTS).unlink()
   shutil.rmtree(workdir / checkpoints.FOLDER)
   code, _, err = run(workdir, tmp_path / "x.npy", *STANDARDIZED)
   assert code == 0, err
-  assert "chunk-3.npz is damaged" in err
+  assert "0a-3.npz is damaged" in err
   assert not mark.exists()
 
 
@@ -327,15 +283,15 @@ def test_nothing_is_written_outside_workdir_and_caches(tmp_path):
     "JAX_COMPILATION_CACHE_DIR": str(folders["jax"]),
     "MPLCONFIGDIR": str(folders["mpl"]),
     "PYTHONDONTWRITEBYTECODE": "1",
+    "PYTHONPATH": str(ROOT),
   }
   subprocess.run(
     [
-      sys.executable,
-      ROOT / "experiments" / "sweep.py",
+      *(sys.executable, "-m", "ae_jax", "sweep"),
       f"--workdir={tmp_path / 'run'}",
       f"--config.data.data_dir={folders['tfds']}",
       "--config.tensorboard=True",
-      *SMALL,
+      *TINY,
     ],
     cwd=folders["here"],
     env=environment,

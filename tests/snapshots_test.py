@@ -67,7 +67,12 @@ def test_going_on_changes_no_bit(program, whole, snapshots, num_steps):
   assert snapshot.num_done == num_steps
   epochs = []
   group = train(
-    program, TRIALS, PIPELINE, lambda _, n, terms: epochs.append(n), None, snapshot
+    program,
+    TRIALS,
+    PIPELINE,
+    lambda _, n, terms: epochs.append(n),
+    None,
+    snapshot,
   )
   check_equal(group, whole)
   assert epochs == [*range(num_steps // 4 + 1, 6)]

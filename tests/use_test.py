@@ -11,7 +11,7 @@ from PIL import Image
 
 import ae_jax
 from ae_jax import density
-from ae_jax.cli import sweep, use, use_flags
+from ae_jax.cli import use, use_flags
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.uniform(size=(1100, 6, 5)).astype(np.float32)
@@ -19,27 +19,23 @@ FLAT = RNG.normal(size=(40, 36)).astype(np.float32)
 VAE = "--where=objective=vae,latent_size=3"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def runs(tmp_path_factory):
   """Two runs: `images` with a VAE, and `flat` vectors."""
   folder = tmp_path_factory.mktemp("runs")
   for name, x, objectives in (
-    ("images", IMAGES[:60], "autoencoder,vae"),
-    ("flat", FLAT, "autoencoder"),
+    ("images", IMAGES[:60], ("autoencoder", "vae")),
+    ("flat", FLAT, ("autoencoder",)),
   ):
-    np.save(folder / "x.npy", x)
-    sweep.main(
-      [
-        "sweep.py",
-        f"--workdir={folder / name}",
-        f"--config.data.path={folder / 'x.npy'}",
-        f"--config.sweep.objective={objectives}",
-        "--config.sweep.latent_size=2,3",
-        "--config.sweep.seed=0",
-        "--config.fixed.num_epochs=2",
-        "--config.fixed.batch_size=16",
-        "--config.metrics=('reconstruction',)",
-      ]
+    points = ae_jax.grid.product(
+      objective=objectives,
+      latent_size=(2, 3),
+      num_epochs=(1,),
+      batch_size=(16,),
+      widths=((8,),),
+    )
+    ae_jax.run_sweep(
+      points, x, folder=folder / name, metrics=(), progress=False
     )
   return folder
 
