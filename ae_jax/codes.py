@@ -12,7 +12,7 @@ def top_k(z: Array, k: Scalar, latent_mask: Array) -> Array:
   Args:
     z: codes `[n, latent]`.
     k: how many, rounded; may be traced. All are kept where there are fewer.
-    latent_mask: `[latent]` of 0/1; units that are not there are never kept.
+    latent_mask: `[latent]` of 0/1; masked units are never kept.
 
   Returns:
     `[n, latent]`.
@@ -30,7 +30,7 @@ def batch_top_k(z: Array, k: Scalar, latent_mask: Array) -> Array:
   Args:
     z: codes `[n, latent]`.
     k: how many a code has on average, rounded; may be traced.
-    latent_mask: `[latent]` of 0/1; units that are not there are never kept.
+    latent_mask: `[latent]` of 0/1; masked units are never kept.
 
   Returns:
     `[n, latent]`.

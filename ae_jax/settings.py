@@ -217,11 +217,11 @@ def no_such_setting(
   names = {*DEFAULTS}.union(*has.values())
   close = difflib.get_close_matches(setting, sorted(names), n=1)
   hint = f" (did you mean {close[0]}?)" if close else ""
-  own = "; ".join(
+  available = "; ".join(
     f"objective {name} has {', '.join(hyper) or 'none of its own'}"
     for name, hyper in has.items()
   )
   return UsageError(
-    f"unknown hyper-parameter {setting!r}{hint}: {own}; all have"
+    f"unknown hyper-parameter {setting!r}{hint}: {available}; all have"
     f" {', '.join(DEFAULTS)}"
   )

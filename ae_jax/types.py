@@ -1,4 +1,4 @@
-"""The few types that every room shares.
+"""The few types that every module shares.
 
 Symbols: `x` is data, `z` a code, `f` the encoder, `g` the decoder, `x~` the
 reconstruction `g(f(x))`.
@@ -17,9 +17,9 @@ Terms = dict[str, Array]
 
 
 class UsageError(ValueError):
-  """A mistake in what the user asked for, told in one line.
+  """A mistake in what the user asked for, explained in one line.
 
-  The message names the value that was given and what is allowed. It is raised
+  The message names the value that was passed and what is allowed. It is raised
   before anything is traced; the programs print it without a traceback.
   """
 
@@ -66,13 +66,14 @@ class Autoencoder(NamedTuple):
     init: key -> params.
     encode: (params, x `[..., *features]`) -> z `[..., latent]`, or a
       `Gaussian` of that shape for an objective that needs one.
-    dense_code: (params, x) -> the code before what its kind does to it: all units
-      of "k_sparse", unquantized ones of "quantized"; else what `encode` gives.
+    dense_code: (params, x) -> the code before units are selected ("k_sparse")
+      or quantized ("quantized"); otherwise what `encode` returns.
     encode_and_jacobian_norm: (params, x) -> z and `||dz/dx||_F^2` `[...]`, in
       the cheapest exact form that the network has; of a Gaussian, its mean.
     decode: (params, z) -> means or logits `[..., *features]`, or parameters of
       p(x|z) `[..., *features, size]`, which `nll` and `mean` understand.
-    nll: (x `[batch, *features]`, decoded) -> d(x, x~) `[batch]`.
+    nll: (x `[batch, *features]`, decoded) -> `-log p(x|z)` `[batch]`, without
+      `log_normalizer`.
     mean: decoded -> x~, in the units of x.
     log_normalizer: what `nll` leaves out of `-log p(x|z)`, in nats:
       d/2 log 2 pi of a Gaussian with d features, 0 of a Bernoulli.
@@ -101,7 +102,7 @@ class Autoencoder(NamedTuple):
 # terms): a scalar and a dict of scalars. Its keyword-only arguments are its
 # hyper-parameters. One whose default is a float is traced: all its values share
 # one compiled program. Any other (a string, an int, a bool) is static: each of
-# its values gets a program of its own.
+# its values gets a separate program.
 Objective = Callable[..., tuple[Array, Terms]]
 
 
@@ -122,14 +123,15 @@ def needs_code(kind: str) -> Callable[[Callable], Callable]:
 def needs_pairs(objective: Objective) -> Objective:
   """Marks an objective whose batch is pairs, `[batch, 2, *features]`.
 
-  Its hyper-parameter `pairs` says what two examples share, see `data.supervision`.
+  Its hyper-parameter `pairs` says what two examples share, see
+  `data.supervision`.
   """
   objective.pairs = True  # type: ignore[attr-defined]
   return objective
 
 
 class Labeled(NamedTuple):
-  """EvalData with their classes.
+  """Examples with their classes.
 
   Attributes:
     x: `[n, *features]`.
@@ -150,7 +152,7 @@ def needs_labels(objective: Objective) -> Objective:
 
 
 def needs_params(init: Callable) -> Callable[[Callable], Callable]:
-  """Marks an objective that trains parameters of its own.
+  """Marks an objective that trains parameters beside those of the model.
 
   Args:
     init: (model, params, key, **hyper) -> a dict of arrays, from the parameters

@@ -44,7 +44,7 @@ POINTS = grid.product(
   objective=("vae",),
   beta_schedule=("linear", "cyclic"),
   beta_start=(3.0, 0.5),
-  beta_over=(0.5, 1.0),
+  beta_over=(0.5, 0.8),
   num_epochs=(4,),
   batch_size=(100,),  # one step an epoch
 )

@@ -1,4 +1,4 @@
-"""What a program is fed with: rows, and which of them each minibatch takes.
+"""The input of a program: rows, and which of them each minibatch takes.
 
 The order of an epoch is drawn from the seed alone, once for all trials that
 share it.
@@ -72,7 +72,7 @@ class InMemory:
     num_examples: n.
     features: shape of one example.
     binarize: whether a step draws `x ~ Bernoulli(x)`.
-    dataset: where labels and partners come from; None: there are none.
+    dataset: where labels and partners come from, or None.
   """
 
   def __init__(
@@ -279,7 +279,7 @@ def orders_of(
 
 
 def input_pipeline(dataset: Dataset, train: Array) -> InputPipeline:
-  """What programs are fed with: the stream, or else all on the device.
+  """The input of programs: the stream, or else all on the device.
 
   Args:
     dataset: to train on.
@@ -287,6 +287,6 @@ def input_pipeline(dataset: Dataset, train: Array) -> InputPipeline:
   """
   if dataset.stream is not None:
     return Streamed(dataset.stream, dataset.binarize)
-  if dataset.binarize:  # `train` is one draw; each step wants its own
+  if dataset.binarize:  # `train` is one draw; each step makes another
     train = jax.device_put(dataset.train)
   return InMemory(train, dataset.binarize, dataset)

@@ -72,8 +72,8 @@ def beta_tcvae(
 ) -> tuple[Array, Terms]:
   """`E_q[-log p(x|z)] + a I(z; x) + beta TC(z) + g sum_j KL(q(z_j) || p(z_j))`.
 
-  The divergence of `vae`, in three parts: what a code tells of its example,
-  the total correlation of the units, and each unit's own divergence. With all
+  The divergence of `vae`, in three parts: the information that a code holds about its example,
+  the total correlation of the units, and the divergence of each unit. With all
   weights 1 it is the negative evidence lower bound. The density of the
   aggregate posterior q(z) is estimated as the mean of q(z|x_j) over the batch;
   the paper's minibatch weighting differs by a constant, with the same
@@ -100,7 +100,7 @@ def beta_tcvae(
   z = reparameterize(key, q)
   reconstruction = jnp.mean(model.nll(batch, model.decode(params, z)))
   mask = model.latent_mask[None]
-  # log q(z_ij | x_k), [i, k, j]; exactly 0 in units that are not there.
+  # log q(z_ij | x_k), [i, k, j]; exactly 0 in masked units.
   pairwise = mask[None] * univariate_gaussian_log_density(
     z[:, None], jax.tree.map(lambda field: field[None], q)
   )

@@ -84,7 +84,7 @@ def _weighted_gradient(
 ) -> Array:
   """z, whose gradient is multiplied by its normalized weight.
 
-  The bound's own gradient by z has the weight once, the estimator twice.
+  The gradient of the bound by z has the weight once, the estimator twice.
   """
   reconstruction, kl = jax.lax.stop_gradient(_terms(model, params, x, z, q))
   weight = jax.nn.softmax(-reconstruction - kl, axis=0)[..., None]

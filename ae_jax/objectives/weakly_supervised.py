@@ -85,7 +85,7 @@ def gvae(
 
   `E_q[d(x, g(c, s)) + d(x', g(c, s'))] + beta (KL_c + KL_s + KL_s')`, halved:
   the content c, the first units, is drawn once for both, from the average of
-  the two posteriors in mean and in variance; each style s is its own.
+  the two posteriors in mean and in variance; each has its own style s.
 
   Args:
     model: q(z|x) as its encoder, p(x|z) as its decoder.
@@ -147,11 +147,14 @@ def _averaged(one: Gaussian, other: Gaussian, shared: Array) -> Gaussian:
 
 
 def content_units(content: Scalar, mask: Array) -> Array:
-  """The first units, that share of those that are there: `[latent]` of bools.
+  """The first units, a share of those that are not masked, as booleans.
 
   Args:
-    content: in [0, 1].
+    content: the share, in [0, 1].
     mask: `[latent]` of 0/1.
+
+  Returns:
+    Booleans `[latent]`.
   """
   return jnp.arange(len(mask)) < jnp.round(content * jnp.sum(mask))
 
@@ -164,7 +167,7 @@ def shared_units(one: Gaussian, other: Gaussian, mask: Array) -> Array:
   Args:
     one: q(z|x), `[batch, latent]`.
     other: q(z|x').
-    mask: `[latent]` of 0/1, the units that are there.
+    mask: `[latent]` of 0/1.
 
   Returns:
     Booleans `[batch, latent]`.
