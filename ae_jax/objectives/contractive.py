@@ -30,7 +30,7 @@ def contractive(
     strength: weight of the penalty, at least 0.
     estimator: "exact", in the cheapest form that the network has; or, unbiased
       and for large codes cheaper, "hutchinson" (`penalties.hutchinson`) or
-      "subset" (exact on `penalties.random_part`); see these for their variances.
+      "subset" (exact on `penalties.random_part`); variances: see these.
     num_samples: of "hutchinson" the probes of each example, of "subset" the
       examples of the batch.
 

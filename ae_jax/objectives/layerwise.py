@@ -33,8 +33,8 @@ def layerwise(
   """`d(h_k, g_k(f_k(h_k)))` of one layer; from stage 1 on `d(x, g(f(x)))`.
 
   Each layer of the encoder and its mirror in the decoder are a separate
-  autoencoder, on the clean codes `h_k = f_{k-1}(... f_0(x))` of the layers below,
-  which do not change. With `stage_schedule="linear"` the L layers are trained
+  autoencoder, on the clean codes `h_k = f_{k-1}(... f_0(x))` of the layers
+  below, which do not change. With `stage_schedule="linear"` the L layers are trained
   in turn for equal shares of `stage_over` of the steps, and the whole network
   is fine-tuned in the rest. Adam has one count for all: the first twenty steps
   of a turn are up to several times as large as the learning rate, and its
