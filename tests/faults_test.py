@@ -1,6 +1,5 @@
 """What nights bring: kills, signals, full disks; with the real fault."""
 
-import csv
 import json
 import os
 import random
@@ -13,12 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from shell import rows_of
 
 from ae_jax import report
-from ae_jax.cli import sweep
-from ae_jax.engine.autotune import OutOfMemory
-from ae_jax.engine.program import Placement
-from ae_jax.run_folder import placements, results
+from ae_jax.run_folder import results
 
 ROOT = Path(__file__).parent.parent
 NUM_KILLS = 50
@@ -39,8 +36,7 @@ def start(tmp_path_factory):
       [
         # A background job of a shell ignores SIGINT, and so would its children.
         *("env", "--default-signal=INT"),
-        sys.executable,
-        ROOT / "experiments" / "sweep.py",
+        *(sys.executable, "-m", "ae_jax", "sweep"),
         f"--config.data.path={folder / 'x.npz'}",
         "--config.metrics=reconstruction,neighbors",
         "--config.sweep.objective=sparse,denoising,vae",
@@ -55,7 +51,11 @@ def start(tmp_path_factory):
       stdout=subprocess.PIPE,
       stderr=subprocess.STDOUT,
       text=True,
-      env=os.environ | {"JAX_COMPILATION_CACHE_DIR": str(folder / "cache")},
+      env=os.environ
+      | {
+        "JAX_COMPILATION_CACHE_DIR": str(folder / "cache"),
+        "PYTHONPATH": str(ROOT),
+      },
     )
 
   return start
@@ -78,14 +78,6 @@ def finish(process):
   out, _ = process.communicate(timeout=600)
   assert process.returncode == 0, out
   return out
-
-
-def rows_of(workdir):
-  with (workdir / results.RESULTS).open(newline="") as file:
-    return [
-      {k: v for k, v in row.items() if not k.endswith("seconds")}
-      for row in csv.DictReader(file)
-    ]
 
 
 @pytest.mark.slow
@@ -132,7 +124,7 @@ def test_a_signal_saves_and_ends_the_run(start, whole, tmp_path, number, phase):
   assert last == "interrupted: the same command goes on from here"
   assert "Traceback" not in rest
   if phase == "training":
-    assert [*(tmp_path / "run" / "unfinished").glob("*.npz")]
+    assert [*(tmp_path / "run" / "snapshots").glob("*.npz")]
   finish(start(tmp_path / "run"))
   assert rows_of(tmp_path / "run") == whole[0]
 
@@ -147,18 +139,9 @@ def test_a_signal_ends_a_run_that_nobody_hears(start, whole, tmp_path, number):
   process.stdout.close()
   process.send_signal(number)
   assert process.wait(timeout=10) == 128 + number
-  assert [*(tmp_path / "run" / "unfinished").glob("*.npz")]
+  assert [*(tmp_path / "run" / "snapshots").glob("*.npz")]
   finish(start(tmp_path / "run"))
   assert rows_of(tmp_path / "run") == whole[0]
-
-
-def test_a_signal_ends_a_run_out_of_memory(tmp_path, capsys):
-  error = OutOfMemory("one", Placement(2, 4))
-  with pytest.raises(SystemExit) as ended:
-    sweep._start_again(tmp_path, error, 143)
-  assert ended.value.code == 143
-  assert placements.read(tmp_path)["one"] == Placement(2, 4)
-  assert "interrupted: the same command goes on" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -167,11 +150,11 @@ def test_a_signal_does_not_hide_that_nothing_can_be_saved(start, tmp_path):
   seen = ""
   while "best loss" not in seen:
     seen += process.stdout.read(1)
-  (tmp_path / "run" / "unfinished").write_text("no folder")
+  (tmp_path / "run" / "snapshots").write_text("no folder")
   process.send_signal(signal.SIGTERM)
   rest, _ = process.communicate(timeout=10)
   assert process.returncode == 1, rest
-  assert re.search("error: .*unfinished", rest)
+  assert re.search("error: .*snapshots", rest)
   assert "interrupted" not in rest
 
 
@@ -214,33 +197,32 @@ import resource
 
 import psutil
 
-from ae_jax import sweep
-from ae_jax.engine.autotune import Choice
-from ae_jax.engine.program import Placement, compile_program
 from ae_jax.cli import start
 from ae_jax.cli.sweep import main
+from ae_jax.engine.autotune import Choice
+from ae_jax.engine.placement import Placement
+from ae_jax.engine.program import compile_program
+from ae_jax.executors import local
 
 FREE = 300 * 2**20  # the program takes 398 MiB, half of it 199
 UNLIMITED = resource.RLIM_INFINITY
-resource.setrlimit(resource.RLIMIT_AS, (UNLIMITED, UNLIMITED))
 
 
 def choose(group, pipeline, memory_bytes, known):
-  is_new = "one" not in known
   placement = known.setdefault("one", Placement(2, 8))
   program = compile_program(group, pipeline, placement)
   limit = psutil.Process().memory_info().vms + FREE
   resource.setrlimit(resource.RLIMIT_AS, (limit, UNLIMITED))
-  return Choice("one", program, is_new, {}, program.seconds)
+  return Choice("one", program, {}, 0.0)
 
 
-sweep.choose = choose
+local.choose = choose
 start.run(main)
 """
 
 
 @pytest.mark.slow
-def test_out_of_memory_starts_again_with_smaller_programs(tmp_path):
+def test_out_of_memory_the_same_command_goes_on_with_smaller_programs(tmp_path):
   x = np.random.default_rng(0).uniform(size=(320, 784)).astype(np.float32)
   np.save(tmp_path / "x.npy", x)
   arguments = [
@@ -253,30 +235,30 @@ def test_out_of_memory_starts_again_with_smaller_programs(tmp_path):
     "--config.metrics=",
   ]
 
-  def run(workdir, *program):
+  def run(workdir, code, *program):
     done = subprocess.run(
       [sys.executable, *program, f"--workdir={workdir}", *arguments],
       capture_output=True,
       text=True,
-      cwd=ROOT,
-      env=os.environ | {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "cache")},
+      env=os.environ
+      | {
+        "JAX_COMPILATION_CACHE_DIR": str(tmp_path / "cache"),
+        "PYTHONPATH": str(ROOT),
+      },
     )
-    assert done.returncode == 0, done.stderr
-    return done.stderr, rows_of(workdir)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stderr
 
-  _, expected = run(tmp_path / "whole", ROOT / "experiments" / "sweep.py")
+  run(tmp_path / "whole", 0, "-m", "ae_jax", "sweep")
   (tmp_path / "little.py").write_text(LITTLE_MEMORY)
-  err, rows = run(tmp_path / "little", tmp_path / "little.py")
-  assert "out of memory: again with 8 trials at a time" in err
-  assert "Traceback" not in err
-  kept = {
-    folder: json.loads((tmp_path / folder / "placements.json").read_text())[
-      "one"
-    ]
-    for folder in ("cache", "little")
-  }
-  # Other runs may have more memory.
-  assert kept == {"cache": [2, 8], "little": [2, 4]}
+  err = run(tmp_path / "little", 1, tmp_path / "little.py")
+  assert "goes on with 8 trials at a time: run the same command again" in err
+  assert not (tmp_path / "little" / results.RESULTS).exists()
+  placements = tmp_path / "little" / "placements.json"
+  assert json.loads(placements.read_text()) == {"one": [2, 4]}
+  run(tmp_path / "little", 0, tmp_path / "little.py")
+  rows, expected = rows_of(tmp_path / "little"), rows_of(tmp_path / "whole")
   for row, other in zip(rows, expected, strict=True):
     assert row["id"] == other["id"]
     np.testing.assert_allclose(  # another batching

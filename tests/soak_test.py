@@ -19,8 +19,7 @@ def test_a_thousand_trials_in_fifty_groups(tmp_path):
   np.save(tmp_path / "x.npy", x)
   process = subprocess.Popen(
     [
-      sys.executable,
-      ROOT / "experiments" / "sweep.py",
+      *(sys.executable, "-m", "ae_jax", "sweep"),
       f"--config.data.path={tmp_path / 'x.npy'}",
       f"--workdir={tmp_path / 'run'}",
       "--config.objective=autoencoder",
@@ -32,7 +31,11 @@ def test_a_thousand_trials_in_fifty_groups(tmp_path):
     stdout=subprocess.DEVNULL,
     stderr=subprocess.PIPE,
     text=True,
-    env=os.environ | {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "cache")},
+    env=os.environ
+    | {
+      "JAX_COMPILATION_CACHE_DIR": str(tmp_path / "cache"),
+      "PYTHONPATH": str(ROOT),
+    },
   )
   watched = psutil.Process(process.pid)
   memory, files = [], []

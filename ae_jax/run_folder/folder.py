@@ -175,7 +175,7 @@ class RunFolder:
     """The rows of all trials whose model is intact."""
     intact = checkpoints.intact(self.path)
     return [
-      results.typed(row)
+      _own(row)
       for trial_id, row in results.read_rows(self.path).items()
       if trial_id in intact
     ]
@@ -184,7 +184,7 @@ class RunFolder:
     """The row of each trial; None where there is none."""
     table = results.read_rows(self.path)
     return [
-      results.typed(table[trial_id]) if trial_id in table else None
+      _own(table[trial_id]) if trial_id in table else None
       for trial_id in trial_ids
     ]
 
@@ -223,6 +223,15 @@ class RunFolder:
   def remove_snapshots(self) -> None:
     """Removes all snapshots: nothing is left to train."""
     self._snapshots.remove_all()
+
+
+def _own(row: results.TextRow) -> Row:
+  """A row without the columns that only others have."""
+  return {
+    name: value
+    for name, value in results.typed(row).items()
+    if value is not None or name == "diverged_step"
+  }
 
 
 def check_links(folder: Path) -> None:
