@@ -231,7 +231,8 @@ def test_broken_codes_have_no_metrics():
     )
     params["encoder"]["mean"]["bias"] = jnp.full(5, factor)
     stacked = jax.tree.map(lambda p: p[None], params)
-    columns = evaluate(spec, stacked, [5], eval_data(DIGITS)).columns
+    groups = ["features", "neighbors", "activity", "likelihood"]
+    columns = evaluate(spec, stacked, [5], eval_data(DIGITS), groups).columns
     for name in (*GROUPS["features"], *GROUPS["neighbors"]):
       assert np.isnan(columns[name]), name
     for name in ("dead_units", "active_share", "active_units"):
@@ -287,8 +288,32 @@ def test_salt_and_pepper_needs_the_unit_interval():
   spec, _, params = random_model()
   stacked = jax.tree.map(lambda p: p[None], params)
   data = eval_data(from_arrays(X[:50] * 3 - 1))
-  columns = evaluate(spec, stacked, [5], data).columns
+  groups = ["reconstruction", "features", "noise"]
+  columns = evaluate(spec, stacked, [5], data, groups).columns
   assert "squared_error_gaussian_0.1" in columns
   assert "squared_error_salt_and_pepper_0.1" not in columns
   assert "test_cross_entropy" not in columns
   assert "probe_accuracy" not in columns
+
+
+LABEL_CASES = [
+  (np.arange(20) % 2, True),
+  (np.array(["a", "b"] * 10), True),
+  ((np.arange(20) % 3).astype(float), True),
+  (np.arange(20) % 2 == 0, True),
+  (np.linspace(0, 1, 20), False),
+  (np.full(20, np.nan), False),
+  (np.zeros(20, int), False),
+  (np.arange(1100), False),
+  (None, False),
+]
+
+
+@pytest.mark.parametrize(("labels", "are_classes"), LABEL_CASES)
+def test_labels_that_are_classes(labels, are_classes):
+  x = np.random.default_rng(0).uniform(size=(20, 4))
+  if labels is not None:
+    x = np.resize(x, (len(labels), 4))
+  data = eval_data(from_arrays(x, train_labels=labels))
+  assert (data.num_classes > 1) == are_classes
+  assert data.unit_interval

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy import special, stats
+from scipy import special
 from sklearn import metrics
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
@@ -14,18 +14,16 @@ from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 
 from ae_jax import pca
-from ae_jax.data import Dataset, from_arrays
+from ae_jax.data import Dataset
 from ae_jax.likelihoods import LIKELIHOODS
 from ae_jax.metrics import (
   activity,
   features,
-  likelihood,
   neighbors,
   noise,
   reconstruction,
 )
 from ae_jax.metrics.batching import map_batches
-from ae_jax.metrics.eval_data import eval_data
 from ae_jax.metrics.registry import (
   GROUPS,
   available_groups,
@@ -306,79 +304,6 @@ def test_error_without_noise_is_the_plain_error():
   assert errors[1] != errors[0]
 
 
-def linear_gaussian_model(orthogonal):
-  """p(x|z) = N(W z + m, I), its q(z|x) exact if W has orthogonal columns.
-
-  The posterior is N(S W^T (x - m), S), S = (I + W^T W)^-1.
-  """
-  rng = np.random.default_rng(0)
-  w = rng.normal(size=(64, 3)) * 0.4
-  if orthogonal:
-    w = np.linalg.qr(w)[0] * [2.0, 1.0, 0.5]
-  mean = rng.normal(size=64)
-  posterior = np.linalg.inv(np.eye(3) + w.T @ w)
-  spec = Spec((64,), latent_size=3, widths=(), code="gaussian")
-  params = {
-    "encoder": {
-      "mean": {
-        "kernel": w @ posterior,
-        "bias": -mean @ w @ posterior,
-      },
-      "log_variance": {
-        "kernel": np.zeros((64, 3)),
-        "bias": np.log(np.diag(posterior)),
-      },
-    },
-    "decoder": {"latent": {"kernel": w.T, "bias": mean}},
-  }
-  x = rng.normal(size=(80, 3)) @ w.T + mean + rng.normal(size=(80, 64))
-  exact = -stats.multivariate_normal(mean, w @ w.T + np.eye(64)).logpdf(x)
-  params = jax.tree.map(lambda p: p.astype(np.float32), params)
-  return autoencoder(spec), params, x.astype(np.float32), exact
-
-
-def test_the_bounds_are_exact_where_the_posterior_is():
-  model, params, x, exact = linear_gaussian_model(orthogonal=True)
-  values, _ = likelihood.elbo_and_iwae(model, params, jax.random.key(0), x, 4)
-  # q = p(z|x): all weights are p(x). float32 sums of about 90 nats.
-  np.testing.assert_allclose(values["nll"], exact.mean(), rtol=1e-5)
-  # The ELBO's reconstruction is drawn: 4 x 80 draws of a deviation of about 3.
-  assert abs(values["negative_elbo"] - exact.mean()) < 4 * 3 / np.sqrt(320)
-  np.testing.assert_allclose(
-    values["negative_elbo"], values["reconstruction"] + values["kl"], rtol=1e-6
-  )
-
-
-def test_the_bound_tightens_to_the_exact_likelihood():
-  model, params, x, exact = linear_gaussian_model(orthogonal=False)
-  bounds = [
-    float(
-      jax.jit(
-        lambda k=k: likelihood.elbo_and_iwae(
-          model, params, jax.random.key(0), x, k
-        )
-      )()[0]["nll"]
-    )
-    for k in (1, 16, 1024)
-  ]
-  assert bounds[0] > bounds[1] > bounds[2] - 0.01
-  # Var[w] / (2 K E[w]^2) is below 0.005 at K = 1024 here, the noise of a mean
-  # over 80 examples about as large.
-  assert bounds[2] == pytest.approx(exact.mean(), abs=0.02)
-
-
-def test_active_units():
-  assert likelihood.active_units(jnp.array([0.0, 0.0099, 0.0101, 4.0])) == 2
-  spec = Spec((64,), latent_size=2, widths=(), code="gaussian")
-  model = autoencoder(spec)
-  params = model.init(jax.random.key(0))
-  kernel = np.zeros((64, 2), np.float32)
-  kernel[20, 0] = 1.0
-  params["encoder"]["mean"]["kernel"] = kernel
-  _, units = likelihood.elbo_and_iwae(model, params, jax.random.key(0), X, 1)
-  np.testing.assert_allclose(units["variance"], [X[:, 20].var(), 0], atol=1e-6)
-
-
 def test_directions():
   for name, better in {
     "test_squared_error": "lower",
@@ -395,29 +320,6 @@ def test_directions():
   for name in ("active_units", "test_kl_nats", "code_mean"):
     with pytest.raises(UsageError, match="neither more nor less"):
       more_is_better(name)
-
-
-LABEL_CASES = [
-  (np.arange(20) % 2, True),
-  (np.array(["a", "b"] * 10), True),
-  ((np.arange(20) % 3).astype(float), True),
-  (np.arange(20) % 2 == 0, True),
-  (np.linspace(0, 1, 20), False),
-  (np.full(20, np.nan), False),
-  (np.zeros(20, int), False),
-  (np.arange(1100), False),
-  (None, False),
-]
-
-
-@pytest.mark.parametrize(("labels", "are_classes"), LABEL_CASES)
-def test_labels_that_are_classes(labels, are_classes):
-  x = np.random.default_rng(0).uniform(size=(20, 4))
-  if labels is not None:
-    x = np.resize(x, (len(labels), 4))
-  data = eval_data(from_arrays(x, train_labels=labels))
-  assert (data.num_classes > 1) == are_classes
-  assert data.unit_interval
 
 
 def test_metric_groups():

@@ -84,8 +84,8 @@ def test_a_model_of_classes_draws_of_a_class():
   x = (rng.normal(size=(400, 3)) * 0.1 + 3 * y[:, None]).astype(np.float32)
   dataset = data.from_arrays(x, train_labels=y)
   point = {"objective": "conditional_vae", "latent_size": 2}
-  point |= {"num_epochs": 150, "learning_rate": 1e-2}
-  plain = {"objective": "vae", "num_epochs": 1}
+  point |= {"num_epochs": 150, "learning_rate": 1e-2, "widths": (16,)}
+  plain = {"objective": "vae", "num_epochs": 1, "widths": (16,)}
   trained, vae = run_sweep([point, plain], dataset, metrics=(), progress=False)
   for label in (0, 1):
     drawn = trained.condition(label).sample(200)
