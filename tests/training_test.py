@@ -76,7 +76,9 @@ def test_an_epoch_sees_each_example_once_in_an_order_of_its_seed():
 
 def test_bytes_are_read_as_the_unit_interval():
   data = np.random.default_rng(0).integers(0, 256, (20, 5)).astype(np.uint8)
-  run = trainer(OBJECTIVES["autoencoder"], Spec((5,), 4), num_epochs=2)
+  run = trainer(
+    OBJECTIVES["autoencoder"], Spec((5,), 4, widths=()), num_epochs=1
+  )
   _, bytes_history = jax.jit(run.train)(jax.random.key(0), HYPER, data)
   _, floats_history = jax.jit(run.train)(
     jax.random.key(0), HYPER, (data / 255).astype(np.float32)
@@ -127,7 +129,7 @@ def test_schedule_scales_the_learning_rate_by_step(name):
     schedule=make_schedule(name, {}, 4),
   )
   hyper = HYPER | {"learning_rate": 0.1}
-  state, step = run.init(jax.random.key(0), hyper), jax.jit(run.step)
+  state, step = jax.jit(run.init)(KEY, hyper), jax.jit(run.step)
   batch, positions = jnp.zeros((1, 1)), [0.0]
   for _ in range(4):
     state, _ = step(state, batch, hyper)
@@ -149,9 +151,9 @@ def test_divergence_freezes_the_trial_at_its_step():
     loss, _ = OBJECTIVES["autoencoder"](model, params, key, batch)
     return jnp.where(batch[0, 0] >= until, jnp.nan, loss), {}
 
-  run = trainer(bursts, Spec((2,), 4), num_epochs=1, batch_size=1)
+  run = trainer(bursts, Spec((2,), 4, widths=()), num_epochs=1, batch_size=1)
   step = jax.jit(run.step)
-  state = run.init(jax.random.key(0), HYPER)
+  state = jax.jit(run.init)(KEY, HYPER)
   states = [state]
   for i in (0, 1, 2, 3, 0):
     state, terms = step(state, jnp.full((1, 2), float(i)), HYPER)
@@ -255,7 +257,7 @@ def test_a_gradient_that_is_not_finite_freezes_the_trial_too():
     return jnp.sqrt(jnp.sum(bias**2)) + batch.sum(), {}  # inf * 0 at bias 0
 
   run = trainer(kinked, Spec((2,), 4), num_epochs=1)
-  state = run.init(jax.random.key(0), HYPER)
+  state = jax.jit(run.init)(KEY, HYPER)
   after, terms = jax.jit(run.step)(state, jnp.ones((1, 2)), HYPER)
   assert int(after.diverged_at) == 0
   assert np.isnan(terms["loss"])
@@ -266,7 +268,7 @@ def test_a_gaussian_code_is_evaluated_at_its_mean():
   run = trainer(
     OBJECTIVES["vae"], Spec((64,), 3, code="gaussian"), num_epochs=1
   )
-  params = run.init(jax.random.key(0), {"learning_rate": 1e-3}).params
+  params = jax.jit(run.init)(KEY, {"learning_rate": 1e-3}).params
   model = run.model({})
   error = jax.jit(lambda p: squared_error(model, p, DIGITS))(params)
   mean = model.encode(params, DIGITS).mean

@@ -224,7 +224,7 @@ def test_doubly_reparameterized_gradients_have_the_mean_and_less_noise():
       )(params)
       return gradient["encoder"]["mean"], gradient["decoder"]
 
-    return jax.jit(jax.vmap(of_key))(jax.random.split(KEY, 20_000))
+    return jax.jit(jax.vmap(of_key))(jax.random.split(KEY, 5_000))
 
   (encoder, decoder), (plain, same) = gradients(True), gradients(False)
   jax.tree.map(
