@@ -75,9 +75,9 @@ def beta_tcvae(
   The divergence of `vae`, in three parts: the information that a code holds
   about its example, the total correlation of the units, and the divergence of
   each unit. With all weights 1 it is the negative evidence lower bound. The
-  density of the aggregate posterior q(z) is estimated as the mean of q(z|x_j) over the batch;
-  the paper's minibatch weighting differs by a constant, with the same
-  gradient.
+  density of the aggregate posterior q(z) is estimated as the mean of q(z|x_j)
+  over the batch; the paper's minibatch weighting differs by a constant, with
+  the same gradient.
 
   Args:
     model: q(z|x) as its encoder, p(x|z) as its decoder.
