@@ -59,9 +59,9 @@ class Evaluator:
       store: has the rows, and gets them.
       dataset: to measure on.
       metric_groups: what to measure.
-      latent_sizes: of all trials of the run, so that a run that goes on has the
-        same baselines to the bit.
-      progress: is told what is going on.
+      latent_sizes: of all trials of the run, so that a resumed run has the
+        same baselines, bit by bit.
+      progress: shows what is being measured.
     """
     self.cost = Cost()
     self._store, self._dataset = store, dataset

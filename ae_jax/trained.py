@@ -26,8 +26,8 @@ class Trained(NamedTuple):
 
   Its methods take and give NumPy arrays in the units of the data that it was
   trained on: of a model that was trained on bytes they are read as x / 255;
-  standardization is applied and undone. They walk an array in batches, which
-  `encode_batches` and its like give one by one: with these, what does not fit
+  standardization is applied and undone. They process an array in batches, which
+  `encode_batches` and its like yield one by one: with these, what does not fit
   in memory may be a memory-mapped file. It holds arrays and plain values alone,
   and can be pickled.
 

@@ -68,7 +68,7 @@ def test_a_sweep_trains_on_draws(binary):
   np.testing.assert_array_equal(history["mean"], history["second"])
 
 
-def test_what_cannot_be_drawn_is_told(binary, tmp_path):
+def test_what_cannot_be_drawn_is_one_line(binary, tmp_path):
   with pytest.raises(UsageError, match=r"in \[0, 1\]; these are in"):
     binary(3 * X)
   np.save(tmp_path / "x.npy", X)

@@ -25,6 +25,6 @@ def test_samples_are_distributed_as_the_codes():
   np.testing.assert_array_equal(drawn, same)
 
 
-def test_too_few_codes_are_told():
+def test_too_few_codes_are_one_line():
   with pytest.raises(UsageError, match="10 components.*got 9"):
     density.sample_codes(np.zeros((9, 2), np.float32), 3, seed=0)

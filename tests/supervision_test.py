@@ -60,7 +60,7 @@ def test_partners_share_the_factors_that_are_named(dataset):
 
 def test_labels_come_with_their_examples():
   @needs_labels
-  def told(model, params, key, batch, *, num_classes=3):
+  def labeled(model, params, key, batch, *, num_classes=3):
     loss = 0 * params["decoder"]["latent"]["bias"].sum()
     same = batch.x[:, 0] == batch.label
     return loss, {"same": same.mean(), "largest": batch.label.max()}
@@ -69,13 +69,15 @@ def test_labels_come_with_their_examples():
   names = np.array(["a", "b", "c"])[x[:, 0].astype(int)]
   dataset = data.from_arrays(x, train_labels=names)
   (trained,) = run_sweep(
-    [{"objective": told, "num_epochs": 2}], dataset, metrics=()
+    [{"objective": labeled, "num_epochs": 2}], dataset, metrics=()
   )
   np.testing.assert_array_equal(trained.history["same"], 1)
   with pytest.raises(UsageError, match="num_classes is 2; this data has 3"):
-    run_sweep([{"objective": told, "num_classes": 2}], dataset, progress=False)
+    run_sweep(
+      [{"objective": labeled, "num_classes": 2}], dataset, progress=False
+    )
   with pytest.raises(UsageError, match="needs labels, and this data has none"):
-    run_sweep([{"objective": told}], x, progress=False)
+    run_sweep([{"objective": labeled}], x, progress=False)
 
 
 def test_a_model_of_classes_draws_of_a_class():

@@ -22,8 +22,8 @@ _QUANTILE = 0.99
 def metrics(z: np.ndarray, factors: np.ndarray) -> dict[str, float]:
   """All of `NAMES`.
 
-  The first half of the codes (at most 5,000) teaches the classifiers, as many
-  of the second are told.
+  Classifiers are fitted to the first half of the codes (at most 5,000), and
+  tested on as many of the second.
 
   Args:
     z: codes `[n, latent]`.
@@ -91,7 +91,7 @@ def _explicitness(
 ) -> float:
   """Area under the ROC of a logistic regression, mean over factors and values.
 
-  Codes are standardized; each value is told from the others.
+  Codes are standardized; each value is classified against the others.
 
   References:
     Ridgeway and Mozer, "Learning Deep Disentangled Embeddings with the

@@ -16,7 +16,7 @@ from ae_jax.metrics.over_trials import Columns
 from ae_jax.metrics.registry import DEPTHS, NUM_NEIGHBORS
 from ae_jax.types import Array
 
-_MAX_DISTANCES = 1 << 23  # held at once, as float32
+_MAX_DISTANCES = 1 << 23  # in memory at once, as float32
 
 
 def compare(
