@@ -38,6 +38,7 @@ ARGUMENTS = (
   "--config.sweep.objective=autoencoder,vae",
   "--config.sweep.latent_size=2",
   "--config.sweep.seed=0,1",
+  "--config.sweep.vae.beta=1.0",
   "--config.fixed.num_epochs=1",
   "--config.fixed.widths=4",
   "--config.metrics=()",

@@ -26,7 +26,7 @@ def call(main, *arguments):
     try:
       main(["program", *map(str, arguments)])
     except SystemExit as exit:
-      code = exit.code
+      code = exit.code or 0
   return code, out.getvalue(), err.getvalue()
 
 

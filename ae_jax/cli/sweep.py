@@ -143,9 +143,10 @@ def train(prepared: Prepared, interruption: Interruption) -> None:
   ended = _report(prepared)
   if cost.measuring:
     _say_cost(cost)
+  seconds = time.perf_counter() - begin
   print(
-    f"{len(plan.trials)} trials: {ended['ok']} ok, {ended['diverged']} diverged;"
-    f" {cost.num_trained} trained in {time.perf_counter() - begin:.1f} s"
+    f"{len(plan.trials)} trials: {ended['ok']} ok, {ended['diverged']}"
+    f" diverged; {cost.num_trained} trained in {seconds:.1f} s"
   )
 
 

@@ -1,4 +1,4 @@
-"""A run's folder: everything a sweep keeps, and a lock for one runner at a time.
+"""A run's folder: all that a sweep keeps, and a lock for one runner at a time.
 
 Files are replaced whole, so a killed run leaves each as it was before or after,
 never between. A row comes last and makes a trial count.

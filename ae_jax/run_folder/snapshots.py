@@ -95,7 +95,7 @@ class Snapshots:
     return None
 
   def clear(self) -> None:
-    """Removes the snapshots of these trials; they are trained and in the table."""
+    """Removes the snapshots of these trials, which are in the table now."""
     for path in self._files():
       path.unlink()
     self._last = time.monotonic()
