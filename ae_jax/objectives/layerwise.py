@@ -36,10 +36,10 @@ def layerwise(
   autoencoder, on the clean codes `h_k = f_{k-1}(... f_0(x))` of the layers
   below, which do not change. With `stage_schedule="linear"` the L layers are
   trained in turn for equal shares of `stage_over` of the steps, and the whole
-  network is fine-tuned in the rest. Adam has one count for all: the first twenty steps
-  of a turn are up to several times as large as the learning rate, and its
-  momentum carries a layer on for a few steps after its turn. A step costs about
-  twice that of `autoencoder`.
+  network is fine-tuned in the rest. Adam has one count for all: the first
+  twenty steps of a turn are up to several times as large as the learning rate,
+  and its momentum carries a layer on for a few steps after its turn. A step
+  costs about twice that of `autoencoder`.
 
   Args:
     model: an MLP with a point code.
