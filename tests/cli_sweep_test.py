@@ -1,22 +1,18 @@
 """The sweep of the shell: what it leaves, what it goes on from."""
 
-import collections
 import csv
 import fcntl
 import importlib
 import json
 import os
 import shutil
-import struct
 import sys
 
 import numpy as np
 import pytest
 from shell import call, rows_of
-from tensorboardX.proto import event_pb2
 
 import ae_jax
-from ae_jax import grid, tensorboard
 from ae_jax.cli import sweep
 from ae_jax.engine.autotune import OutOfMemory
 from ae_jax.engine.placement import Placement
@@ -138,45 +134,6 @@ def test_all_metrics_are_columns_with_labels(run, tmp_path):
   assert all(unit.shape == (3,) for unit in units.values())
   for metric_group in {*GROUPS} - {"disentanglement"}:
     assert f"{metric_group} " in out
-
-
-def tf_records(path):
-  """Records of a TFRECORD file: length, its checksum, data, its checksum."""
-  content = path.read_bytes()
-  while content:
-    (length,) = struct.unpack("<Q", content[:8])
-    yield content[12 : 12 + length]
-    content = content[16 + length :]
-
-
-def test_tensorboard_gets_the_learning_curves(run, small):
-  assert not (small[0] / tensorboard.FOLDER).exists()
-  workdir, code, _, err = run(*SMALL, "--config.tensorboard=True")
-  assert code == 0, err
-  for row in rows_of(workdir):
-    name = f"{row['objective']}-{row['id']}"
-    (log,) = (workdir / tensorboard.FOLDER / name).iterdir()
-    logged = collections.defaultdict(list)
-    for record in tf_records(log):
-      event = event_pb2.Event.FromString(record)
-      for value in event.summary.value:
-        logged[value.tag].append((event.step, value.simple_value))
-    own = curves.read_curves(workdir, row["id"])
-    assert {*logged} == {*own}
-    for term, curve in own.items():
-      steps, values = zip(*logged[term], strict=True)
-      assert steps == (1, 2)
-      np.testing.assert_array_equal(np.float32(values), np.float32(curve))
-
-
-def test_tensorboard_goes_on_where_a_run_does(tmp_path):
-  (trial,) = grid.resolve([{"num_epochs": 5}])
-  board = tensorboard.TensorBoard(tmp_path)
-  for epoch in (4, 5):
-    board.on_epoch([trial], epoch, {"loss": np.array([float(epoch)])})
-  (log,) = (tmp_path / tensorboard.FOLDER).glob("*/*")
-  events = [event_pb2.Event.FromString(record) for record in tf_records(log)]
-  assert [e.step for e in events if e.summary.value] == [4, 5]
 
 
 def test_without_memory_a_line_says_to_start_again(run, monkeypatch):

@@ -39,3 +39,29 @@ def make_run():
       pass
 
   return make_run
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory):
+  """Two runs: `images` with a VAE, and `flat` vectors."""
+  import ae_jax
+
+  rng = np.random.default_rng(0)
+  images = rng.uniform(size=(1100, 6, 5)).astype(np.float32)
+  flat = rng.normal(size=(40, 36)).astype(np.float32)
+  folder = tmp_path_factory.mktemp("runs")
+  for name, x, objectives in (
+    ("images", images[:60], ("autoencoder", "vae")),
+    ("flat", flat, ("autoencoder",)),
+  ):
+    points = ae_jax.grid.product(
+      objective=objectives,
+      latent_size=(2, 3),
+      num_epochs=(1,),
+      batch_size=(16,),
+      widths=((8,),),
+    )
+    ae_jax.run_sweep(
+      points, x, folder=folder / name, metrics=(), progress=False
+    )
+  return folder
