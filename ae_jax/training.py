@@ -5,6 +5,7 @@ Nothing here is compiled: `jit`, `vmap` and `grad` are up to the caller. Numbers
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -324,9 +325,14 @@ def epoch_order(
     out. A NumPy array unless the key or the epoch is traced.
   """
   size, num_steps = batching(num_examples, batch_size)
+  order = order_of(_order_bits(key, epoch, num_examples))
+  return order[: num_steps * size].reshape(num_steps, size)
+
+
+@functools.partial(jax.jit, static_argnums=2)
+def _order_bits(key: Key, epoch: Scalar, num_examples: int) -> Array:
   order_key = jax.random.fold_in(jax.random.fold_in(key, _ORDER), epoch)
-  bits = jax.random.bits(order_key, (num_examples,), jnp.uint32)
-  return order_of(bits)[: num_steps * size].reshape(num_steps, size)
+  return jax.random.bits(order_key, (num_examples,), jnp.uint32)
 
 
 def order_of(bits: Array) -> Array | np.ndarray:

@@ -247,6 +247,11 @@ def _aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
   return raw[start : start + num_bytes].view(dtype).reshape(shape)
 
 
+@functools.lru_cache(maxsize=4096)
+def _key(seed: int) -> Array:
+  return jax.random.key(np.uint32(seed))
+
+
 @functools.lru_cache(maxsize=2)
 def orders_of(
   num_examples: int, batch_size: int, num_seeds: int
@@ -258,8 +263,9 @@ def orders_of(
 
   @functools.lru_cache(maxsize=most)
   def kept(seed: int, epoch: int) -> np.ndarray:
-    key = jax.random.key(np.uint32(seed))
-    return np.asarray(epoch_order(key, epoch, num_examples, batch_size))
+    return np.asarray(
+      epoch_order(_key(seed), np.int32(epoch), num_examples, batch_size)
+    )
 
   lock = threading.Lock()
 
