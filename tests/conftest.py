@@ -1,9 +1,16 @@
 """Settings for every test."""
 
+import importlib.metadata
 import os
 
 # Several test processes share a GPU, where there is one.
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+# Most of a test is compiling; JAX_DISABLE_MOST_OPTIMIZATIONS=0 tests programs
+# as they are for users.
+if "JAX_DISABLE_MOST_OPTIMIZATIONS" not in os.environ:
+  os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
+  if importlib.metadata.version("jaxlib").startswith("0.10."):  # gone in 0.12
+    os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
 
 import jax  # noqa: E402
 import numpy as np  # noqa: E402
@@ -11,10 +18,6 @@ import pytest  # noqa: E402
 
 # [batch] + [latent] must not become a matrix by accident.
 jax.config.update("jax_numpy_rank_promotion", "raise")
-# Most of a test is compiling; JAX_DISABLE_MOST_OPTIMIZATIONS=0 tests programs
-# as they are for users.
-if "JAX_DISABLE_MOST_OPTIMIZATIONS" not in os.environ:
-  jax.config.update("jax_disable_most_optimizations", True)
 # Trials are spread over devices, as the programs do with the cores of a CPU.
 jax.config.update("jax_num_cpu_devices", 2)
 

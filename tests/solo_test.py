@@ -138,10 +138,9 @@ def optimized():
   compile_anew(before)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("optimized")
-@pytest.mark.parametrize(
-  "name", ["vae", pytest.param("contractive", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("name", ["vae", "contractive"])
 def test_an_optimized_program_equals_its_solo_runs(name):
   assert_equal_solo_runs(points_of(name, (4, 7)), sizes=(4,))
 
