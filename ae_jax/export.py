@@ -6,13 +6,15 @@ their parameters included, for any batch size on any of `PLATFORMS`; and
 rebuilt elsewhere.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import importlib.metadata
 import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
@@ -25,8 +27,10 @@ from ae_jax.data import Standardization
 from ae_jax.extras import require
 from ae_jax.metrics.reconstruction import codes
 from ae_jax.networks import Spec
-from ae_jax.trained import Trained
 from ae_jax.types import Array, Params, UsageError
+
+if TYPE_CHECKING:
+  from ae_jax.trained import Trained
 
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 ENCODE, DECODE = "encode.stablehlo", "decode.stablehlo"
@@ -96,8 +100,8 @@ def save_weights(trained: Trained, folder: Path) -> list[Path]:
   return _write(folder, _weights(trained))
 
 
-def load(folder: Path) -> Trained:
-  """Reads back what `save` or `save_weights` wrote.
+def read(folder: Path) -> dict[str, Any]:
+  """The attributes of the `Trained` that `save` or `save_weights` wrote.
 
   Raises:
     UsageError: the folder holds no export.
@@ -111,15 +115,15 @@ def load(folder: Path) -> Trained:
       statistics = Standardization(
         arrays[f"{_STANDARDIZATION}.mean"], arrays[f"{_STANDARDIZATION}.std"]
       )
-    return Trained(
-      row={k: _tuple(v) for k, v in described["trial"].items()},
-      history={k: np.array(v, np.float32) for k, v in history.items()},
-      spec=spec,
-      params=params,
-      standardization=statistics,
-      data_range=_tuple(data["range"]),
-      bytes=bool(data["bytes"]),
-    )
+    return {
+      "row": {k: _tuple(v) for k, v in described["trial"].items()},
+      "history": {k: np.array(v, np.float32) for k, v in history.items()},
+      "spec": spec,
+      "params": params,
+      "standardization": statistics,
+      "data_range": _tuple(data["range"]),
+      "bytes": bool(data["bytes"]),
+    }
   except (KeyError, TypeError, ValueError, AttributeError) as error:
     raise UsageError(f"{folder / SPEC} is not of this version") from error
 

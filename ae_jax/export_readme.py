@@ -1,10 +1,15 @@
 """The README.md of an exported model: how to run it, how to rebuild it."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from ae_jax.likelihoods import NUM_LOGISTICS
 from ae_jax.networks import ACTIVATIONS
-from ae_jax.trained import Trained
+
+if TYPE_CHECKING:
+  from ae_jax.trained import Trained
 
 
 def text(trained: Trained, platforms: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from ae_jax.data import Dataset, value_range
 from ae_jax.metrics.selection import best_row, listed
 from ae_jax.rows import Row
-from ae_jax.store import InMemory, Store
+from ae_jax.store import MemoryStore, Store
 from ae_jax.trained import Trained
 from ae_jax.types import UsageError
 
@@ -91,7 +91,7 @@ class Results(Sequence[Trained]):
 
       loaded = load_trials(self.folder, trial_ids)
       return (loaded[trial_id] for trial_id in trial_ids)
-    assert isinstance(self._store, InMemory)
+    assert isinstance(self._store, MemoryStore)
     store, dataset = self._store, self._dataset
     return (
       Trained.of(

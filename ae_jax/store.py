@@ -71,7 +71,7 @@ class Store(Protocol):
     """Removes all snapshots: nothing is left to train."""
 
 
-class InMemory:
+class MemoryStore:
   """A store that knows no disk.
 
   Attributes:

@@ -36,7 +36,7 @@ from ae_jax.metrics.registry import available_groups, metric_groups
 from ae_jax.progress import Progress
 from ae_jax.results import Results
 from ae_jax.rows import groups_of
-from ae_jax.store import InMemory, Store, Survey
+from ae_jax.store import MemoryStore, Store, Survey
 from ae_jax.training import batching
 from ae_jax.trial import Trial
 from ae_jax.types import UsageError
@@ -118,7 +118,7 @@ def run_sweep(
   )
   trials, groups_wanted, memory = checked(points, dataset, metrics, memory_gb)
   if folder is None:
-    plan = Plan(trials, dataset, groups_wanted, InMemory(), memory, on_epoch)
+    plan = Plan(trials, dataset, groups_wanted, MemoryStore(), memory, on_epoch)
     run(plan, Progress(progress), None)
     return Results(plan.store, [trial.id for trial in trials], dataset)
   from ae_jax.run_folder.folder import RunFolder  # here: it loads Orbax

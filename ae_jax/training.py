@@ -121,7 +121,9 @@ def trainer(
   Returns:
     The functions, closed over the arguments.
   """
-  f = _Functions(objective, spec, num_epochs, batch_size, schedule, binarize)
+  f = _TrainerFunctions(
+    objective, spec, num_epochs, batch_size, schedule, binarize
+  )
   return Trainer(
     f.model, f.loss, f.init, schedule, f.step, f.steps, f.epoch, f.train
   )
@@ -131,7 +133,7 @@ _Next = tuple[TrainState, Terms]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class _Functions:
+class _TrainerFunctions:
   """What the functions of a `Trainer` are closed over."""
 
   objective: Objective

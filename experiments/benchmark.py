@@ -53,11 +53,11 @@ from experiments.benchmarks import (
   problems,
   trials,
 )
-from experiments.benchmarks.results import Results
+from experiments.benchmarks.results import BenchmarkFiles
 from experiments.benchmarks.section import (
+  BenchmarkSection,
   Measurement,
   Options,
-  Section,
   failed,
   must_stop,
 )
@@ -76,7 +76,7 @@ _BUSY = 0.1  # share of the processors from which others disturb
 class BenchmarkPlan(NamedTuple):
   """A benchmark that has been checked and can start."""
 
-  sections: dict[str, Section]
+  sections: dict[str, BenchmarkSection]
   options: Options
   output: Path
 
@@ -91,7 +91,7 @@ def main(argv: Sequence[str]) -> None:
   plan = start.checked(prepare, argv, __doc__)
   # Or compilation would take what it takes to read a file.
   jax.config.update("jax_enable_compilation_cache", plan.options.quick)
-  results = Results(
+  results = BenchmarkFiles(
     plan.sections, plan.output, environment() | _peer_versions(plan)
   )
   before = signal.getsignal(signal.SIGTERM)
@@ -155,7 +155,7 @@ def prepare(argv: Sequence[str]) -> BenchmarkPlan:
   )
 
 
-def measure(plan: BenchmarkPlan, results: Results) -> None:
+def measure(plan: BenchmarkPlan, results: BenchmarkFiles) -> None:
   """Measures all sections; progress goes to stderr."""
   quick = plan.options.quick
   total = sum(s.num_rows(plan.options) for s in plan.sections.values())
@@ -174,7 +174,7 @@ def measure(plan: BenchmarkPlan, results: Results) -> None:
   results.complete()
 
 
-def report(results: Results) -> None:
+def report(results: BenchmarkFiles) -> None:
   """Prints the tables and where the files are."""
   print(results.markdown())
   print(*results.files, sep="\n")
@@ -187,7 +187,9 @@ def report(results: Results) -> None:
     )
 
 
-def _add(results: Results, section: str, row: Measurement, total: int) -> None:
+def _add(
+  results: BenchmarkFiles, section: str, row: Measurement, total: int
+) -> None:
   results.add(section, row)
   done, seconds = results.num_rows, results.seconds
   left = max(0, total - done) * seconds / done
@@ -202,7 +204,7 @@ def _terminate(number: int, frame: FrameType | None) -> None:
   raise Terminated
 
 
-def _say_interrupted(results: Results) -> None:
+def _say_interrupted(results: BenchmarkFiles) -> None:
   where = ", ".join(map(str, results.files))
   what = f"what was measured is in {where}" if where else "nothing was measured"
   print(f"\ninterrupted: {what}", file=sys.stderr)

@@ -16,7 +16,7 @@ import pytest
 
 from experiments import benchmark
 from experiments.benchmarks import peers, table, timing, trials
-from experiments.benchmarks.section import Section, attempt
+from experiments.benchmarks.section import BenchmarkSection, attempt
 
 ROOT = Path(__file__).parent.parent
 
@@ -130,7 +130,9 @@ def section(*rows):
     for row in rows:
       yield from [row] if isinstance(row, dict) else row()
 
-  return Section("A title", "A note.", measure, lambda options: len(rows))
+  return BenchmarkSection(
+    "A title", "A note.", measure, lambda options: len(rows)
+  )
 
 
 def raising(error):

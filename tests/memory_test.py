@@ -31,7 +31,7 @@ def run(points, **options):
   )
 
 
-def test_cutting_a_group_into_chunks_changes_no_result():
+def test_training_a_group_in_parts_changes_no_result():
   points = [SHORT | p for p in grid.product(latent_size=(2, 9), seed=range(5))]
   trials = grid.resolve(points)
   pipeline = InMemory(DIGITS)
@@ -131,8 +131,8 @@ def test_one_trial_in_a_wide_program_is_halved_too(monkeypatch):
   trials, pipeline = grid.resolve(points), InMemory(DIGITS)
   done = {trial.id for trial in trials[1:]}
   options = {"memory_bytes": 10**9, "done": done}
-  (chunk,) = train_groups(trials, pipeline, **options)
-  assert len(chunk.ids) == 1
+  (trained,) = train_groups(trials, pipeline, **options)
+  assert len(trained.ids) == 1
   assert tried == [16, 8, 4, 2]
 
 

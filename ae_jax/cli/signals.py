@@ -11,7 +11,7 @@ from typing import Self
 _SECONDS = 8.0  # that a run has for saving
 
 
-class Interruption:
+class SignalInterruption:
   """Ends the process at a signal, within ten seconds, wherever it is.
 
   A thread of its own waits for the signal: the main one may be inside XLA for

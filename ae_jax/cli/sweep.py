@@ -31,7 +31,7 @@ from ml_collections import ConfigDict
 from ae_jax import data, grid, report, sweep, tensorboard
 from ae_jax.cli import start
 from ae_jax.cli.flags import DEFAULT, CommandLine, parse
-from ae_jax.cli.signals import Interruption
+from ae_jax.cli.signals import SignalInterruption
 from ae_jax.cli.table import best_trials, format_table
 from ae_jax.engine.autotune import OutOfMemory, is_of_memory
 from ae_jax.engine.group import groups
@@ -61,7 +61,7 @@ def main(argv: Sequence[str], configs: Path | None = None) -> None:
   start.with_own_modules()
   use_all_cores()
   try:
-    with Interruption() as interruption:
+    with SignalInterruption() as interruption:
       prepared = start.checked(
         lambda argv: prepare(argv, configs), argv, __doc__
       )
@@ -120,7 +120,7 @@ def prepare(argv: Sequence[str], configs: Path | None = None) -> Prepared:
   return Prepared(plan, folder)
 
 
-def train(prepared: Prepared, interruption: Interruption) -> None:
+def train(prepared: Prepared, interruption: SignalInterruption) -> None:
   """Trains what is missing, keeps it at once, prints the table."""
   begin = time.perf_counter()
   plan, folder = prepared

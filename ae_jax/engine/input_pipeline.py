@@ -263,9 +263,8 @@ def orders_of(
 
   @functools.lru_cache(maxsize=most)
   def kept(seed: int, epoch: int) -> np.ndarray:
-    return np.asarray(
-      epoch_order(_key(seed), np.int32(epoch), num_examples, batch_size)
-    )
+    order = epoch_order(_key(seed), epoch, num_examples, batch_size)
+    return np.asarray(order)
 
   lock = threading.Lock()
 

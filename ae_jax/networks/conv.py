@@ -11,7 +11,7 @@ from ae_jax.networks.spec import ACTIVATIONS, Spec
 from ae_jax.types import Array, Gaussian
 
 
-class Encoder(nn.Module):
+class ConvEncoder(nn.Module):
   """Images `[n, height, width(, channels)]` -> code, or a Gaussian."""
 
   spec: Spec
@@ -29,7 +29,7 @@ class Encoder(nn.Module):
     return code_of(self.spec, self.code_init, x.reshape(x.shape[0], -1))
 
 
-class Decoder(nn.Module):
+class ConvDecoder(nn.Module):
   """Code `[n, latent]` -> parameters of p(x|z) `[n, height, width, size]`."""
 
   spec: Spec

@@ -14,7 +14,7 @@ from ae_jax.networks.spec import ACTIVATIONS, Spec
 from ae_jax.types import Array, Gaussian, Layer, Params
 
 
-class Encoder(nn.Module):
+class MLPEncoder(nn.Module):
   """`[n, *features]` -> code `[n, latent]`, or a Gaussian of that shape."""
 
   spec: Spec
@@ -30,7 +30,7 @@ class Encoder(nn.Module):
     return code_of(self.spec, self.code_init, x)
 
 
-class Decoder(nn.Module):
+class MLPDecoder(nn.Module):
   """Code `[n, latent]` -> parameters of p(x|z), flattened `[n, size]`."""
 
   spec: Spec

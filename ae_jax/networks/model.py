@@ -27,8 +27,8 @@ from ae_jax.types import (
 )
 
 _NETWORKS: dict[str, tuple[type[nn.Module], type[nn.Module]]] = {
-  "mlp": (mlp.Encoder, mlp.Decoder),
-  "conv": (conv.Encoder, conv.Decoder),
+  "mlp": (mlp.MLPEncoder, mlp.MLPDecoder),
+  "conv": (conv.ConvEncoder, conv.ConvDecoder),
 }
 
 
@@ -54,7 +54,7 @@ def autoencoder(spec: Spec, latent_size: Scalar | None = None) -> Autoencoder:
     )
   mask = (jnp.arange(spec.latent_size) < size).astype(jnp.float32)
   encoder, decoder = _NETWORKS[spec.network]
-  functions = _Functions(
+  functions = _NetworkFunctions(
     spec,
     mask,
     encoder(spec, latent_columns(mask)),
@@ -78,7 +78,7 @@ def autoencoder(spec: Spec, latent_size: Scalar | None = None) -> Autoencoder:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class _Functions:
+class _NetworkFunctions:
   """What the functions of an `Autoencoder` are closed over."""
 
   spec: Spec

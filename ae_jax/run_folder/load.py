@@ -42,7 +42,7 @@ def load(
   if (path / "spec.json").exists() and not (path / run_config.CONFIG).exists():
     from ae_jax import export  # here: it loads safetensors
 
-    return export.load(path)
+    return Trained(**export.read(path))
   run_config.read(path)  # or there is no run
   rows = results.read_rows(path)
   if not rows:

@@ -11,9 +11,9 @@ from ae_jax.types import Array, Autoencoder, Key, Params, Terms
 from experiments.benchmarks.problems import QUICK, Problem
 from experiments.benchmarks.program import prepare
 from experiments.benchmarks.section import (
+  BenchmarkSection,
   Measurement,
   Options,
-  Section,
   attempt,
 )
 from experiments.benchmarks.timing import interleaved
@@ -91,7 +91,7 @@ def _num_rows(options: Options) -> int:
   return len(_FORMS) * len(QUICK if options.quick else _PROBLEMS)
 
 
-SECTION = Section(
+SECTION = BenchmarkSection(
   "Contractive forms",
   "One trial, batch 128. `contractive` is the objective as it is by default,"
   " exact; `hutchinson` and `subset` are its estimators with one sample;"

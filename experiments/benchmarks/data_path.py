@@ -11,7 +11,11 @@ from ae_jax.data.on_disk import OnDisk
 from ae_jax.engine.input_pipeline import InMemory, InputPipeline, Streamed
 from experiments.benchmarks.problems import LEARNING_RATE, PROBLEMS, QUICK
 from experiments.benchmarks.program import prepare
-from experiments.benchmarks.section import Measurement, Options, Section
+from experiments.benchmarks.section import (
+  BenchmarkSection,
+  Measurement,
+  Options,
+)
 from experiments.benchmarks.timing import interleaved
 
 _NAME = "784-32-16"
@@ -51,7 +55,7 @@ def _rows(options: Options) -> Iterator[Measurement]:
     }
 
 
-SECTION = Section(
+SECTION = BenchmarkSection(
   "Data path",
   "Trials of one seed, which take the same minibatches and differ in their"
   " learning rate. Bytes become floats inside the step; the file is in the"

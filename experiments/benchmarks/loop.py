@@ -8,9 +8,9 @@ import jax
 from experiments.benchmarks.problems import Problem
 from experiments.benchmarks.program import prepare, prepare_loop
 from experiments.benchmarks.section import (
+  BenchmarkSection,
   Measurement,
   Options,
-  Section,
   attempt,
 )
 from experiments.benchmarks.timing import interleaved
@@ -57,7 +57,7 @@ def _trials(options: Options) -> tuple[int, ...]:
   return (2,) if options.quick else (1, 16)
 
 
-SECTION = Section(
+SECTION = BenchmarkSection(
   "Loop in the program against Python loop",
   "Steps as a sweep runs them, many in one call of a program, against one call"
   " of a jitted and vmapped step after the other. On a CPU a sweep runs"

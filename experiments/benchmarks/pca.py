@@ -6,7 +6,11 @@ import numpy as np
 from sklearn.decomposition import PCA
 
 from ae_jax import pca
-from experiments.benchmarks.section import Measurement, Options, Section
+from experiments.benchmarks.section import (
+  BenchmarkSection,
+  Measurement,
+  Options,
+)
 from experiments.benchmarks.timing import Work, interleaved
 
 
@@ -43,7 +47,7 @@ def _repeated(fit: Callable[[], object]) -> Work:
   return Work(steps)
 
 
-SECTION = Section(
+SECTION = BenchmarkSection(
   "PCA",
   "A fit with all components; scikit-learn with `covariance_eigh`, on the same"
   " array.",

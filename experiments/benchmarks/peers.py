@@ -16,9 +16,9 @@ from ae_jax.types import Params, UsageError
 from experiments.benchmarks.problems import BATCH_SIZE, Problem
 from experiments.benchmarks.program import prepare
 from experiments.benchmarks.section import (
+  BenchmarkSection,
   Measurement,
   Options,
-  Section,
   attempt,
   failed,
 )
@@ -190,7 +190,7 @@ def _shown(by: str) -> str:
   return by.replace(", 1 trials", "")
 
 
-SECTION = Section(
+SECTION = BenchmarkSection(
   "Peers",
   "The same MLPs from the same weights with the same Adam, batch 128: each peer"
   " has as many parameters as ours and the same losses over 20 steps, or it is"

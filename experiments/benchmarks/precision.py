@@ -8,9 +8,9 @@ import jax
 from experiments.benchmarks.problems import Problem
 from experiments.benchmarks.program import prepare
 from experiments.benchmarks.section import (
+  BenchmarkSection,
   Measurement,
   Options,
-  Section,
   attempt,
 )
 from experiments.benchmarks.timing import interleaved
@@ -49,7 +49,7 @@ def _has_several() -> bool:
   return jax.default_backend() != "cpu"
 
 
-SECTION = Section(
+SECTION = BenchmarkSection(
   "Precision",
   "By `jax.default_matmul_precision`; numbers stay float32 outside of matrix"
   " products. Does not apply to a CPU, which has float32 products only.",

@@ -11,10 +11,10 @@ from typing import Any
 from ae_jax.atomic import replacing
 from experiments.benchmarks import machine, table, trials
 from experiments.benchmarks.plot import plot
-from experiments.benchmarks.section import Measurement, Section
+from experiments.benchmarks.section import BenchmarkSection, Measurement
 
 
-class Results:
+class BenchmarkFiles:
   """Rows of all sections; files that are whole at any moment.
 
   Attributes:
@@ -24,7 +24,7 @@ class Results:
 
   def __init__(
     self,
-    sections: Mapping[str, Section],
+    sections: Mapping[str, BenchmarkSection],
     output: Path,
     environment: Mapping[str, Any],
   ):

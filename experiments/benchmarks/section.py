@@ -34,7 +34,7 @@ class Options(NamedTuple):
   quick: bool
 
 
-class Section(NamedTuple):
+class BenchmarkSection(NamedTuple):
   """One part of the benchmark.
 
   Attributes:

@@ -12,9 +12,9 @@ from experiments.benchmarks import flops, problems
 from experiments.benchmarks.problems import Problem
 from experiments.benchmarks.program import prepare
 from experiments.benchmarks.section import (
+  BenchmarkSection,
   Measurement,
   Options,
-  Section,
   attempt,
 )
 from experiments.benchmarks.timing import interleaved
@@ -109,7 +109,7 @@ def _num_rows(options: Options) -> int:
   return lines * (len(options.trials) if options.trials else 3)
 
 
-SECTION = Section(
+SECTION = BenchmarkSection(
   "Trials",
   "K trials that differ in their seed, trained as a sweep trains them. A step"
   " is one step of Adam on a batch of 128 of all trials, a trial-step that of"
