@@ -94,6 +94,7 @@ def _exit(status: int, line: str) -> NoReturn:
 
 def prepare(argv: Sequence[str], configs: Path | None = None) -> Prepared:
   """Everything that can go wrong by a mistake of the user, before training."""
+  report.check_packages()
   command = parse(argv, ("workdir",), configs)
   config = command.config
   fixed = config.fixed.to_dict()

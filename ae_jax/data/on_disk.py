@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from ae_jax.atomic import DAMAGED, check_regular
 from ae_jax.data.arrays import check_split, from_arrays
 from ae_jax.data.dataset import Dataset, Standardization
+from ae_jax.extras import require
 from ae_jax.types import UsageError
 
 _MAX_TEST = 10_000
@@ -136,9 +137,11 @@ def from_file(
     are read.
 
   Raises:
-    UsageError: as `from_arrays`, and where the file cannot be streamed.
+    UsageError: as `from_arrays`, where the file cannot be streamed, or where
+      Grain is not installed.
   """
   check_split(test_fraction, seed)
+  require("streaming", "grain")
   if test is None and test_labels is not None:
     raise UsageError("there are test labels, but no test data")
   whole = OnDisk(path)
