@@ -28,6 +28,7 @@ from ae_jax.engine.training_loop import (
   TrainingLoop,
 )
 from ae_jax.environment import use_all_cores
+from ae_jax.epoch_order import batching
 from ae_jax.evaluation import Cost, Evaluator
 from ae_jax.executors import train_groups
 from ae_jax.grid import resolve
@@ -37,7 +38,6 @@ from ae_jax.progress import Progress
 from ae_jax.results import Results
 from ae_jax.rows import groups_of
 from ae_jax.store import MemoryStore, Store, Survey
-from ae_jax.training import batching
 from ae_jax.trial import Trial
 from ae_jax.types import UsageError
 

@@ -5,7 +5,6 @@ Nothing here is compiled: `jit`, `vmap` and `grad` are up to the caller. Numbers
 """
 
 import dataclasses
-import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -14,8 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from ae_jax import keys
 from ae_jax.data import to_float
 from ae_jax.data.supervision import Pairs
+from ae_jax.epoch_order import batching, epoch_order
 from ae_jax.networks import Spec, autoencoder
 from ae_jax.optimizers import adam
 from ae_jax.schedules import Hyper, Schedule
@@ -33,9 +34,6 @@ from ae_jax.types import (
 Data = Array | Labeled | Pairs
 
 _NOT_THE_OBJECTIVES = ("learning_rate", "latent_size")
-_INIT, _NOISE, _ORDER, _PAIR, _OBJECTIVE = range(
-  5
-)  # what the trial's key is folded with
 
 
 class TrainState(NamedTuple):
@@ -176,7 +174,7 @@ class _TrainerFunctions:
     self, state: TrainState, batch: Array | Labeled, hyper: Hyper
   ) -> _Next:
     noise_key = jax.random.fold_in(
-      jax.random.fold_in(state.key, _NOISE), state.step
+      jax.random.fold_in(state.key, keys.NOISE), state.step
     )
     now = self.schedule(hyper, state.step)
     (value, terms), grads = jax.value_and_grad(self.loss, has_aux=True)(
@@ -271,13 +269,13 @@ def init_params(
   Raises:
     TypeError: the objective's function for its parameters returns no dict.
   """
-  params = model.init(jax.random.fold_in(key, _INIT))
+  params = model.init(jax.random.fold_in(key, keys.INIT))
   function: Any = getattr(objective, "func", objective)
   if not hasattr(function, "init"):
     return params
   defaults = function.__kwdefaults__ or {}
   hyper = {**defaults, **getattr(objective, "keywords", {}), **hyper}
-  objective_key = jax.random.fold_in(key, _OBJECTIVE)
+  objective_key = jax.random.fold_in(key, keys.OBJECTIVE)
   made = function.init(model, params, objective_key, **hyper)
   if not isinstance(made, dict):
     raise TypeError(f"needs_params wants a dict, got {type(made).__name__}")
@@ -305,53 +303,7 @@ def minibatch(data: Data, rows: Array, state: TrainState) -> Array | Labeled:
   """
   if not isinstance(data, Pairs):
     return jax.tree.map(lambda field: field[rows], data)
-  key = jax.random.fold_in(jax.random.fold_in(state.key, _PAIR), state.step)
+  key = jax.random.fold_in(jax.random.fold_in(state.key, keys.PAIR), state.step)
   column = jax.random.randint(key, rows.shape, 0, data.partners.shape[1])
   others = data.partners[rows, column]
   return jnp.stack([data.x[rows], data.x[others]], axis=1)
-
-
-def epoch_order(
-  key: Key, epoch: Scalar, num_examples: int, batch_size: int
-) -> Array | np.ndarray:
-  """The minibatches of one epoch, a random order drawn from the trial's key.
-
-  Args:
-    key: of the trial, not consumed.
-    epoch: from 0.
-    num_examples: to choose from.
-    batch_size: examples per step; all of them if there are fewer.
-
-  Returns:
-    Indices `[steps, batch]`, none twice; a last batch that is not full is left
-    out. A NumPy array unless the key or the epoch is traced.
-  """
-  size, num_steps = batching(num_examples, batch_size)
-  order = order_of(_order_bits(key, epoch, num_examples))
-  return order[: num_steps * size].reshape(num_steps, size)
-
-
-@functools.partial(jax.jit, static_argnums=2)
-def _order_bits(key: Key, epoch: Scalar, num_examples: int) -> Array:
-  order_key = jax.random.fold_in(jax.random.fold_in(key, _ORDER), epoch)
-  return jax.random.bits(order_key, (num_examples,), jnp.uint32)
-
-
-def order_of(bits: Array) -> Array | np.ndarray:
-  """A stable argsort, int32, of `[n]` uint32: the same traced and on the host.
-
-  On the host NumPy sorts the bits with the index below them, which takes a
-  fortieth of the time of XLA's stable sort on a CPU.
-  """
-  if isinstance(bits, jax.core.Tracer):
-    return jnp.argsort(bits, stable=True)
-  keys = np.asarray(bits).astype(np.uint64) << np.uint64(32)
-  keys |= np.arange(len(keys), dtype=np.uint64)
-  keys.sort()
-  return keys.astype(np.uint32).view(np.int32)
-
-
-def batching(num_examples: int, batch_size: int) -> tuple[int, int]:
-  """The size of a batch and the number of them in an epoch."""
-  size = min(batch_size, num_examples)
-  return size, num_examples // size

@@ -5,10 +5,10 @@ import functools
 import hashlib
 import json
 
+from ae_jax.epoch_order import batching
 from ae_jax.networks import Spec
 from ae_jax.schedules import Schedule, make_schedule
 from ae_jax.settings import Point
-from ae_jax.training import batching
 from ae_jax.types import Objective
 
 TRACED = ("latent_size", "seed", "learning_rate")

@@ -22,6 +22,12 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_num_cpu_devices", 2)
 
 
+def pytest_xdist_auto_num_workers():
+  """One worker more than cores, for each of them waits at times."""
+  cores = getattr(os, "sched_getaffinity", lambda pid: range(os.cpu_count()))
+  return len(cores(0)) + 1
+
+
 @pytest.fixture(autouse=True)
 def nan_is_meant(request):
   """Tests of what diverges run without JAX_DEBUG_NANS."""

@@ -10,8 +10,8 @@ from sklearn.datasets import load_digits
 import ae_jax
 from ae_jax import grid
 from ae_jax.data import from_arrays
+from ae_jax.epoch_order import epoch_order
 from ae_jax.networks import autoencoder
-from ae_jax.training import epoch_order
 
 DIGITS = (load_digits().images[:300] / 16).astype(np.float32)
 TEST = (load_digits().images[300:400] / 16).astype(np.float32)

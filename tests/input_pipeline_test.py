@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ae_jax.engine.input_pipeline import InMemory, orders_of
-from ae_jax.training import epoch_order, order_of
+from ae_jax.epoch_order import epoch_order, order_of
 
 ROWS = np.arange(50, dtype=np.float32)[:, None]
 

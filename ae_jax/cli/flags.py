@@ -1,4 +1,4 @@
-"""Command line -> config, with one clear line for a mistake.
+"""Command line -> config (its fields: `config.py`), one line for a mistake.
 
 ml_collections parses. Three things are added: `--config` may be left out, or
 name a file in a folder of configs; any `--config.sweep.<setting>=(a, b)` is

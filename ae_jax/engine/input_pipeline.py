@@ -1,7 +1,7 @@
 """The input of a program: rows, and which of them each minibatch takes.
 
-The order of an epoch is drawn from the seed alone, once for all trials that
-share it.
+The order of an epoch (`epoch_order.py`) is drawn from the seed alone, once for
+all trials that share it.
 """
 
 import functools
@@ -15,8 +15,9 @@ import numpy as np
 
 from ae_jax.data.dataset import Dataset, Rows
 from ae_jax.data.supervision import Pairs, supervise
+from ae_jax.epoch_order import batching, epoch_order
 from ae_jax.sharding import ALIGNMENT, replicate
-from ae_jax.training import Data, batching, epoch_order, examples_of
+from ae_jax.training import Data, examples_of
 from ae_jax.types import Array, Labeled, UsageError
 
 # (number of steps) -> (rows as `training.Data`, orders `[seeds,

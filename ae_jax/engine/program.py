@@ -12,10 +12,11 @@ import jax.numpy as jnp
 from ae_jax.engine.group import group_trainer, padded_spec, stack
 from ae_jax.engine.input_pipeline import InputPipeline
 from ae_jax.engine.placement import Placement
+from ae_jax.epoch_order import batching
 from ae_jax.networks import Spec
 from ae_jax.schedules import Hyper
 from ae_jax.sharding import needs_one_device, shard_over_trials
-from ae_jax.training import Data, Trainer, TrainState, batching
+from ae_jax.training import Data, Trainer, TrainState
 from ae_jax.trial import Trial
 from ae_jax.types import Array, Key, Terms
 
