@@ -15,7 +15,16 @@ if TYPE_CHECKING:
   from ae_jax.tensorboard import TensorBoard
   from ae_jax.trained import Trained
   from ae_jax.training import trainer
-  from ae_jax.types import Autoencoder, Gaussian, UsageError
+  from ae_jax.types import (
+    Autoencoder,
+    Gaussian,
+    Labeled,
+    UsageError,
+    needs_code,
+    needs_labels,
+    needs_pairs,
+    needs_params,
+  )
 
 __version__ = "0.1.0"
 
@@ -30,6 +39,11 @@ _NAMES = {
   "Spec": "ae_jax.networks",
   "TensorBoard": "ae_jax.tensorboard",
   "Trained": "ae_jax.trained",
+  "Labeled": "ae_jax.types",
+  "needs_code": "ae_jax.types",
+  "needs_labels": "ae_jax.types",
+  "needs_pairs": "ae_jax.types",
+  "needs_params": "ae_jax.types",
   "UsageError": "ae_jax.types",
   "autoencoder": "ae_jax.networks",
   "evaluate": "ae_jax.sweep",
@@ -44,6 +58,7 @@ __all__ = [
   "Autoencoder",
   "Dataset",
   "Gaussian",
+  "Labeled",
   "OutOfMemory",
   "Results",
   "Spec",
@@ -57,6 +72,10 @@ __all__ = [
   "grid",
   "load",
   "metrics",
+  "needs_code",
+  "needs_labels",
+  "needs_pairs",
+  "needs_params",
   "objectives",
   "pca",
   "run_sweep",

@@ -55,11 +55,14 @@ def _num_cores() -> int:
 
 
 def _git_commit() -> str | None:
-  """The commit of this checkout, "-dirty" if files differ; None outside git."""
+  """The commit of this checkout, "-dirty" if files differ; None outside one."""
+  root = Path(__file__).parent.parent
+  if not (root / ".git").exists() or not (root / "launch.sh").exists():
+    return None
   try:
     described = subprocess.run(
       ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-      cwd=Path(__file__).parent,
+      cwd=root,
       capture_output=True,
       text=True,
       check=True,

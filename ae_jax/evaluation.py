@@ -97,7 +97,10 @@ class Evaluator:
       for group in self._groups
       if any(group not in groups_of(row) for row in rows)
     )
-    beside = self._baselines_of(missing)
+    self._progress.advance(
+      len(trained.ids) * (len(self._groups) - len(missing))
+    )
+    references = self._baselines_of(missing)
     measured = evaluate_group(
       trained.spec,
       trained.params,
@@ -107,7 +110,7 @@ class Evaluator:
       self._progress.on_metrics,
     )
     self.cost.add_measuring(measured.seconds)
-    rows = with_metrics(rows, trained, measured, beside, missing)
+    rows = with_metrics(rows, trained, measured, references, missing)
     self._store.keep_rows(trained, rows, measured.units)
 
   def _baselines_of(self, metric_groups: tuple[str, ...]) -> Baselines:

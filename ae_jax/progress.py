@@ -104,6 +104,10 @@ class Progress:
       self._finished += num_trials
     self._update(num_trials * num_done)
 
+  def advance(self, count: int) -> None:
+    """Counts what was measured before."""
+    self._update(count)
+
   def _describe(self, what: str, refresh: bool = True) -> None:
     if self._bar is not None:
       self._bar.set_description_str(

@@ -11,6 +11,8 @@ from ae_jax.store import MemoryStore, Store
 from ae_jax.trained import Trained
 from ae_jax.types import UsageError
 
+_LOADED = 64  # trials that an iteration holds at once
+
 
 class Results(Sequence[Trained]):
   """The trials of a sweep, in the order of its points.
@@ -47,7 +49,9 @@ class Results(Sequence[Trained]):
     return next(self._load([self.rows[key]["id"]]))
 
   def __iter__(self) -> Iterator[Trained]:
-    return (self[row["id"]] for row in self.rows)
+    ids = [row["id"] for row in self.rows]
+    for start in range(0, len(ids), _LOADED):
+      yield from self._load(ids[start : start + _LOADED])
 
   def __repr__(self) -> str:
     num_ok = sum(row["status"] == "ok" for row in self.rows)

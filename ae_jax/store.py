@@ -1,6 +1,12 @@
 """Where a sweep keeps what it has trained: in memory, or in a run's folder."""
 
-from collections.abc import Collection, Iterator, MutableMapping, Sequence
+from collections.abc import (
+  Callable,
+  Collection,
+  Iterator,
+  MutableMapping,
+  Sequence,
+)
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -28,7 +34,13 @@ class Survey(NamedTuple):
 
 
 class Store(Protocol):
-  """Keeps trained trials and their rows."""
+  """Keeps trained trials and their rows.
+
+  Attributes:
+    say: called with a line for the user.
+  """
+
+  say: Callable[[str], None]
 
   @property
   def placements(self) -> MutableMapping[str, Placement]:
@@ -81,6 +93,7 @@ class MemoryStore:
   """
 
   def __init__(self) -> None:
+    self.say: Callable[[str], None] = lambda line: None
     self.placements: MutableMapping[str, Placement] = {}
     self.trained: dict[str, TrainedGroup] = {}
     self.table: dict[str, Row] = {}

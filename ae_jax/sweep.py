@@ -83,8 +83,9 @@ def run_sweep(
 
   With a folder everything is kept as it is finished, in the form that
   `ae-jax sweep` has; the same call again trains and measures only what is
-  missing. Ctrl-C saves what is in training and raises KeyboardInterrupt. On a
-  CPU each core becomes a JAX device, if JAX has not started yet.
+  missing, and Ctrl-C saves what is in training before it raises
+  KeyboardInterrupt. Without a folder everything is lost then. On a CPU each
+  core becomes a JAX device, if JAX has not started yet.
 
   Args:
     points: the grid, from `grid.product`, `grid.zipped`, `grid.union` or any
@@ -133,7 +134,7 @@ def run_sweep(
 def evaluate(
   folder: str | os.PathLike[str],
   metrics: Sequence[str] | str = available_groups(),
-  x: Dataset | None = None,
+  x: ArrayLike | Dataset | str | os.PathLike[str] | None = None,
   *,
   progress: bool = True,
 ) -> Results:
@@ -144,7 +145,8 @@ def evaluate(
   Args:
     folder: of the run.
     metrics: names of `metrics.registry.GROUPS`.
-    x: the dataset that it was trained on; None loads it.
+    x: the data that it was trained on, see `run_sweep`, or the `Dataset`; None
+      loads them.
     progress: shows a bar with the time left.
 
   Returns:
@@ -157,9 +159,11 @@ def evaluate(
   from ae_jax.run_folder.dataset import dataset_of
   from ae_jax.run_folder.folder import RunFolder  # here: it loads Orbax
 
+  use_all_cores()
   wanted, bar = metric_groups(metrics), Progress(progress)
+  given = None if x is None else as_dataset(x)
   with RunFolder.reopen(folder) as store:
-    dataset = dataset_of(store.path, x)
+    dataset = dataset_of(store.path, given)
     table = store.table()
     lacking = [row for row in table if not {*wanted} <= {*groups_of(row)}]
     sizes = [row["latent_size"] for row in table]
@@ -192,21 +196,26 @@ def run(
   plan: Plan,
   progress: Progress,
   interruption: Interruption | None = None,
-  on_survey: Callable[[Survey], None] = lambda survey: None,
+  on_survey: Callable[[Survey], None] | None = None,
 ) -> Cost:
   """Trains and measures what is missing; keeps each part at once.
 
   Args:
     plan: what to do.
-    progress: is told what is going on.
+    progress: shows what is going on.
     interruption: asks to end early.
-    on_survey: called with what is there already.
+    on_survey: called with what is there already; its remarks are shown by
+      default.
 
   Returns:
     What it took.
   """
+  plan.store.say = progress.say
   survey = plan.store.survey(plan.trials, plan.metric_groups)
-  on_survey(survey)
+  for line in survey.remarks if on_survey is None else ():
+    progress.say(line)
+  if on_survey is not None:
+    on_survey(survey)
   missing = [t for t in plan.trials if t.id not in survey.complete]
   evaluator = Evaluator(
     plan.store,

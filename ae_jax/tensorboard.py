@@ -40,7 +40,7 @@ class TensorBoard:
       UsageError: tensorboardX is not installed.
     """
     require("tensorboard", "tensorboardX")
-    self._folder = Path(folder) / FOLDER
+    self._folder = Path(os.path.expanduser(folder)) / FOLDER
     self._trials: list[Trial] = []
     self._writers: list[Any] = []
 

@@ -179,8 +179,8 @@ class Trained(NamedTuple):
     if self.spec.code != "gaussian" and self.row["objective"] != "wae_mmd":
       raise UsageError(
         f"objective {self.row['objective']} has no prior to sample from; one"
-        " with a Gaussian code has: choose it by --where=objective=vae, or"
-        " sample codes like those of data by --like=x.npy"
+        " with a Gaussian code has: choose it by objective=vae, or sample codes"
+        " like those of data: like=x"
       )
     for name, value in {"num_samples": num_samples, "seed": seed}.items():
       if not 0 <= value < 2**31:

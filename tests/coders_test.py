@@ -41,6 +41,7 @@ def test_a_coder_that_loses_is_told(monkeypatch):
     coders.standard_sizes(BYTES)
 
 
+@pytest.mark.slow
 def test_the_table_of_own_images(tmp_path, capsys):
   np.save(tmp_path / "x.npy", BYTES[..., None])
   coders.main(

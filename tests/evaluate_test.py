@@ -32,7 +32,9 @@ def random_model(**fields):
   return spec, model, jax.tree.map(lambda p: 2 * p, params)
 
 
-@pytest.mark.parametrize("code", ["linear", "gaussian"])
+@pytest.mark.parametrize(
+  "code", [pytest.param("linear", marks=pytest.mark.slow), "gaussian"]
+)
 def test_padded_and_vmapped_metrics_are_those_of_the_true_network(code):
   """Nine trials: a full block, and one that is filled up."""
   sizes = [3, 12] * 4 + [5]

@@ -145,19 +145,25 @@ def test_an_optimized_program_equals_its_solo_runs(name):
   assert_equal_solo_runs(points_of(name, (4, 7)), sizes=(4,))
 
 
+def slow(setting):
+  return pytest.param(setting, marks=pytest.mark.slow)
+
+
 @pytest.mark.parametrize(
   "setting",
   [
     {"network": "conv", "widths": (4, 8)},
     {"widths": ()},
-    {"widths": (16, 8), "activation": "tanh"},
+    slow({"widths": (16, 8), "activation": "tanh"}),
     {"likelihood": "sigmoid_gaussian", "schedule": "cosine"},
     {"likelihood": "bernoulli", "code": "relu"},
-    {"likelihood": "logistic_mixture", "objective": "vae"},
+    slow({"likelihood": "logistic_mixture", "objective": "vae"}),
     {"objective": "denoising", "corruption": "salt_and_pepper"},
     {"objective": "contractive", "estimator": "hutchinson"},
-    {"objective": "contractive", "estimator": "subset", "num_samples": 5}
-    | {"widths": (16, 8), "code": "tanh"},
+    slow(
+      {"objective": "contractive", "estimator": "subset", "num_samples": 5}
+      | {"widths": (16, 8), "code": "tanh"}
+    ),
     {"batch_size": 1000},
   ],
   ids=str,

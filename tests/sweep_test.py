@@ -209,6 +209,9 @@ def test_results_are_a_sequence_by_index_and_id():
     results.best("test_squared_eror")
   with pytest.raises(UsageError, match="run_sweep.folder="):
     results.report()
+  ids = [row["id"] for row in results.rows]
+  assert [trained.row["id"] for trained in results] == ids
+  assert [trained.row["id"] for trained in results[:]] == ids
   again = pickle.loads(pickle.dumps(first))
   np.testing.assert_array_equal(again.encode(TEST), first.encode(TEST))
 
@@ -237,3 +240,33 @@ def test_the_second_identical_sweep_compiles_nothing():
       "seconds": 0,
       "evaluation_seconds": 0,
     }
+
+
+def test_data_as_users_have_them():
+  words = np.array(["a", "b"] * 20, object)
+  factors = [[0.5, "x"], [2.0, "y"]] * 20
+  x = np.random.default_rng(0).uniform(size=(40, 5))
+  dataset = ae_jax.data.as_dataset(x, labels=words, factors=factors)
+  assert {*dataset.train_labels} == {"a", "b"}
+  assert dataset.train_factors.min() == 0
+  assert dataset.train_factors.max() == 1
+  with pytest.raises(UsageError, match="numbers or words .n, factors."):
+    ae_jax.data.as_dataset(x, factors=np.arange(40))
+  with pytest.raises(UsageError, match="labels goes with an array"):
+    ae_jax.data.as_dataset(dataset, labels=words)
+
+
+def named_loss(model, params, key, batch):
+  return jnp.mean(model.nll(batch, model.decode(params, batch[:, :3]))), {}
+
+
+def test_a_run_is_measured_by_its_array_and_chosen_by_its_function(tmp_path):
+  x = np.random.default_rng(0).uniform(size=(40, 5))
+  point = {"objective": named_loss, "latent_size": 3, "num_epochs": 1}
+  options = {"progress": False, "folder": tmp_path / "run"}
+  results = ae_jax.run_sweep([point], x, metrics=(), **options)
+  assert results.best(objective=named_loss).row["id"] == results.rows[0]["id"]
+  again = ae_jax.evaluate(tmp_path / "run", ["activity"], x, progress=False)
+  assert "code_mean" in again.rows[0]
+  with pytest.raises(UsageError, match="digest differs"):
+    ae_jax.evaluate(tmp_path / "run", ["noise"], 2 * x, progress=False)

@@ -4,30 +4,40 @@ ae-jax evaluate RUN_DIR --metrics=NAME,...
 
   RUN_DIR    the folder of a sweep; its table gets the new columns
   --metrics  of reconstruction, features, neighbors, activity, noise,
-             likelihood, rate, disentanglement; default: all
+             likelihood, rate, disentanglement; default: all that
+             can be measured here
 """
 
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from absl import flags
 
 from ae_jax import sweep
-from ae_jax.cli import start
-from ae_jax.metrics.registry import available_groups
+from ae_jax.cli import endings, start
+from ae_jax.metrics.registry import available_groups, metric_groups
+from ae_jax.run_folder.results import RESULTS
 from ae_jax.types import UsageError
 
 
 def main(argv: Sequence[str]) -> None:
   """Runs the program; exits with 2 and one line at a mistake of the user."""
-  print(start.checked(evaluate, argv, __doc__ or ""))
+  folder, metrics = start.checked(parse, argv, __doc__ or "")
+  try:
+    with endings.one_line():
+      results = sweep.evaluate(folder, metrics)
+  except KeyboardInterrupt:
+    print("\ninterrupted: the same command goes on", file=sys.stderr)
+    sys.exit(130)
+  print(f"{len(results)} trials: {folder / RESULTS}")
 
 
-def evaluate(argv: Sequence[str]) -> str:
-  """Measures what is missing; returns what to say.
+def parse(argv: Sequence[str]) -> tuple[Path, tuple[str, ...]]:
+  """The folder of the run and the metric groups.
 
   Raises:
-    UsageError: a mistake on the command line; there is no run, or its dataset
-      is not the one that it was trained on.
+    UsageError: a mistake on the command line.
   """
   values = flags.FlagValues()
   values.set_gnu_getopt(True)
@@ -38,5 +48,4 @@ def evaluate(argv: Sequence[str]) -> str:
     raise UsageError(" ".join(str(error).split())) from error
   if len(folders) != 1:
     raise UsageError(f"name one run directory; got {len(folders)}")
-  results = sweep.evaluate(start.absolute(folders[0]), values.metrics)
-  return f"{len(results)} trials: {results.folder}/results.csv"
+  return start.absolute(folders[0]), metric_groups(values.metrics)

@@ -19,21 +19,18 @@ grid, only what is new.
 import collections
 import hashlib
 import json
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
-import jax
 from ml_collections import ConfigDict
 
 from ae_jax import data, grid, report, sweep, tensorboard
-from ae_jax.cli import start
+from ae_jax.cli import endings, start
 from ae_jax.cli.flags import DEFAULT, CommandLine, parse
 from ae_jax.cli.signals import SignalInterruption
 from ae_jax.cli.table import best_trials, format_table
-from ae_jax.engine.autotune import OutOfMemory, is_of_memory
 from ae_jax.engine.group import groups
 from ae_jax.environment import use_all_cores
 from ae_jax.evaluation import Cost
@@ -60,41 +57,14 @@ def main(argv: Sequence[str], configs: Path | None = None) -> None:
   """
   start.with_own_modules()
   use_all_cores()
-  try:
-    with SignalInterruption() as interruption:
-      prepared = start.checked(
-        lambda argv: prepare(argv, configs), argv, __doc__
-      )
-      with prepared.folder:
-        train(prepared, interruption)
-  except OutOfMemory as error:
-    _exit(1, f"{error}: run the same command again")
-  except UsageError as error:  # of rows that are read while training
-    _exit(2, str(error))
-  except OSError as error:  # a full disk
-    _exit(
-      1,
-      f"{error}: what was finished is kept; once this is mended, the same"
-      " command goes on from here",
-    )
-  except (jax.errors.JaxRuntimeError, MemoryError) as error:
-    if not is_of_memory(error):
-      raise
-    _exit(
-      1,
-      "out of memory: what was trained is kept; give less data, fewer"
-      " --config.metrics, or more memory",
-    )
-
-
-def _exit(status: int, line: str) -> NoReturn:
-  print(f"\nerror: {line}", file=sys.stderr)
-  sys.exit(status)
+  with endings.one_line(), SignalInterruption() as interruption:
+    prepared = start.checked(lambda argv: prepare(argv, configs), argv, __doc__)
+    with prepared.folder:
+      train(prepared, interruption)
 
 
 def prepare(argv: Sequence[str], configs: Path | None = None) -> Prepared:
   """Everything that can go wrong by a mistake of the user, before training."""
-  report.check_packages()
   command = parse(argv, ("workdir",), configs)
   config = command.config
   fixed = config.fixed.to_dict()
@@ -183,7 +153,12 @@ def _report(prepared: Prepared) -> collections.Counter[str]:
     f"models: {folder.path / checkpoints.FOLDER}",
     flush=True,
   )
-  print(f"report: {report.write(folder.path, plan.dataset)}")
+  try:
+    report.check_packages()
+  except UsageError as error:
+    print(f"no page: {error}")
+  else:
+    print(f"report: {report.write(folder.path, plan.dataset)}")
   return ended
 
 

@@ -15,7 +15,7 @@ def from_arrays(
   train_labels: ArrayLike | None = None,
   test_labels: ArrayLike | None = None,
   *,
-  train_factors: np.ndarray | None = None,
+  train_factors: ArrayLike | None = None,
   test_factors: np.ndarray | None = None,
   factor_names: tuple[str, ...] = (),
   name: str = "arrays",
@@ -35,8 +35,8 @@ def from_arrays(
       drawn from `train` are held out, at least one and all but two at most.
     train_labels: `[n]`.
     test_labels: `[m]`; needs `test`.
-    train_factors: `[n, factors]`, integers from 0, see `Dataset`.
-    test_factors: `[m, factors]`, of `test`.
+    train_factors: `[n, factors]`, numbers or words, see `Dataset`.
+    test_factors: `[m, factors]`, of `test`; both are integers from 0 then.
     factor_names: of each; "factor_1", ... by default.
     name: the dataset's name.
     test_fraction: strictly between 0 and 1.
@@ -55,8 +55,12 @@ def from_arrays(
   check_split(test_fraction, seed)
   x = _examples(train, "the data")
   y = _labels(train_labels, len(x), "the labels")
-  factor_names = _factor_names(train_factors, len(x), factor_names)
-  rest = _Part(x, y, train_factors)
+  factors = None
+  if train_factors is not None:  # those of a test set are numbered with them
+    is_whole = test_factors is None
+    factors = numbered(train_factors) if is_whole else np.asarray(train_factors)
+  factor_names = _factor_names(factors, len(x), factor_names)
+  rest = _Part(x, y, factors)
   if test is not None:
     held_out = _test_set(test, test_labels, test_factors, like=x)
   elif test_labels is not None:
@@ -86,6 +90,18 @@ def from_arrays(
     test_factors=held_out.factors,
     factor_names=factor_names,
   )
+
+
+def numbered(factors: ArrayLike) -> np.ndarray:
+  """Which value of each factor it is, from 0 in the order of the values."""
+  array = np.asarray(factors)
+  if array.ndim != 2 or array.dtype.kind not in "biufSU":
+    raise UsageError(
+      "the factors must be numbers or words [n, factors]; got"
+      f" {array.dtype} {array.shape}"
+    )
+  columns = [np.unique(v, return_inverse=True)[1] for v in array.T]
+  return np.stack(columns, axis=1).astype(np.int32)
 
 
 class _Part(NamedTuple):
@@ -208,8 +224,12 @@ def _array(values: ArrayLike, what: str) -> np.ndarray:
     array = np.asarray(values)
   except ValueError as error:  # nested lists of unequal lengths
     raise UsageError(f"{what} is no array: {error}") from error
+  if array.dtype.hasobject and all(isinstance(v, str) for v in array.flat):
+    return array.astype(str)  # as pandas has words
   if array.dtype.hasobject:
-    raise UsageError(f"{what} holds Python objects: give an array of numbers")
+    raise UsageError(
+      f"{what}: Python objects are not read; give an array of numbers or words"
+    )
   return array
 
 

@@ -49,8 +49,6 @@ def read(
       that is given twice.
   """
   arrays = _read_data("data.path", path) if in_memory else {}
-  if "train_factors" in arrays:
-    arrays["train_factors"] = _numbered(arrays["train_factors"])
   if labels_path is not None:
     labels = _read_one("data.labels_path", labels_path)
     _add(arrays, "train_labels", labels, "data.labels_path")
@@ -71,17 +69,6 @@ def read(
     labels = _read_one("data.test_labels_path", test_labels_path)
     _add(arrays, "test_labels", labels, "data.test_labels_path")
   return arrays
-
-
-def _numbered(factors: np.ndarray) -> np.ndarray:
-  """Which value of each factor it is, from 0 in the order of the values."""
-  if factors.ndim != 2 or factors.dtype.kind not in "biufSU":
-    raise UsageError(
-      "the factors must be numbers or words [n, factors]; got"
-      f" {factors.dtype} {factors.shape}"
-    )
-  columns = [np.unique(v, return_inverse=True)[1] for v in factors.T]
-  return np.stack(columns, axis=1).astype(np.int32)
 
 
 def _add(

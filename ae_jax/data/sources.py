@@ -104,7 +104,10 @@ def _source(**arguments: Any) -> dict[str, Any]:
   for name in _PATHS:
     if source[name] is not None:
       source[name] = os.path.abspath(os.path.expanduser(source[name]))
-  return source
+  return source | {
+    "seed": int(source["seed"]),
+    "test_fraction": float(source["test_fraction"]),
+  }
 
 
 def _read(

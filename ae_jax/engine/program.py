@@ -25,6 +25,9 @@ _OPTIONS = (  # of JAX, that a program depends on
   "jax_enable_x64",
   "jax_default_matmul_precision",
   "jax_debug_nans",
+  "jax_debug_infs",
+  "jax_default_prng_impl",
+  "jax_threefry_partitionable",
 )
 
 

@@ -154,7 +154,7 @@ _OWN = {
 }
 
 
-def _beside(prefix: str, of: str, *groups: dict[str, Metric]) -> dict:
+def _prefixed(prefix: str, of: str, *groups: dict[str, Metric]) -> dict:
   return {
     f"{prefix}_{name}": metric._replace(meaning=f"{of}: {metric.meaning}")
     for group in groups
@@ -164,8 +164,10 @@ def _beside(prefix: str, of: str, *groups: dict[str, Metric]) -> dict:
 
 METRICS: dict[str, Metric] = {
   **_OWN,
-  **_beside("pca", "PCA of that size", *(GROUPS[name] for name in PCA_GROUPS)),
-  **_beside("pixels", "the data itself", _FEATURES, _NEIGHBORS),
+  **_prefixed(
+    "pca", "PCA of that size", *(GROUPS[name] for name in PCA_GROUPS)
+  ),
+  **_prefixed("pixels", "the data itself", _FEATURES, _NEIGHBORS),
   "udr": Metric(
     "share", "higher", "how alike the units of all seeds are; on the page only"
   ),

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from ae_jax.metrics.registry import more_is_better
+from ae_jax.objectives import lookup
 from ae_jax.types import UsageError
 
 
@@ -80,6 +81,8 @@ def listed(values: Collection[Any], limit: int = 8) -> str:
 
 def _same(stored: Any, given: Any) -> bool:
   """Whether a setting of the table is the one that was asked for."""
+  if callable(given):
+    given = lookup.name_of(given)
   if isinstance(stored, tuple):
     given = tuple(given) if isinstance(given, list | tuple) else (given,)
   return stored == given or str(stored) == str(given)

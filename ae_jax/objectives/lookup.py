@@ -1,9 +1,12 @@
 """Objectives by name: those of the table, and a user's own functions."""
 
+import contextlib
 import difflib
 import hashlib
 import importlib
 import inspect
+import types
+from collections.abc import Callable
 from pathlib import Path
 
 from ae_jax.objectives import OBJECTIVES
@@ -51,9 +54,38 @@ def name_of(objective: Objective) -> str:
 
 
 def source_digest(objective: Objective) -> str:
-  """SHA-256 of the file that defines it; of its code outside of files."""
-  try:
-    source = Path(inspect.getfile(objective)).read_bytes()
-  except (OSError, TypeError):
-    source = objective.__code__.co_code
-  return hashlib.sha256(source).hexdigest()
+  """SHA-256 of what defines it, also in a notebook or by a factory.
+
+  Of the function that decorators wrap, and of the one that makes its
+  parameters: the file, or else the source or the code; and the plain values
+  that they are closed over.
+  """
+  digest = hashlib.sha256()
+  for function in (objective, getattr(objective, "init", None)):
+    if function is not None:
+      inner = inspect.unwrap(function)
+      digest.update(_source(inner))
+      for cell in getattr(inner, "__closure__", None) or ():
+        with contextlib.suppress(ValueError):  # an empty cell
+          if isinstance(cell.cell_contents, _PLAIN):
+            digest.update(repr(cell.cell_contents).encode())
+  return digest.hexdigest()
+
+
+_PLAIN = (bool, int, float, str, tuple)
+
+
+def _source(function: Callable) -> bytes:
+  with contextlib.suppress(OSError, TypeError):
+    return Path(inspect.getfile(function)).read_bytes()
+  with contextlib.suppress(OSError, TypeError):
+    return inspect.getsource(function).encode()  # of a notebook's cell
+  return repr(_code(function.__code__)).encode()
+
+
+def _code(code: types.CodeType) -> tuple:
+  """What a code object does, without where it stands."""
+  constants = [
+    _code(c) if isinstance(c, types.CodeType) else c for c in code.co_consts
+  ]
+  return code.co_code, code.co_names, code.co_varnames, constants

@@ -40,7 +40,7 @@ def section(run: RunRecord) -> Section:
   """Tables and figures of what was measured; empty where nothing was."""
   blocks: list[Block] = []
   for group, caption in _TABLES.items():
-    table = tables.metric_group(run.best, group, caption)
+    table = tables.group_table(run.best, group, caption)
     if table is not None:
       blocks.append(table)
   blocks += _figures(run)

@@ -77,7 +77,7 @@ def diverged(rows: TextRows) -> Table:
   )
 
 
-def metric_group(
+def group_table(
   best: Sequence[TextRow], name: str, caption: str
 ) -> Table | None:
   """One group of metrics, next to those of PCA and of the data themselves.
