@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import io
 import lzma
 import os
 import re
@@ -76,6 +77,27 @@ def check_regular(path: str | os.PathLike[str]) -> None:
     raise OSError(errno.EINVAL, "It is no regular file", path)
 
 
+def open_regular(path: Path) -> io.BufferedReader:
+  """Opens a file to be read that ends; see `check_regular`."""
+  check_regular(path)
+  return path.open("rb")
+
+
+def read_text(path: Path, errors: str = "strict") -> str:
+  """The text of a file that ends.
+
+  Args:
+    path: of the file.
+    errors: what to do at bytes that are no UTF-8, as `bytes.decode`.
+
+  Raises:
+    OSError: see `check_regular`.
+    UnicodeDecodeError: it is no UTF-8.
+  """
+  with io.TextIOWrapper(open_regular(path), "utf-8", errors) as file:
+    return file.read()
+
+
 def partial_of(path: Path) -> Path:
   """A new name beside `path` for what is to take its place."""
   return path.with_name(f".{path.name}.{secrets.token_hex(8)}.partial")
@@ -97,8 +119,10 @@ def open_lock(path: Path) -> TextIO:
   """Opens a file to be locked, which is made where it is not there.
 
   Raises:
-    OSError: it cannot be opened, or is a symbolic link.
+    OSError: it cannot be opened, is a symbolic link, or no regular file.
   """
+  with contextlib.suppress(FileNotFoundError):
+    check_regular(path)
   flags = os.O_CREAT | os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW
   return os.fdopen(os.open(path, flags, 0o666), "a+", encoding="utf-8")
 

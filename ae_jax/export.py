@@ -22,7 +22,7 @@ from jax import export
 
 import ae_jax
 from ae_jax import export_readme
-from ae_jax.atomic import partial_of
+from ae_jax.atomic import DAMAGED, check_regular, partial_of, read_text
 from ae_jax.data import Standardization
 from ae_jax.extras import require
 from ae_jax.metrics.reconstruction import codes
@@ -36,6 +36,7 @@ PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 ENCODE, DECODE = "encode.stablehlo", "decode.stablehlo"
 WEIGHTS, SPEC, README = "weights.safetensors", "spec.json", "README.md"
 _STANDARDIZATION = "standardization"
+_OTHER = (KeyError, AttributeError, *DAMAGED)  # at another `spec.json`
 
 
 def encoder(trained: Trained) -> export.Exported:
@@ -107,7 +108,7 @@ def read(folder: Path) -> dict[str, Any]:
     UsageError: the folder holds no export.
   """
   described, arrays = _read(folder)
-  spec, params = _network(described, arrays)
+  spec, params = _network(folder, described, arrays)
   try:
     data, history = described["data"], described["history"]
     statistics = None
@@ -124,8 +125,8 @@ def read(folder: Path) -> dict[str, Any]:
       "data_range": _tuple(data["range"]),
       "bytes": bool(data["bytes"]),
     }
-  except (KeyError, TypeError, ValueError, AttributeError) as error:
-    raise UsageError(f"{folder / SPEC} is not of this version") from error
+  except _OTHER as error:
+    raise _of_other_version(folder) from error
 
 
 def _weights(trained: Trained) -> dict[str, bytes]:
@@ -178,7 +179,7 @@ def load_weights(folder: Path) -> tuple[Spec, Params]:
   Raises:
     UsageError: the folder holds no export.
   """
-  return _network(*_read(folder))
+  return _network(folder, *_read(folder))
 
 
 def _read(folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -186,29 +187,35 @@ def _read(folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
   import safetensors.numpy
 
   try:
-    text = (folder / SPEC).read_text(encoding="utf-8")
-    return json.loads(text), safetensors.numpy.load_file(folder / WEIGHTS)
+    described = json.loads(read_text(folder / SPEC))
+    check_regular(folder / WEIGHTS)
+    return described, safetensors.numpy.load_file(folder / WEIGHTS)
   except OSError as error:
     raise UsageError(f"{folder} holds no export: {error.strerror}") from error
-  except (ValueError, safetensors.SafetensorError) as error:
+  except (safetensors.SafetensorError, *DAMAGED) as error:
     raise UsageError(f"the export in {folder} is damaged: {error}") from error
 
 
 def _network(
-  described: dict[str, Any], arrays: dict[str, np.ndarray]
+  folder: Path, described: dict[str, Any], arrays: dict[str, np.ndarray]
 ) -> tuple[Spec, Params]:
-  fields: dict[str, Any] = {
-    name: _tuple(value) for name, value in described["spec"].items()
-  }
   params: Params = {}
-  for name, array in arrays.items():
-    *path, leaf = name.split(".")
-    if path[0] != _STANDARDIZATION:
-      node = params
-      for key in path:
-        node = node.setdefault(key, {})
-      node[leaf] = array
-  return Spec(**fields), params
+  try:
+    for name, array in arrays.items():
+      *path, leaf = name.split(".")
+      if path[:1] != [_STANDARDIZATION]:
+        node = params
+        for key in path:
+          node = node.setdefault(key, {})
+        node[leaf] = array
+    fields = {name: _tuple(v) for name, v in described["spec"].items()}
+    return Spec(**fields), params
+  except _OTHER as error:
+    raise _of_other_version(folder) from error
+
+
+def _of_other_version(folder: Path) -> UsageError:
+  return UsageError(f"{folder / SPEC} is not of this version")
 
 
 def _tuple(value: Any) -> Any:

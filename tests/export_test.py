@@ -1,6 +1,7 @@
 """Exported models give what the models give, without this package."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -183,3 +184,37 @@ def test_an_earlier_export_is_replaced_and_other_files_are_not(tmp_path):
   assert ae_jax.__version__ in (
     (tmp_path / "new" / "folder" / "spec.json").read_text()
   )
+
+
+@pytest.mark.parametrize(
+  "change",
+  [
+    lambda described: [],
+    lambda described: {"spec": {}},
+    lambda described: {"spec": 3},
+    lambda described: described | {"spec": described["spec"] | {"new": 1}},
+    lambda described: described | {"spec": described["spec"] | {"widths": 1}},
+    lambda described: described | {"history": {"loss": [10**400]}},
+    lambda described: described | {"trial": []},
+  ],
+)
+def test_a_spec_of_another_version_is_one_line(tmp_path, change):
+  export.save_weights(trained("mlp"), tmp_path / "model")
+  path = tmp_path / "model" / export.SPEC
+  path.write_text(json.dumps(change(json.loads(path.read_text()))))
+  with pytest.raises(UsageError, match=r"spec\.json is not of this version$"):
+    ae_jax.load(tmp_path / "model")
+
+
+def test_a_damaged_or_endless_export_is_one_line(tmp_path):
+  export.save_weights(trained("mlp"), tmp_path / "model")
+  path = tmp_path / "model" / export.SPEC
+  path.write_text("[" * 100_000)
+  with pytest.raises(UsageError, match="the export in .* is damaged"):
+    ae_jax.load(tmp_path / "model")
+  for name in (export.WEIGHTS, export.SPEC):
+    (tmp_path / "model" / name).unlink()
+    os.mkfifo(tmp_path / "model" / name)
+    path.write_text("{}") if name == export.WEIGHTS else None
+    with pytest.raises(UsageError, match="holds no export: It is no regular"):
+      ae_jax.load(tmp_path / "model")

@@ -48,9 +48,9 @@ def test_a_dataset_is_kept_whole(tmp_path, dataset):
   again = stored.load(path)
   check_equal(again, dataset)
   assert data.digest(again) == data.digest(dataset)
-  content = path.read_bytes()
-  stored.save(data.from_arrays(X * 2), path)  # the first one stays
-  assert path.read_bytes() == content
+  before = path.stat()
+  stored.save(dataset, path)  # the first one stays
+  assert path.stat() == before
   assert [*tmp_path.iterdir()] == [path]
 
 
@@ -70,6 +70,20 @@ def test_a_damaged_file_is_one_line(tmp_path, damage):
   stored.save(data.from_arrays(X), path)
   path.write_bytes(damage(path.read_bytes()))
   check_fails("data.npz is absent or damaged", stored.load, path)
+  stored.save(data.from_arrays(X), path)
+  check_equal(stored.load(path), data.from_arrays(X))
+
+
+def test_other_statistics_are_other_data(tmp_path):
+  path = tmp_path / stored.DATA
+  dataset = data.from_arrays(X, standardize=True)
+  mean, std = dataset.standardization
+  for statistics in ((mean, 2 * std), (2 * mean, std)):
+    other = dataset._replace(standardization=data.Standardization(*statistics))
+    assert data.digest(other) != data.digest(dataset)
+    stored.save(other, path)
+    stored.save(dataset, path)
+    check_equal(stored.load(path), dataset)
 
 
 def test_an_absent_file_or_a_folder_is_one_line(tmp_path):

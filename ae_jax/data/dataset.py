@@ -98,12 +98,12 @@ def are_images(features: tuple[int, ...]) -> bool:
 
 
 def digest(dataset: Dataset) -> str:
-  """Sixteen hex digits that name what the examples and the labels are.
+  """Sixteen hex digits that name what examples, labels and statistics are.
 
   Of a stream only the sample and the number of rows are looked at.
   """
   sha256 = hashlib.sha256()
-  for array in dataset:
+  for array in (*dataset, *(dataset.standardization or ())):
     if isinstance(array, np.ndarray):
       sha256.update(f"{array.shape} {array.dtype}".encode())
       sha256.update(array.tobytes())

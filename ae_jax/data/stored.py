@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from ae_jax.atomic import DAMAGED, check_regular, replacing
-from ae_jax.data.dataset import Dataset, Standardization
+from ae_jax.atomic import DAMAGED, open_regular, replacing
+from ae_jax.data.dataset import Dataset, Standardization, digest
 from ae_jax.types import UsageError
 
 DATA = "data.npz"
@@ -21,14 +21,12 @@ _OPTIONAL = (
 
 
 def save(dataset: Dataset, path: Path) -> None:
-  """Writes a dataset that is held in memory; one that is there already stays.
+  """Writes a dataset that is held in memory, unless it is there already.
 
   Raises:
     UsageError: it is streamed, or holds labels that are no plain values.
     OSError: it cannot be written.
   """
-  if path.exists():
-    return
   if dataset.stream is not None:
     raise UsageError("a stream of no file cannot be kept: give its path")
   arrays: dict[str, Any] = {
@@ -44,6 +42,8 @@ def save(dataset: Dataset, path: Path) -> None:
   arrays["name"] = dataset.name
   arrays["factor_names"] = list(dataset.factor_names)
   arrays["bytes"], arrays["binarize"] = dataset.bytes, dataset.binarize
+  if _holds(path, dataset):
+    return
   with replacing(path) as file:
     np.savez(file, **arrays)
 
@@ -55,8 +55,10 @@ def load(path: Path) -> Dataset:
     UsageError: it is absent or damaged.
   """
   try:
-    check_regular(path)
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+    with (
+      open_regular(path) as file,
+      np.load(file, allow_pickle=False) as arrays,
+    ):
       statistics = None
       if "mean" in arrays:
         statistics = Standardization(arrays["mean"], arrays["std"])
@@ -72,3 +74,11 @@ def load(path: Path) -> Dataset:
       )
   except (OSError, KeyError, *DAMAGED) as error:
     raise UsageError(f"{path} is absent or damaged: {error}") from error
+
+
+def _holds(path: Path, dataset: Dataset) -> bool:
+  """Whether a file can be read, and is of the same examples."""
+  try:
+    return digest(load(path)) == digest(dataset)
+  except UsageError:
+    return False

@@ -19,7 +19,15 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from ae_jax.atomic import is_partial, replacing, sync_folder, sync_tree
+from ae_jax.atomic import (
+  DAMAGED,
+  is_partial,
+  open_regular,
+  read_text,
+  replacing,
+  sync_folder,
+  sync_tree,
+)
 from ae_jax.engine.training_loop import TrainedGroup
 from ae_jax.networks import autoencoder
 from ae_jax.run_folder import run_config
@@ -161,9 +169,9 @@ def _manager(directory: Path) -> ocp.CheckpointManager:
 def _manifest(directory: Path) -> dict[str, Any]:
   """What the manifest says; empty where there is none."""
   try:
-    manifest = json.loads((directory / _MANIFEST).read_text("utf-8"))
+    manifest = json.loads(read_text(directory / _MANIFEST))
     return manifest if isinstance(manifest, dict) else {}
-  except (OSError, ValueError):
+  except (OSError, *DAMAGED):
     return {}
 
 
@@ -178,13 +186,20 @@ def _is_intact(directory: Path) -> bool:
   manifest = _manifest(directory)
   if manifest.get("run") != run_config.digest(directory.parent.parent):
     return False
-  return manifest.get("files") == _stats(directory) or _has_digest(directory)
+  try:
+    as_seen = manifest.get("files") == _stats(directory)
+  except OSError:  # a link to nowhere
+    return False
+  return as_seen or _has_digest(directory)
 
 
 def _has_digest(directory: Path) -> bool:
   ids = _trials(directory)
   digest = _manifest(directory).get("sha256")
-  return bool(ids) and digest == _digest(directory, ids)
+  try:
+    return bool(ids) and digest == _digest(directory, ids)
+  except (OSError, UnicodeError):
+    return False
 
 
 def _files(directory: Path) -> Iterator[Path]:
@@ -204,13 +219,17 @@ def _stats(directory: Path) -> list[list[Any]]:
 
 
 def _digest(directory: Path, trial_ids: Sequence[str]) -> str:
-  """SHA-256 over run, trials, names and contents of files."""
+  """SHA-256 over run, trials, names and contents of files.
+
+  Raises:
+    OSError: one of them cannot be read, or is a pipe.
+  """
   run = run_config.digest(directory.parent.parent)
   digest = hashlib.sha256(" ".join([run, *trial_ids]).encode())
   for path in _files(directory):
     digest.update(f"{path.relative_to(directory)}".encode())
-    if path.is_file():
-      with path.open("rb") as file:
+    if not path.is_dir():
+      with open_regular(path) as file:
         digest.update(hashlib.file_digest(file, "sha256").digest())
   return digest.hexdigest()
 

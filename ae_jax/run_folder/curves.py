@@ -2,13 +2,13 @@
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ae_jax.atomic import write_text
+from ae_jax.atomic import read_text, write_text
 from ae_jax.types import UsageError
 
 CURVES, UNITS = "curves", "units"
@@ -59,6 +59,21 @@ def read_units(folder: Path, trial_id: str) -> dict[str, np.ndarray]:
   return _read(path) if path.exists() else {}
 
 
+def remove(folder: Path, trial_ids: Collection[str]) -> None:
+  """Removes what there is of trials.
+
+  Raises:
+    UsageError: it cannot be removed.
+  """
+  for trial_id in trial_ids:
+    for kind in (CURVES, UNITS):
+      path = folder / kind / f"{trial_id}.csv"
+      try:
+        path.unlink(missing_ok=True)
+      except OSError as error:
+        raise UsageError(f"cannot remove {path}: {error.strerror}") from error
+
+
 def are_intact(folder: Path, row: Mapping[str, Any]) -> bool:
   """Whether the curves and units of a row can be read, and are whole."""
   name = f"{row['id']}.csv"
@@ -97,9 +112,8 @@ def _write(path: Path, index: str, series: Mapping[str, np.ndarray]) -> None:
 
 def _read(path: Path) -> dict[str, np.ndarray]:
   try:
-    with path.open(newline="", encoding="utf-8") as file:
-      _, *names = next(reader := csv.reader(file))
-      values = np.array([row[1:] for row in reader], np.float64)
+    _, *names = next(reader := csv.reader(io.StringIO(read_text(path))))
+    values = np.array([row[1:] for row in reader], np.float64)
     return dict(zip(names, values.reshape(-1, len(names)).T, strict=True))
   except (OSError, ValueError, StopIteration, csv.Error) as error:
     raise absent_or_damaged(path) from error

@@ -137,33 +137,38 @@ class RunFolder:
   def survey(
     self, trials: Sequence[Trial], metric_groups: Collection[str]
   ) -> Survey:
-    """What there is of a grid; rows without their model are taken out."""
+    """What there is of a grid; rows without their model, curves or units go."""
     remarks = []
     if num_unreadable := results.num_unreadable(self.path):
       remarks.append(
         f"{num_unreadable} rows of {self.path / results.RESULTS} cannot be"
         " read: they are left out, and made again where this grid has them"
       )
-    rows = results.read_rows(self.path)
-    if earlier := _of_changed_losses(trials, rows):
-      results.remove_rows(self.path, earlier)
-      remarks.append(
-        f"trials of earlier versions of a loss: {len(earlier)}; they are left"
-        " out"
-      )
-    intact = checkpoints.intact(self.path)
+    rows, intact = results.read_rows(self.path), checkpoints.intact(self.path)
     ids = {trial.id for trial in trials}
-    if lost := (ids & rows.keys()) - intact:
-      results.remove_rows(self.path, lost)  # they are of other models
-      remarks.append(
-        f"trials of the table without an intact model: {len(lost)}; they are"
-        " trained again"
-      )
+    earlier = _of_changed_losses(trials, rows)
+    kept = {k: rows[k] for k in ids & intact & rows.keys()}
+    damaged = {
+      k for k, row in kept.items() if not curves.are_intact(self.path, row)
+    }
+    out = {
+      "trials of earlier versions of a loss: {}; they are left out": earlier,
+      "trials of the table without an intact model: {}; they are trained"
+      " again": (ids & rows.keys()) - intact,
+      "trials with damaged curves or units: {}; they are measured again": (
+        damaged
+      ),
+    }
+    # Files first: no row is without them, and no other model's are joined.
+    curves.remove(self.path, (ids - kept.keys()) | damaged | {*earlier})
+    for remark, gone in out.items():
+      if gone:
+        results.remove_rows(self.path, gone)
+        remarks.append(remark.format(len(gone)))
     complete = {
       trial_id
-      for trial_id in ids & intact & rows.keys()
-      if {*metric_groups} <= {*groups_of(rows[trial_id])}
-      and curves.are_intact(self.path, rows[trial_id])
+      for trial_id in kept.keys() - damaged
+      if {*metric_groups} <= {*groups_of(kept[trial_id])}
     }
     return Survey(complete, (ids & intact) - complete, remarks)
 

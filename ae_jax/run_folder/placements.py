@@ -8,10 +8,14 @@ import json
 from collections import UserDict
 from pathlib import Path
 
-from ae_jax.atomic import write_text
+import jax
+
+from ae_jax.atomic import DAMAGED, read_text, write_text
 from ae_jax.engine.placement import Placement
 
 PLACEMENTS = "placements.json"
+
+_MAX_TRIALS = 1 << 16  # of a device; more is no number of ours
 
 
 class Placements(UserDict[str, Placement]):
@@ -31,8 +35,13 @@ class Placements(UserDict[str, Placement]):
 def _read(path: Path) -> dict[str, Placement]:
   """What can be read; the others are chosen anew."""
   try:
-    found = json.loads(path.read_text("utf-8"))
+    found = json.loads(read_text(path))
     pairs = {key: Placement(*map(int, value)) for key, value in found.items()}
-  except (OSError, ValueError, TypeError, AttributeError):
+  except (OSError, AttributeError, *DAMAGED):
     return {}
-  return {key: value for key, value in pairs.items() if min(value) > 0}
+  return {
+    key: value
+    for key, value in pairs.items()
+    if 0 < value.devices <= jax.local_device_count()
+    and 0 < value.trials_per_device <= _MAX_TRIALS
+  }

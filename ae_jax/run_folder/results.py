@@ -1,6 +1,5 @@
 """The table of a run, `results.csv`: one row a finished trial."""
 
-import ast
 import csv
 import io
 import re
@@ -8,15 +7,21 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ae_jax.atomic import write_text
+from ae_jax.atomic import read_text, write_text
 from ae_jax.metrics.selection import number
 from ae_jax.settings import DEFAULTS
+from ae_jax.types import UsageError
 
 RESULTS = "results.csv"
 
 TextRow = dict[str, str]
 
 _ID = re.compile("[0-9a-f]{10}")
+_WHOLE_NUMBER = re.compile("[0-9]{1,10}")
+_INTEGER = re.compile("[+-]?[0-9]{1,40}")
+_TUPLE = re.compile(r"\((?:[+-]?[0-9]{1,40}, ?)*(?:[+-]?[0-9]{1,40})?\)")
+_WORDS = {"": None, "None": None, "True": True, "False": False}
+_MAX_CHARACTERS = 4096  # of a cell that is more than text
 _WHOLE_NUMBERS = ("latent_size", "num_epochs")
 _ALWAYS = (  # the columns of every row
   *DEFAULTS,
@@ -27,7 +32,11 @@ _ALWAYS = (  # the columns of every row
 
 
 def read_rows(folder: Path) -> dict[str, TextRow]:
-  """The finished trials, by id; without rows that cannot be read."""
+  """The finished trials, by id; without rows that cannot be read.
+
+  Raises:
+    UsageError: the table is no file that can be read.
+  """
   return {row["id"]: row for row in _read(folder)[0]}
 
 
@@ -86,7 +95,10 @@ def _read(folder: Path) -> tuple[list[TextRow], int]:
   path = folder / RESULTS
   if not path.exists():
     return [], 0
-  text = path.read_text("utf-8", "replace")
+  try:
+    text = read_text(path, "replace")
+  except OSError as error:
+    raise UsageError(f"cannot read {path}: {error.strerror}") from error
   header, *lines = text.replace("\r\n", "\n").removesuffix("\n").split("\n")
   names = _fields(header) or []
   rows = []
@@ -110,7 +122,7 @@ def _is_row(row: TextRow) -> bool:
   return (
     _ID.fullmatch(row.get("id", "")) is not None
     and row.get("status") in ("ok", "diverged")
-    and all(row.get(name, "").isdecimal() for name in _WHOLE_NUMBERS)
+    and all(_WHOLE_NUMBER.fullmatch(row.get(n, "")) for n in _WHOLE_NUMBERS)
     and all(name in row for name in _ALWAYS)
     and bool(row["objective"])
     and number(row, "seconds") is not None
@@ -118,12 +130,15 @@ def _is_row(row: TextRow) -> bool:
 
 
 def _value(text: str) -> Any:
-  if not text:
-    return None
-  try:
-    return ast.literal_eval(text)
-  except (ValueError, SyntaxError):
-    pass
+  """None, a bool, an int, a tuple of ints or a float; else the text."""
+  if text in _WORDS:
+    return _WORDS[text]
+  if len(text) > _MAX_CHARACTERS:
+    return text
+  if _INTEGER.fullmatch(text):
+    return int(text)
+  if _TUPLE.fullmatch(text):
+    return tuple(map(int, re.findall("[^(), ]+", text)))
   try:
     return float(text)  # nan, inf
   except ValueError:

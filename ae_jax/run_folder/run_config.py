@@ -8,7 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from ae_jax.atomic import DAMAGED, replacing, write_text
+from ae_jax.atomic import (
+  DAMAGED,
+  open_regular,
+  read_text,
+  replacing,
+  write_text,
+)
 from ae_jax.data import Dataset, Standardization, value_range
 from ae_jax.data import digest as data_digest
 from ae_jax.environment import environment
@@ -70,7 +76,7 @@ def read(folder: Path) -> dict[str, Any]:
   """
   path = folder / CONFIG
   try:
-    config = json.loads(path.read_text(encoding="utf-8"))
+    config = json.loads(read_text(path))
     data = config["data"]
     low, high = data["range"]
     if not (
@@ -86,7 +92,7 @@ def read(folder: Path) -> dict[str, Any]:
     raise UsageError(
       f"{folder} holds no run: {CONFIG}: {error.strerror}"
     ) from error
-  except (ValueError, KeyError, TypeError) as error:
+  except (KeyError, *DAMAGED) as error:
     raise UsageError(f"{path} is not a {CONFIG} of this program") from error
   return config
 
@@ -119,7 +125,10 @@ def read_standardization(folder: Path) -> Standardization | None:
     return None
   path = folder / STANDARDIZATION
   try:
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+    with (
+      open_regular(path) as file,
+      np.load(file, allow_pickle=False) as arrays,
+    ):
       return Standardization(**arrays)
   except (OSError, KeyError, *DAMAGED) as error:
     raise absent_or_damaged(path) from error

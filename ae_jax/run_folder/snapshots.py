@@ -17,7 +17,7 @@ import jax
 import numpy as np
 import optax
 
-from ae_jax.atomic import DAMAGED, replacing
+from ae_jax.atomic import DAMAGED, open_regular, replacing
 from ae_jax.engine.program import Program
 from ae_jax.engine.training_loop import Snapshot, TrainingLoop
 from ae_jax.run_folder import run_config
@@ -85,7 +85,7 @@ class Snapshots:
     for path in self._files():
       try:
         with (
-          path.open("rb") as file,
+          open_regular(path) as file,
           np.load(file, allow_pickle=False) as arrays,
         ):
           if str(arrays["of"]) == whose:
