@@ -37,5 +37,5 @@ def one_line() -> Iterator[None]:
 
 
 def _exit(status: int, line: str) -> NoReturn:
-  print(f"\nerror: {line}", file=sys.stderr)
+  print(f"error: {line}", file=sys.stderr)
   sys.exit(status)

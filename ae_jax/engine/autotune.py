@@ -26,7 +26,7 @@ _WORTH_SECONDS = 60.0  # shorter groups are trained before measuring would pay
 _GAIN = 0.9  # another placement must take less than this share of the time
 _ROUNDS = 3
 _ROUND_SECONDS = 0.3
-_ESTIMATE_SECONDS = 0.05
+_ESTIMATE_SECONDS = 0.01
 
 
 class OutOfMemory(RuntimeError):  # noqa: N818 - as jaxlib and PyTorch say
