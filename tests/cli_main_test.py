@@ -106,7 +106,9 @@ def test_a_sweep_and_what_follows(tmp_path, monkeypatch):
   )
 
 
-@pytest.mark.parametrize("is_package", [False, True])
+@pytest.mark.parametrize(
+  "is_package", [False, pytest.param(True, marks=pytest.mark.slow)]
+)
 def test_a_loss_in_ones_own_experiments(command, is_package):
   folder = command.folder / "experiments"
   folder.mkdir()

@@ -16,7 +16,13 @@ CONFIGS = sorted(path.name for path in sweep.CONFIGS.glob("[!_]*.py"))
 ALL_METRICS = "labels.py"
 # Their objectives are trained by other configs, or by objectives_test; all of
 # them are checked, one is trained.
-LONG = ("digits.py", "disentangled.py", "labels.py", "vae_family.py")
+LONG = (
+  "digits.py",
+  "disentangled.py",
+  "fashion_mnist.py",
+  "labels.py",
+  "vae_family.py",
+)
 
 
 def parse(name):
