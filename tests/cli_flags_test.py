@@ -27,6 +27,14 @@ MISTAKES = {
     ["--config.fixed.epochs=3"],
     "epochs.*config.fixed.num_epochs",
   ),
+  "fixed hyper-parameter": (
+    ["--config.fixed.beta=0.5"],
+    "beta.*given in config.sweep",
+  ),
+  "fixed and swept": (
+    ["--config.fixed.latent_size=8"],
+    "latent_size is swept: give --config.sweep.latent_size=8",
+  ),
   "unknown section": (["--config.nonsense=3"], "nonsense.*config.objective"),
   "unknown flag": (["--workdri=x"], "workdri"),
   "stray argument": (["digits"], "digits"),

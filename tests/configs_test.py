@@ -101,7 +101,7 @@ def check_is_prepared(name, data, workdir):
 def test_every_config_runs(name, data, tmp_path):
   config = parse(name).config
   small = ["--config.fixed.batch_size=8"]
-  if config.fixed.network == "mlp":
+  if config.fixed.network == "mlp" and "widths" not in parse(name).axes:
     small.append("--config.fixed.widths=4")
   if name in LONG:
     check_is_prepared(name, data, tmp_path / "all")
@@ -152,7 +152,6 @@ def test_another_config_may_share_the_folder(data, tmp_path):
       f"--workdir={tmp_path / 'run'}",
       f"--config.data.path={data / 'x.npy'}",
       "--config.fixed.num_epochs=1",
-      "--config.fixed.widths=4",
       "--config.metrics=",
       *few(parse(name).axes),
     )

@@ -22,6 +22,7 @@ from ae_jax.types import UsageError
 
 DEFAULT = Path(__file__).parent / "digits.py"
 _SWEEP = "--config.sweep."
+_FIXED = "--config.fixed."
 
 
 class CommandLine(NamedTuple):
@@ -70,6 +71,7 @@ def parse(
   for argument in swept:
     name, _, text = argument.removeprefix(_SWEEP).partition("=")
     _override(axes, name, parse_values(name, text))
+  _refuse_fixed_axes(rest, axes)
   if config.objective is not None:
     if any(a.startswith(f"{_SWEEP}objective=") for a in swept):
       raise UsageError("give config.objective or config.sweep.objective")
@@ -186,6 +188,15 @@ def _override(axes: dict[str, Any], name: str, values: tuple[Any, ...]) -> None:
   axes[name] = values
 
 
+def _refuse_fixed_axes(arguments: Sequence[str], axes: dict[str, Any]) -> None:
+  """`--config.fixed.NAME` of a setting that is swept would have no effect."""
+  for argument in arguments:
+    field, _, text = argument.partition("=")
+    name = field.removeprefix(_FIXED)
+    if name != field and not isinstance(axes.get(name, {}), dict):
+      raise UsageError(f"{name} is swept: give {_SWEEP}{name}={text}")
+
+
 def _unknown_field(
   arguments: Sequence[str], config: ConfigDict
 ) -> UsageError | None:
@@ -198,6 +209,8 @@ def _unknown_field(
       section = name.rpartition(".")[0]
       peers = [f for f in fields if f.rpartition(".")[0] == section] or fields
       hint = f"did you mean {close[0]}? " if close else ""
+      if name.startswith("config.fixed."):
+        hint += "a hyper-parameter of an objective is given in config.sweep; "
       return UsageError(
         f"unknown field {name}; {hint}the fields there: {', '.join(peers)}"
       )
