@@ -159,6 +159,8 @@ def test_the_program_draws_a_picture(images, tmp_path, capsys):
     (("nowhere",), "holds no run"),
     (("{run}", "--by=beauty"), "no metric 'beauty'"),
     (("{run}", "--by=seed"), "there are loss, "),
+    (("{run}", "--by=metric_groups"), "there are loss, "),
+    (("{run}", "--by=test_error"), "did you mean test_squared_error?"),
     (("{run}", "--bi=loss"), "Unknown command line flag 'bi'"),
     (("{run}", "--picture=no/such/folder/a.png"), "No such file"),
   ],

@@ -5,6 +5,7 @@ and shown as they were written; `number` reads a value.
 """
 
 import collections
+import difflib
 import math
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
@@ -65,8 +66,11 @@ def read(workdir: Path, by: str) -> tuple[list[TextRow], dict[str, Any]]:
     raise UsageError(f"run {workdir} has no finished trial yet")
   allowed = result_columns(rows)
   if by not in allowed:
+    close = difflib.get_close_matches(by, allowed, n=1)
+    hint = f"did you mean {close[0]}? " if close else ""
     raise UsageError(
-      f"no metric {by!r} to compare trials by; there are {', '.join(allowed)}"
+      f"no metric {by!r} to compare trials by; {hint}there are"
+      f" {', '.join(allowed)}"
     )
   return rows, config
 
@@ -86,7 +90,11 @@ def result_columns(rows: TextRows) -> list[str]:
   """The columns that hold a trial's own results: terms, metrics, seconds."""
   names = results.columns(rows)
   first = names.index(_FIRST_RESULT)
-  return [n for n in names[first:] if not n.startswith(_BASELINES)]
+  return [
+    name
+    for name in names[first:]
+    if not name.startswith(_BASELINES) and name != "metric_groups"
+  ]
 
 
 def unit(metric: str) -> str:
