@@ -167,9 +167,12 @@ def evaluate(
     table = store.table()
     lacking = [row for row in table if not {*wanted} <= {*groups_of(row)}]
     sizes = [row["latent_size"] for row in table]
-    evaluator = Evaluator(store, dataset, wanted, sizes, bar)
-    with bar.over([row["num_epochs"] for row in lacking], len(wanted)):
-      evaluator.measure_stored([row["id"] for row in lacking])
+    if lacking:
+      evaluator = Evaluator(store, dataset, wanted, sizes, bar)
+      with bar.over([row["num_epochs"] for row in lacking], len(wanted)):
+        evaluator.measure_stored([row["id"] for row in lacking])
+    else:
+      bar.say("every trial has these metrics already")
     return Results(store, [row["id"] for row in table], dataset)
 
 

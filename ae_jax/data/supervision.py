@@ -42,7 +42,10 @@ def supervise(dataset: Dataset, x: Array | np.ndarray, kind: str) -> Any:
   if kind != "label":
     return Pairs(x, partners(dataset, kind))
   if dataset.train_labels is None:
-    raise UsageError("this objective needs labels, and this data has none")
+    raise UsageError(
+      "this objective needs labels, and this data has none: give labels=y"
+      " or data.labels_path"
+    )
   _, label = np.unique(dataset.train_labels, return_inverse=True)
   return Labeled(x, label.astype(np.int32))
 
