@@ -6,37 +6,20 @@ import json
 import jax
 import numpy as np
 import pytest
-from sklearn.datasets import load_digits
+from small_coders import BITS, BYTES, train
 
-import ae_jax
 from ae_jax.compression import file as aej
 from ae_jax.types import UsageError
-
-BITS = (load_digits().images > 7).astype(np.float32)
-BYTES = np.rint(load_digits().images * (255 / 16)).astype(np.uint8)
-POINT = {"objective": "vae", "likelihood": "bernoulli", "num_epochs": 1}
-POINT |= {"latent_size": 8, "learning_rate": 3e-3, "widths": (32,)}
-
-
-def train(x, **settings):
-  (trained,) = ae_jax.run_sweep(
-    [POINT | settings],
-    x[:1500],
-    test=x[1500:],
-    metrics=["likelihood"],
-    progress=False,
-  )
-  return trained
 
 
 @pytest.fixture(scope="module")
 def trained():
-  return train(BITS)
+  return train(BITS, num_epochs=1)
 
 
 @pytest.fixture(scope="module")
 def of_bytes():
-  return train(BYTES, likelihood="logistic_mixture")
+  return train(BYTES, likelihood="logistic_mixture", num_epochs=1)
 
 
 def sealed(content):

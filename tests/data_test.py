@@ -7,16 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from mistakes import check_fails
 
 from ae_jax import data
-from ae_jax.types import UsageError
-
-
-def check_fails(match, call, *args, **kwargs):
-  with pytest.raises(UsageError, match=match) as caught:
-    call(*args, **kwargs)
-  assert "\n" not in str(caught.value)
-
 
 X = np.arange(24, dtype=np.float32).reshape(6, 2, 2)
 Y = np.arange(6)

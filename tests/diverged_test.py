@@ -5,27 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from sklearn.datasets import load_digits
+from small_sweeps import DIGITS, SHORT, SOLO, run
 
-import ae_jax
 from ae_jax import grid
-from ae_jax.data import from_arrays
 from ae_jax.epoch_order import epoch_order
 from ae_jax.networks import autoencoder
-
-DIGITS = (load_digits().images[:300] / 16).astype(np.float32)
-TEST = (load_digits().images[300:400] / 16).astype(np.float32)
-LABELS = load_digits().target
-LABELED = from_arrays(DIGITS, TEST, LABELS[:300], LABELS[300:400])
-SHORT = {"num_epochs": 3, "batch_size": 64, "widths": (16,)}
-# As in solo_test.
-SOLO = {"rtol": 1e-4, "atol": 2e-5}
-
-
-def run(points, **options):
-  return ae_jax.run_sweep(
-    points, LABELED, metrics=(), progress=False, **options
-  )
 
 
 @pytest.mark.diverges

@@ -3,11 +3,9 @@
 import jax
 import numpy as np
 import pytest
-from sklearn.datasets import load_digits
+from small_sweeps import DIGITS, SHORT, SOLO, run
 
-import ae_jax
 from ae_jax import grid
-from ae_jax.data import from_arrays
 from ae_jax.engine import training_loop
 from ae_jax.engine.autotune import OutOfMemory
 from ae_jax.engine.input_pipeline import InMemory
@@ -15,20 +13,6 @@ from ae_jax.engine.placement import Placement
 from ae_jax.engine.program import compile_program
 from ae_jax.executors import local, train_groups
 from ae_jax.types import UsageError
-
-DIGITS = (load_digits().images[:300] / 16).astype(np.float32)
-TEST = (load_digits().images[300:400] / 16).astype(np.float32)
-LABELS = load_digits().target
-LABELED = from_arrays(DIGITS, TEST, LABELS[:300], LABELS[300:400])
-SHORT = {"num_epochs": 3, "batch_size": 64, "widths": (16,)}
-# As in solo_test.
-SOLO = {"rtol": 1e-4, "atol": 2e-5}
-
-
-def run(points, **options):
-  return ae_jax.run_sweep(
-    points, LABELED, metrics=(), progress=False, **options
-  )
 
 
 def test_training_a_group_in_parts_changes_no_result():

@@ -6,15 +6,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from random_model import LABELS, X, random_model
 from scipy import special
 from sklearn import metrics
-from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 
 from ae_jax import pca
-from ae_jax.data import Dataset
 from ae_jax.likelihoods import LIKELIHOODS
 from ae_jax.metrics import (
   activity,
@@ -32,18 +31,6 @@ from ae_jax.metrics.registry import (
 )
 from ae_jax.networks import Spec, autoencoder
 from ae_jax.types import UsageError
-
-X, LABELS = load_digits(return_X_y=True)
-X = (X / 16).astype(np.float32)
-DIGITS = Dataset("digits", X[:600], X[600:800], LABELS[:600], LABELS[600:800])
-
-
-def random_model(**fields):
-  spec = Spec((64,), **{"latent_size": 5, "widths": (16,)} | fields)
-  model = autoencoder(spec)
-  params = model.init(jax.random.key(0))
-  # Weights large enough for x~ to leave [0, 1] and for units to differ.
-  return spec, model, jax.tree.map(lambda p: 2 * p, params)
 
 
 def test_map_batches_is_the_function_of_all():

@@ -8,6 +8,7 @@ import sys
 import jax
 import numpy as np
 import pytest
+from small_sweeps import SOLO
 
 from ae_jax import grid
 from ae_jax.engine import autotune
@@ -21,8 +22,6 @@ ROWS = np.random.default_rng(0).uniform(size=(200, 30)).astype(np.float32)
 PIPELINE = InMemory(ROWS)
 SHORT = {"num_epochs": 3, "batch_size": 16, "widths": (16,)}
 MEMORY = 10**9
-# Ten steps of float32 under other batchings, as in sweep_test.
-SOLO = {"rtol": 1e-4, "atol": 2e-5}
 
 
 def trials_of(**axes):

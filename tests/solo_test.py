@@ -4,6 +4,7 @@ import jax
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
+from small_sweeps import SHORT, SOLO
 
 from ae_jax import grid
 from ae_jax.data import from_arrays
@@ -17,11 +18,6 @@ from ae_jax.training import trainer
 X = (load_digits().images[:340] / 16).astype(np.float32)
 DATASET = from_arrays(X[:300], X[300:], load_digits().target[:300], range(40))
 PIPELINE = InMemory(DATASET.train, dataset=DATASET)
-SHORT = {"num_epochs": 3, "batch_size": 64, "widths": (16,)}
-# Twelve steps of float32 under other batchings and fusions. Adam divides by the
-# root of small squared gradients, which lifts rounding to about 1e-5 of a
-# parameter's size; ten times that is allowed.
-TOLERANCE = {"rtol": 1e-4, "atol": 2e-5}
 # A code halfway between two vectors takes either, by rounding; Adam then moves
 # a number by up to the learning rate, 1e-3, another way.
 TOLERANCES = {"vq_vae": {"atol": 1e-3}}
@@ -87,7 +83,7 @@ def solo_runs(trials):
 
 
 def assert_equal_solo_runs(points, sizes=None, **tolerance):
-  tolerance = TOLERANCE | tolerance
+  tolerance = SOLO | tolerance
   found = trained(points)
   kept = [
     one

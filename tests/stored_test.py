@@ -3,22 +3,16 @@
 import jax
 import numpy as np
 import pytest
+from mistakes import check_fails
 
 from ae_jax import data
 from ae_jax.data import stored
-from ae_jax.types import UsageError
 
 RNG = np.random.default_rng(0)
 X = RNG.uniform(size=(12, 3)).astype(np.float32)
 BYTES = RNG.integers(0, 255, (12, 2, 2, 1), np.uint8)
 WORDS = np.array(["a", "漢字", "c"] * 4)
 FACTORS = np.stack([np.arange(12) % 3, np.arange(12) // 3], axis=1)
-
-
-def check_fails(match, call, *args, **kwargs):
-  with pytest.raises(UsageError, match=match) as caught:
-    call(*args, **kwargs)
-  assert "\n" not in str(caught.value)
 
 
 def check_equal(one, two):

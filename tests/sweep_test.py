@@ -6,11 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from sklearn.datasets import load_digits
+from small_sweeps import DIGITS, LABELED, SHORT, SOLO, TEST, run
 
 import ae_jax
 from ae_jax import grid
-from ae_jax.data import from_arrays
 from ae_jax.engine.group import group_trainer, stack
 from ae_jax.engine.input_pipeline import InMemory
 from ae_jax.executors import train_groups
@@ -18,20 +17,6 @@ from ae_jax.networks import Spec
 from ae_jax.objectives import OBJECTIVES
 from ae_jax.training import trainer
 from ae_jax.types import UsageError, needs_params
-
-DIGITS = (load_digits().images[:300] / 16).astype(np.float32)
-TEST = (load_digits().images[300:400] / 16).astype(np.float32)
-LABELS = load_digits().target
-LABELED = from_arrays(DIGITS, TEST, LABELS[:300], LABELS[300:400])
-SHORT = {"num_epochs": 3, "batch_size": 64, "widths": (16,)}
-# As in solo_test.
-SOLO = {"rtol": 1e-4, "atol": 2e-5}
-
-
-def run(points, **options):
-  return ae_jax.run_sweep(
-    points, LABELED, metrics=(), progress=False, **options
-  )
 
 
 def test_parameters_of_an_objective_that_are_no_floats_are_told():

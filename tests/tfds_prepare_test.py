@@ -2,8 +2,6 @@
 
 import gzip
 import io
-import os
-import pathlib
 import subprocess
 import sys
 import urllib.error
@@ -11,30 +9,11 @@ import urllib.request
 
 import numpy as np
 import pytest
+from mistakes import check_fails
+from tfds_downloads import DOWNLOADS, REPOSITORY, needs_downloads, rows
 
 from ae_jax import data
 from ae_jax.data import tfds_prepare
-from ae_jax.types import UsageError
-
-REPOSITORY = pathlib.Path(__file__).parents[1]
-DOWNLOADS = pathlib.Path(
-  os.environ.get("AE_JAX_DOWNLOAD_DIR")
-  or REPOSITORY.parent / "shared" / "data" / "tfds_downloads"
-)
-needs_downloads = pytest.mark.skipif(
-  not (DOWNLOADS / "mnist").is_dir(), reason=f"no files in {DOWNLOADS}"
-)
-
-
-def check_fails(match, call, *args, **kwargs):
-  with pytest.raises(UsageError, match=match) as caught:
-    call(*args, **kwargs)
-  assert "\n" not in str(caught.value)
-
-
-def rows(x):
-  """The examples as a sorted list of bytes: equal for equal multisets."""
-  return sorted(example.tobytes() for example in x)
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
 """Datasets of TFDS: read, prepared once, cached; what cannot be read."""
 
 import os
-import pathlib
 import subprocess
 import sys
 import types
@@ -10,31 +9,12 @@ import jax
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
+from mistakes import check_fails
 from sklearn import datasets as sklearn_datasets
+from tfds_downloads import rows
 
 from ae_jax import data
 from ae_jax.data import tfds_source
-from ae_jax.types import UsageError
-
-REPOSITORY = pathlib.Path(__file__).parents[1]
-DOWNLOADS = pathlib.Path(
-  os.environ.get("AE_JAX_DOWNLOAD_DIR")
-  or REPOSITORY.parent / "shared" / "data" / "tfds_downloads"
-)
-needs_downloads = pytest.mark.skipif(
-  not (DOWNLOADS / "mnist").is_dir(), reason=f"no files in {DOWNLOADS}"
-)
-
-
-def check_fails(match, call, *args, **kwargs):
-  with pytest.raises(UsageError, match=match) as caught:
-    call(*args, **kwargs)
-  assert "\n" not in str(caught.value)
-
-
-def rows(x):
-  """The examples as a sorted list of bytes: equal for equal multisets."""
-  return sorted(example.tobytes() for example in x)
 
 
 @pytest.fixture(scope="session")
