@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ae_jax.atomic import DAMAGED, check_regular, replacing
+from ae_jax.atomic import check_regular, replacing
 from ae_jax.data import to_float
+from ae_jax.data.files import reading
 from ae_jax.types import UsageError
 
 
@@ -31,18 +32,8 @@ def read(path: Path, features: tuple[int, ...]) -> np.ndarray:
     UsageError: the file cannot be read, or is none of these, or an image of
       another size.
   """
-  try:
+  with reading(str(path), Image.DecompressionBombError):
     array = _open(path, features)
-  except UsageError:
-    raise
-  except (OSError, MemoryError, Image.DecompressionBombError) as error:
-    reason = getattr(error, "strerror", None) or error
-    raise UsageError(f"cannot read {path}: {reason}") from error
-  except DAMAGED as error:
-    reason = str(error).partition("\n")[0]
-    raise UsageError(
-      f"cannot read {path}, which is damaged or holds Python objects: {reason}"
-    ) from error
   if array.ndim == 0 or array.dtype.kind not in "buif":
     raise UsageError(
       f"{path} must hold numbers [n, ...]; it is of type {array.dtype} and"

@@ -1,6 +1,8 @@
 """A user's `.npy` and `.npz` files -> arrays; nothing is unpickled."""
 
+import contextlib
 import os
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -99,6 +101,33 @@ def _read_data(
   )
 
 
+@contextlib.contextmanager
+def reading(name: str, *others: type[Exception]) -> Iterator[None]:
+  """Makes what is raised at a file that cannot be read one line.
+
+  Args:
+    name: of the file, as the user gave it.
+    others: what else says that it cannot be read.
+
+  Raises:
+    UsageError: the block raised it, or what files raise that are absent or
+      damaged.
+  """
+  unreadable: tuple[type[Exception], ...] = (OSError, MemoryError, *others)
+  try:
+    yield
+  except UsageError:
+    raise
+  except unreadable as error:
+    reason = getattr(error, "strerror", None) or error
+    raise UsageError(f"cannot read {name}: {reason}") from error
+  except DAMAGED as error:
+    reason = str(error).partition("\n")[0]
+    raise UsageError(
+      f"cannot read {name}, which is damaged or holds Python objects: {reason}"
+    ) from error
+
+
 def _read_one(option: str, path: str | os.PathLike[str]) -> np.ndarray:
   """Returns the only array of a file."""
   arrays = _read_file(option, path)
@@ -113,7 +142,7 @@ def _read_file(
   option: str, path: str | os.PathLike[str]
 ) -> dict[str, np.ndarray]:
   """Returns all arrays of a `.npz` file, or the one of a `.npy` file."""
-  try:
+  with reading(f"{option}={path}"):
     check_regular(os.path.expanduser(path))
     with open(os.path.expanduser(path), "rb") as file:
       is_numpy = file.read(6).startswith((b"\x93NUMPY", b"PK"))
@@ -123,13 +152,4 @@ def _read_file(
         if isinstance(loaded, np.ndarray):
           return {"x": loaded}
         return {key: loaded[key] for key in loaded.files}
-  except (OSError, MemoryError) as error:
-    reason = getattr(error, "strerror", None) or error
-    raise UsageError(f"cannot read {option}={path}: {reason}") from error
-  except DAMAGED as error:
-    reason = str(error).partition("\n")[0]
-    raise UsageError(
-      f"cannot read {option}={path}, which is damaged or holds Python "
-      f"objects: {reason}"
-    ) from error
   raise UsageError(f"{option}={path} is neither a .npy nor a .npz file")
