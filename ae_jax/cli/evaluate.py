@@ -18,7 +18,6 @@ from ae_jax import sweep
 from ae_jax.cli import endings, start
 from ae_jax.metrics.registry import available_groups, metric_groups
 from ae_jax.run_folder.results import RESULTS
-from ae_jax.types import UsageError
 
 
 def main(argv: Sequence[str]) -> None:
@@ -40,12 +39,5 @@ def parse(argv: Sequence[str]) -> tuple[Path, tuple[str, ...]]:
     UsageError: a mistake on the command line.
   """
   values = flags.FlagValues()
-  values.set_gnu_getopt(True)
   flags.DEFINE_list("metrics", [*available_groups()], "", values)
-  try:
-    _, *folders = values(argv)
-  except flags.Error as error:
-    raise UsageError(" ".join(str(error).split())) from error
-  if len(folders) != 1:
-    raise UsageError(f"name one run directory; got {len(folders)}")
-  return start.absolute(folders[0]), metric_groups(values.metrics)
+  return start.run_directory(values, argv), metric_groups(values.metrics)

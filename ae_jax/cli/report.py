@@ -33,16 +33,9 @@ def rebuild(argv: Sequence[str]) -> Path:
       written.
   """
   values = flags.FlagValues()
-  values.set_gnu_getopt(True)
   flags.DEFINE_string("by", "test_squared_error", "", values)
   flags.DEFINE_string("picture", None, "", values)
-  try:
-    _, *folders = values(argv)
-  except flags.Error as error:
-    raise UsageError(" ".join(str(error).split())) from error
-  if len(folders) != 1:
-    raise UsageError(f"name one run directory; got {len(folders)}")
-  workdir = start.absolute(folders[0])
+  workdir = start.run_directory(values, argv)
   dataset = dataset_of(workdir)
   try:
     if values.picture is None:

@@ -31,6 +31,22 @@ def checked(
     sys.exit(2)
 
 
+def run_directory(values: flags.FlagValues, argv: Sequence[str]) -> Path:
+  """Parses flags; returns the one run directory that is given with them.
+
+  Raises:
+    UsageError: a mistake on the command line.
+  """
+  values.set_gnu_getopt(True)
+  try:
+    _, *folders = values(argv)
+  except flags.Error as error:
+    raise UsageError(" ".join(str(error).split())) from error
+  if len(folders) != 1:
+    raise UsageError(f"name one run directory; got {len(folders)}")
+  return absolute(folders[0])
+
+
 def absolute(path: str) -> Path:
   """The path from the root; `~` stands for the user's home."""
   return Path(os.path.expanduser(path)).absolute()
