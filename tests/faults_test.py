@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from shell import rows_of
+from shell import rows_of, user_environment
 
 from ae_jax import report
 from ae_jax.run_folder import results
@@ -51,7 +51,7 @@ def start(tmp_path_factory):
       stdout=subprocess.PIPE,
       stderr=subprocess.STDOUT,
       text=True,
-      env=os.environ
+      env=user_environment()
       | {
         "JAX_COMPILATION_CACHE_DIR": str(folder / "cache"),
         "PYTHONPATH": str(ROOT),
@@ -240,7 +240,7 @@ def test_out_of_memory_the_same_command_goes_on_with_smaller_programs(tmp_path):
       [sys.executable, *program, f"--workdir={workdir}", *arguments],
       capture_output=True,
       text=True,
-      env=os.environ
+      env=user_environment()
       | {
         "JAX_COMPILATION_CACHE_DIR": str(tmp_path / "cache"),
         "PYTHONPATH": str(ROOT),

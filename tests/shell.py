@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import io
+import os
 import re
 
 from ae_jax.cli import sweep
@@ -16,6 +17,12 @@ TINY = (
   "--config.fixed.widths=4",
   "--config.metrics=()",
 )
+
+
+def user_environment():
+  """The environment of a program that compiles as it does for users."""
+  of_tests = ("JAX_DISABLE_MOST_OPTIMIZATIONS", "XLA_FLAGS")  # see conftest
+  return {k: v for k, v in os.environ.items() if k not in of_tests}
 
 
 def call(main, *arguments):
