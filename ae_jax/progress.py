@@ -40,7 +40,8 @@ class Progress:
       {}
       if _in_notebook()
       else {
-        "bar_format": "{desc}  {percentage:3.0f}%|{bar:20}| {elapsed}, " + left
+        "bar_format": "{desc}  {percentage:3.0f}%|{bar:20}| {elapsed}, " + left,
+        "file": _STDERR,
       }
     )
     with _tqdm()(
@@ -57,7 +58,7 @@ class Progress:
   def say(self, line: str) -> None:
     """Writes a line above the bar."""
     if self._shown:
-      _tqdm().write(line, file=sys.stderr)
+      _tqdm().write(line, file=_STDERR)
 
   def doing(self, what: str) -> None:
     """Says what is going on that has no news of its own."""
@@ -117,6 +118,24 @@ class Progress:
   def _update(self, count: int) -> None:
     if self._bar is not None:
       self._bar.update(count)
+
+
+class _Stderr:
+  """`sys.stderr`, which may have lost its reader: no reason to end a run."""
+
+  def write(self, text: str) -> None:
+    with contextlib.suppress(BrokenPipeError):
+      sys.stderr.write(text)
+
+  def flush(self) -> None:
+    with contextlib.suppress(BrokenPipeError):
+      sys.stderr.flush()
+
+  def __getattr__(self, name: str) -> Any:
+    return getattr(sys.stderr, name)
+
+
+_STDERR = _Stderr()
 
 
 def _in_notebook() -> bool:

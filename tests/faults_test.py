@@ -1,7 +1,6 @@
 """What nights bring: kills, signals, full disks; with the real fault."""
 
 import json
-import os
 import random
 import re
 import signal

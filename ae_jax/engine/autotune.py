@@ -211,9 +211,11 @@ def _estimate(
   program: Program, group: list[Trial], pipeline: InputPipeline
 ) -> float:
   """Seconds that the group will train, from a few steps."""
-  num_steps = program.num_epochs * program.steps_per_epoch
+  num_steps = program.num_epochs * program.steps_per_epoch * len(group)
   seconds = _measure(program, group, pipeline, at_least=_ESTIMATE_SECONDS)
-  return seconds * num_steps * len(group)
+  if seconds * num_steps > _WORTH_SECONDS:  # or another program disturbed it
+    seconds = _measure(program, group, pipeline)
+  return seconds * num_steps
 
 
 def _measure(
