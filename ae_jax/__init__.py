@@ -6,8 +6,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
   from ae_jax import compression, data, grid, metrics, objectives, pca
   from ae_jax.data import Dataset
+  from ae_jax.declarations import (
+    likelihood,
+    metric,
+    network,
+    objective,
+    optimizer,
+  )
   from ae_jax.engine.autotune import OutOfMemory
-  from ae_jax.networks import Spec, autoencoder
+  from ae_jax.networks import Network, Spec, autoencoder
   from ae_jax.objectives import OBJECTIVES
   from ae_jax.results import Results
   from ae_jax.run_folder.load import load
@@ -20,10 +27,6 @@ if TYPE_CHECKING:
     Gaussian,
     Labeled,
     UsageError,
-    needs_code,
-    needs_labels,
-    needs_pairs,
-    needs_params,
   )
 
 __version__ = "0.1.0"
@@ -40,14 +43,16 @@ _NAMES = {
   "TensorBoard": "ae_jax.tensorboard",
   "Trained": "ae_jax.trained",
   "Labeled": "ae_jax.types",
-  "needs_code": "ae_jax.types",
-  "needs_labels": "ae_jax.types",
-  "needs_pairs": "ae_jax.types",
-  "needs_params": "ae_jax.types",
+  "Network": "ae_jax.networks",
   "UsageError": "ae_jax.types",
   "autoencoder": "ae_jax.networks",
   "evaluate": "ae_jax.sweep",
+  "likelihood": "ae_jax.declarations",
   "load": "ae_jax.run_folder.load",
+  "metric": "ae_jax.declarations",
+  "network": "ae_jax.declarations",
+  "objective": "ae_jax.declarations",
+  "optimizer": "ae_jax.declarations",
   "run_sweep": "ae_jax.sweep",
   "trainer": "ae_jax.training",
 }
@@ -59,6 +64,7 @@ __all__ = [
   "Dataset",
   "Gaussian",
   "Labeled",
+  "Network",
   "OutOfMemory",
   "Results",
   "Spec",
@@ -70,13 +76,14 @@ __all__ = [
   "data",
   "evaluate",
   "grid",
+  "likelihood",
   "load",
+  "metric",
   "metrics",
-  "needs_code",
-  "needs_labels",
-  "needs_pairs",
-  "needs_params",
+  "network",
+  "objective",
   "objectives",
+  "optimizer",
   "pca",
   "run_sweep",
   "trainer",

@@ -122,3 +122,16 @@ def perplexity(index: Array, num_codes: int, weights: Array) -> Array:
     len(index) * jnp.sum(weights)
   )
   return jnp.exp(jnp.sum(jax.scipy.special.entr(counts)))
+
+
+def content_units(content: Scalar, mask: Array) -> Array:
+  """The first units, a share of those that are not masked, as booleans.
+
+  Args:
+    content: the share, in [0, 1].
+    mask: `[latent]` of 0/1.
+
+  Returns:
+    Booleans `[latent]`.
+  """
+  return jnp.arange(len(mask)) < jnp.round(content * jnp.sum(mask))

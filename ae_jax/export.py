@@ -21,12 +21,14 @@ import numpy as np
 from jax import export
 
 import ae_jax
-from ae_jax import export_readme
+from ae_jax import export_readme, lookup
 from ae_jax.atomic import DAMAGED, check_regular, partial_of, read_text
 from ae_jax.data import Standardization
 from ae_jax.extras import require
+from ae_jax.lookup import Modules
 from ae_jax.metrics.reconstruction import codes
 from ae_jax.networks import Spec
+from ae_jax.trial import stored_functions
 from ae_jax.types import Array, Params, UsageError
 
 if TYPE_CHECKING:
@@ -101,14 +103,18 @@ def save_weights(trained: Trained, folder: Path) -> list[Path]:
   return _write(folder, _weights(trained))
 
 
-def read(folder: Path) -> dict[str, Any]:
+def read(folder: Path, modules: Modules = ()) -> dict[str, Any]:
   """The attributes of the `Trained` that `save` or `save_weights` wrote.
 
+  Args:
+    folder: of the export.
+    modules: where functions of a user may be taken from, see `lookup.among`.
+
   Raises:
-    UsageError: the folder holds no export.
+    UsageError: the folder holds no export, or the model needs another module.
   """
   described, arrays = _read(folder)
-  spec, params = _network(folder, described, arrays)
+  spec, params = _network(folder, described, arrays, modules)
   try:
     data, history = described["data"], described["history"]
     statistics = None
@@ -173,13 +179,9 @@ def check_folder(folder: Path) -> None:
     )
 
 
-def load_weights(folder: Path) -> tuple[Spec, Params]:
-  """The network of an export and its parameters.
-
-  Raises:
-    UsageError: the folder holds no export.
-  """
-  return _network(folder, *_read(folder))
+def load_weights(folder: Path, modules: Modules = ()) -> tuple[Spec, Params]:
+  """The network of an export and its parameters; see `read`."""
+  return _network(folder, *_read(folder), modules)
 
 
 def _read(folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -197,7 +199,10 @@ def _read(folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 
 
 def _network(
-  folder: Path, described: dict[str, Any], arrays: dict[str, np.ndarray]
+  folder: Path,
+  described: dict[str, Any],
+  arrays: dict[str, np.ndarray],
+  modules: Modules,
 ) -> tuple[Spec, Params]:
   params: Params = {}
   try:
@@ -209,7 +214,20 @@ def _network(
           node = node.setdefault(key, {})
         node[leaf] = array
     fields = {name: _tuple(v) for name, v in described["spec"].items()}
-    return Spec(**fields), params
+    options = {k: _tuple(v) for k, v in fields.pop("options").items()}
+    needed = stored_functions(
+      fields | {"objective": fields["objective"] or "autoencoder"},
+      fields["objective"] is not None,
+      modules,
+    )
+    for kind in ("network", "likelihood"):
+      if ":" in fields[kind]:
+        fields[kind] = needed[kind]
+    if fields["objective"] is not None:
+      fields["objective"] = needed["objective"]
+    return Spec(**fields, options=(*options.items(),)), params
+  except UsageError:
+    raise
   except _OTHER as error:
     raise _of_other_version(folder) from error
 
@@ -243,6 +261,15 @@ def _flat(trained: Trained) -> dict[str, np.ndarray]:
   return arrays
 
 
+def _described_spec(spec: Spec) -> dict[str, Any]:
+  """The fields of a spec, functions by name."""
+  fields = {f.name: getattr(spec, f.name) for f in dataclasses.fields(spec)}
+  for kind in ("network", "likelihood", "objective"):
+    if callable(fields[kind]):
+      fields[kind] = lookup.name_of(kind, fields[kind])
+  return fields | {"options": dict(spec.options)}
+
+
 def _describe(
   trained: Trained, arrays: dict[str, np.ndarray]
 ) -> dict[str, Any]:
@@ -250,7 +277,7 @@ def _describe(
   return {
     "trial": row,
     "history": {name: term.tolist() for name, term in trained.history.items()},
-    "spec": dataclasses.asdict(spec),
+    "spec": _described_spec(spec),
     "data": {
       "shape": ["b", *spec.features],
       "dtype": "float32",

@@ -2,30 +2,33 @@
 
 A point is a plain dict `{setting: value}`; a grid is a list of points, so a
 union of grids is the sum of two lists. Settings are those of
-`settings.DEFAULTS` and the hyper-parameters of the point's objective.
+`settings.DEFAULTS` and the hyper-parameters of the point's functions.
 """
 
-import functools
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from ae_jax.objectives import OBJECTIVES, lookup
+from ae_jax import lookup
 from ae_jax.settings import (
   DEFAULTS,
+  KINDS,
   Point,
+  all_hyper_parameters,
   check_ramp,
   check_range,
   check_supervision,
   code_of,
   coerce,
-  hyper_parameters,
+  functions_of,
+  given_by,
   no_such_setting,
+  own_of,
   ramps_of,
   schedulable,
 )
 from ae_jax.trial import Trial
-from ae_jax.types import Objective, UsageError
+from ae_jax.types import UsageError
 
 
 def product(**axes: Sequence[Any]) -> list[Point]:
@@ -75,7 +78,8 @@ def union(axes: Mapping[str, Any]) -> list[Point]:
   `{"objective": ("autoencoder", "vae"), "latent_size": (2, 8),
   "vae": {"beta": (1.0, 4.0)}}` is 2 + 4 points. An axis at the top goes to
   every objective that has it; one under an objective's name to that one alone,
-  in the place of the one at the top.
+  in the place of the one at the top. So with networks, likelihoods and
+  optimizers, where several are swept.
 
   Args:
     axes: setting -> values, or objective -> {setting -> values}.
@@ -88,25 +92,23 @@ def union(axes: Mapping[str, Any]) -> list[Point]:
   """
   separate = {k: v for k, v in axes.items() if isinstance(v, Mapping)}
   shared = _values({k: v for k, v in axes.items() if k not in separate})
-  objectives = shared.pop("objective", (DEFAULTS["objective"],))
+  names = {k: shared.pop(k) for k in KINDS if k in shared}
+  names.setdefault("objective", [DEFAULTS["objective"]])
   for name in separate:
-    lookup.find(name)
-  has = {name: hyper_parameters(lookup.find(name)) for name in objectives}
+    if not any(name in table for table in lookup.TABLES.values()):
+      lookup.find("objective", name)
+  chosen = product(**names)
+  functions = [functions_of(one) for one in chosen]
+  has = [schedulable(all_hyper_parameters(one)) for one in functions]
   for name in shared:
-    if name not in DEFAULTS and not any(
-      name in schedulable(hyper) for hyper in has.values()
-    ):
-      raise no_such_setting(name, has)
+    if name not in DEFAULTS and not any(name in own for own in has):
+      raise no_such_setting(name, own_of(functions))
   points = []
-  for name in objectives:
-    fitting = {
-      k: v
-      for k, v in shared.items()
-      if k in DEFAULTS or k in schedulable(has[name])
-    }
-    points += product(
-      **{"objective": (name,), **fitting, **separate.get(name, {})}
-    )
+  for one, own in zip(chosen, has, strict=True):
+    fitting = {k: v for k, v in shared.items() if k in DEFAULTS or k in own}
+    for name in one.values():
+      fitting |= separate.get(name, {}) if isinstance(name, str) else {}
+    points += product(**{k: (v,) for k, v in one.items()}, **fitting)
   return points
 
 
@@ -124,13 +126,15 @@ def resolve(points: Iterable[Mapping[str, Any]]) -> list[Trial]:
       of its range; or it does not go with the objective.
   """
   trials: dict[str, Trial] = {}
-  functions: dict[str, Objective] = {}
+  known: dict[tuple[str, str], Callable] = {}
   for point in points:
-    objective = lookup.find(point.get("objective", DEFAULTS["objective"]))
-    name = lookup.name_of(objective)
-    if functions.setdefault(name, objective) is not objective:
-      raise UsageError(f"two different objectives are both named {name}")
-    trial = _resolve(objective, name, point)
+    functions = functions_of(point)
+    names = {k: lookup.name_of(k, f) for k, f in functions.items()}
+    for kind, name in names.items():
+      function = functions[kind]
+      if known.setdefault((kind, name), function) is not function:
+        raise UsageError(f"two different {kind}s are both named {name}")
+    trial = _resolve(functions, names, point)
     trials[trial.id] = trial
   if not trials:
     raise UsageError("the grid is empty: it has no point to train")
@@ -138,41 +142,45 @@ def resolve(points: Iterable[Mapping[str, Any]]) -> list[Trial]:
 
 
 def _resolve(
-  objective: Objective, name: str, point: Mapping[str, Any]
+  functions: Mapping[str, Callable],
+  names: Mapping[str, str],
+  point: Mapping[str, Any],
 ) -> Trial:
-  parameters = hyper_parameters(objective)
-  check_supervision(objective, name, parameters)
-  ramps = {
-    k: v for k, v in ramps_of(parameters).items() if f"{k}_schedule" in point
-  }
-  hyper = parameters.copy()
+  own = all_hyper_parameters(functions)
+  check_supervision(functions["objective"], names["objective"], own)
+  ramps = {k: v for k, v in ramps_of(own).items() if f"{k}_schedule" in point}
+  hyper = given_by(point, functions, own)
   for ramp in ramps.values():
     hyper |= ramp
   defaults = DEFAULTS | hyper
+  for name in ramps:
+    if name not in defaults:  # an optional one
+      raise UsageError(f"{name}_schedule needs {name}")
   for setting in point:
     if setting not in defaults:
-      if setting in schedulable(parameters):
+      if setting in schedulable(own):
         raise UsageError(
           f"{setting} needs {setting.rpartition('_')[0]}_schedule"
         )
-      raise no_such_setting(setting, {name: parameters})
-  settings = {
+      raise no_such_setting(setting, own_of([functions]))
+  settings = dict(names) | {
     setting: coerce(setting, point.get(setting, default), default)
-    for setting, default in (defaults | {"objective": name}).items()
-    if setting != "objective"
+    for setting, default in defaults.items()
+    if setting not in names
   }
-  settings = {"objective": name} | settings
-  settings["code"] = code_of(objective, name, settings["code"])
-  check_range(settings)
+  settings = {setting: settings[setting] for setting in defaults}
+  objective = functions["objective"]
+  settings["code"] = code_of(objective, names["objective"], settings["code"])
+  check_range(settings, functions)
   for ramped in ramps:
-    check_ramp(settings, ramped)
+    check_ramp(settings, ramped, functions)
   traced = [k for k, default in hyper.items() if isinstance(default, float)]
-  static = {k: settings[k] for k in parameters if k not in traced}
+  users = [f for k, f in functions.items() if names[k] not in lookup.TABLES[k]]
   return Trial(
     settings=settings,
-    objective=functools.partial(objective, **static),
+    functions=functions,
     hyper={k: settings[k] for k in ("learning_rate", "latent_size", *traced)},
-    source="" if name in OBJECTIVES else lookup.source_digest(objective),
+    source=lookup.source_digest(users) if users else "",
   )
 
 

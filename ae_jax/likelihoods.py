@@ -10,6 +10,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from ae_jax.declarations import LikelihoodDeclaration, likelihood
 from ae_jax.divergences import LOG_2PI
 from ae_jax.types import Array
 
@@ -21,21 +22,17 @@ class Likelihood(NamedTuple):
     nll: (x `[batch, *features]`, decoded) -> `-log p(x|z)` `[batch]` in nats,
       without `log_normalizer`.
     mean: decoded -> x~, the mean of p(x|z), in the units of x.
-    log_normalizer: the constant of `-log p(x|z)` that `nll` leaves out, in nats
-      per feature.
-    activation: of the decoder's last layer, a name in `networks.ACTIVATIONS`.
-    size: parameters of p(x|z) per feature.
+    declaration: the rest.
   """
 
   nll: Callable[[Array, Array], Array]
   mean: Callable[[Array], Array]
-  log_normalizer: float
-  activation: str = "linear"
-  size: int = 1
+  declaration: LikelihoodDeclaration
 
   def shape(self, features: tuple[int, ...]) -> tuple[int, ...]:
     """The shape of one decoded example."""
-    return features if self.size == 1 else (*features, self.size)
+    size = self.declaration.size
+    return features if size == 1 else (*features, size)
 
 
 def half_squared_error(x: Array, reconstruction: Array) -> Array:
@@ -86,6 +83,37 @@ _BIN = 1 / (NUM_LEVELS - 1)
 _MAX_LOG_SCALE = 7.0  # either way: e^-7 is a quarter of a bin
 
 
+def logistic_mixture_mean(parameters: Array) -> Array:
+  """Mean of the clipped mixture, in [0, 1].
+
+  `sum_k w_k s_k (softplus(m_k / s_k) - softplus((m_k - 1) / s_k))`, which is
+  the integral of 1 - F from 0 to 1: of the mixture before it is discretized.
+
+  Args:
+    parameters: as `logistic_mixture` takes them.
+
+  Returns:
+    `[batch, *features]`.
+  """
+  log_weights, mean, inverse_scale = _logistics(parameters)
+  # Symmetric: the mean of m is 1 - that of 1 - m, and small where m is.
+  folded = jnp.minimum(mean, 1 - mean)
+  above_0 = jax.nn.softplus(folded * inverse_scale)
+  above_1 = jax.nn.softplus((folded - 1) * inverse_scale)
+  low = (above_0 - above_1) / inverse_scale
+  each = jnp.where(mean < 0.5, low, 1 - low)
+  return jnp.sum(jnp.exp(log_weights) * each, axis=-1)
+
+
+@likelihood(
+  mean=logistic_mixture_mean,
+  size=3 * NUM_LOGISTICS,
+  support=(0.0, 1.0),
+  formula="sum_k w_k s_k (softplus(m_k / s_k) - softplus((m_k - 1) / s_k)),"
+  f" where h holds for each feature {NUM_LOGISTICS} logits of the weights w,"
+  f" {NUM_LOGISTICS} means m and {NUM_LOGISTICS} log-scales (clipped to -7 ..."
+  " 7)",
+)
 def logistic_mixture(x: Array, parameters: Array) -> Array:
   """Negative log-mass of a discretized mixture of logistics, in nats.
 
@@ -128,28 +156,6 @@ def logistic_mixture(x: Array, parameters: Array) -> Array:
   )
 
 
-def logistic_mixture_mean(parameters: Array) -> Array:
-  """Mean of the clipped mixture, in [0, 1].
-
-  `sum_k w_k s_k (softplus(m_k / s_k) - softplus((m_k - 1) / s_k))`, which is
-  the integral of 1 - F from 0 to 1: of the mixture before it is discretized.
-
-  Args:
-    parameters: as `logistic_mixture` takes them.
-
-  Returns:
-    `[batch, *features]`.
-  """
-  log_weights, mean, inverse_scale = _logistics(parameters)
-  # Symmetric: the mean of m is 1 - that of 1 - m, and small where m is.
-  folded = jnp.minimum(mean, 1 - mean)
-  above_0 = jax.nn.softplus(folded * inverse_scale)
-  above_1 = jax.nn.softplus((folded - 1) * inverse_scale)
-  low = (above_0 - above_1) / inverse_scale
-  each = jnp.where(mean < 0.5, low, 1 - low)
-  return jnp.sum(jnp.exp(log_weights) * each, axis=-1)
-
-
 def logistic_mixture_masses(parameters: Array) -> Array:
   """The masses of all levels, `[batch, *features, NUM_LEVELS]`.
 
@@ -188,16 +194,36 @@ def _sum_features(per_feature: Array) -> Array:
   return jnp.sum(per_feature, axis=tuple(range(1, per_feature.ndim)))
 
 
-_GAUSSIAN = Likelihood(
-  half_squared_error, lambda decoded: decoded, 0.5 * LOG_2PI
+def _identity(decoded: Array) -> Array:
+  return decoded
+
+
+@likelihood(mean=_identity, log_normalizer=0.5 * LOG_2PI, formula="h")
+def gaussian(x: Array, decoded: Array) -> Array:
+  """`-log N(x; x~, I)`, see `half_squared_error`."""
+  return half_squared_error(x, decoded)
+
+
+@likelihood(
+  mean=_identity,
+  activation="sigmoid",
+  log_normalizer=0.5 * LOG_2PI,
+  formula="sigmoid(h)",
 )
-# "gaussian": N(x~, I). "sigmoid_gaussian": the same, with x~ in (0, 1).
-# "bernoulli": from logits. "logistic_mixture": for bytes.
-LIKELIHOODS: dict[str, Likelihood] = {
-  "gaussian": _GAUSSIAN,
-  "sigmoid_gaussian": _GAUSSIAN._replace(activation="sigmoid"),
-  "bernoulli": Likelihood(bernoulli_cross_entropy, jax.nn.sigmoid, 0.0),
-  "logistic_mixture": Likelihood(
-    logistic_mixture, logistic_mixture_mean, 0.0, size=3 * NUM_LOGISTICS
-  ),
+def sigmoid_gaussian(x: Array, decoded: Array) -> Array:
+  """The same, with x~ in (0, 1)."""
+  return half_squared_error(x, decoded)
+
+
+@likelihood(mean=jax.nn.sigmoid, support=(0.0, 1.0), formula="sigmoid(h)")
+def bernoulli(x: Array, decoded: Array) -> Array:
+  """See `bernoulli_cross_entropy`."""
+  return bernoulli_cross_entropy(x, decoded)
+
+
+LIKELIHOODS: dict[str, Callable[..., Array]] = {
+  "gaussian": gaussian,
+  "sigmoid_gaussian": sigmoid_gaussian,
+  "bernoulli": bernoulli,
+  "logistic_mixture": logistic_mixture,
 }

@@ -26,7 +26,12 @@ class Results(Sequence[Trained]):
     folder: of the run; None where everything is in memory.
   """
 
-  def __init__(self, store: Store, trial_ids: Sequence[str], dataset: Dataset):
+  def __init__(
+    self,
+    store: Store,
+    trial_ids: Sequence[str],
+    dataset: Dataset,
+  ):
     self._store, self._dataset = store, dataset
     found = store.rows(trial_ids)
     self.rows: list[Row] = [row for row in found if row is not None]
@@ -87,13 +92,16 @@ class Results(Sequence[Trained]):
       raise UsageError("a page is written into a folder: run_sweep(folder=...)")
     from ae_jax import report  # here: it imports this module's users
 
-    return report.Page(report.write(self.folder, self._dataset, by=by))
+    path = report.write(
+      self.folder, self._dataset, by=by, modules=self._store.modules
+    )
+    return report.Page(path)
 
   def _load(self, trial_ids: Sequence[str]) -> Iterator[Trained]:
     if self.folder is not None:
       from ae_jax.run_folder.load import load_trials
 
-      loaded = load_trials(self.folder, trial_ids)
+      loaded = load_trials(self.folder, trial_ids, self._store.modules)
       return (loaded[trial_id] for trial_id in trial_ids)
     assert isinstance(self._store, MemoryStore)
     store, dataset = self._store, self._dataset

@@ -1,18 +1,20 @@
 """Settings of a trial: their names, defaults, types and ranges.
 
-A trial has those of `DEFAULTS`, the hyper-parameters of its objective, and
-three more for each number that is scheduled.
+A trial has those of `DEFAULTS`, those of `OPTIONAL` that are given, the
+hyper-parameters of its objective, network, likelihood and optimizer, and three
+more for each number that is scheduled.
 """
 
 import difflib
 import inspect
 import numbers
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from ae_jax import lookup
+from ae_jax.declarations import of_objective
 from ae_jax.metrics.registry import METRICS
 from ae_jax.networks import ACTIVATIONS
-from ae_jax.objectives import OBJECTIVES, RANGES, lookup
 from ae_jax.schedules import ANNEALING, LEARNING_RATE_SCHEDULES, settings_of
 from ae_jax.types import Objective, UsageError
 
@@ -22,7 +24,7 @@ DEFAULTS: Point = {
   "objective": "autoencoder",  # a name in OBJECTIVES, "module:function", or one
   "latent_size": 8,
   "seed": 0,  # of initialization, noise and the order of the data
-  "learning_rate": 1e-3,  # of Adam
+  "learning_rate": 1e-3,
   "num_epochs": 20,
   "batch_size": 128,
   # Of the learning rate: a name in schedules.LEARNING_RATE_SCHEDULES.
@@ -31,7 +33,18 @@ DEFAULTS: Point = {
   "widths": (64,),
   "activation": "relu",
   "code": "",  # empty: what the objective needs, else "linear"
-  "likelihood": "gaussian",
+  "likelihood": "",  # empty: what the objective needs, else "gaussian"
+  "optimizer": "adam",
+}
+KINDS = ("objective", "network", "likelihood", "optimizer")  # of functions
+# Settings that a trial has only where they are given, as those of an optimizer:
+# a constant makes a faster program than a number that could be another one.
+OPTIONAL: Point = {"clip_norm": 1.0}
+_ARGUMENTS = {
+  "objective": ("model", "params", "key", "batch"),
+  "network": ("spec",),
+  "likelihood": ("x", "decoded"),
+  "optimizer": ("learning_rate",),
 }
 # Columns of the tables: no hyper-parameter and no term may have these names.
 RESERVED = (
@@ -40,57 +53,133 @@ RESERVED = (
   "diverged_step",
   "epoch",
   "loss",
-  *METRICS,
   "seconds",
   "evaluation_seconds",
   "metric_groups",
 )
 _FLOAT32_MAX = 3.4028235e38
-# How an objective is marked -> the hyper-parameter that this needs.
+# The batch of an objective -> the hyper-parameter that this needs.
 _SUPERVISION = {"pairs": ("pairs", str), "labels": ("num_classes", int)}
 
 
-def hyper_parameters(objective: Objective) -> dict[str, Any]:
-  """The keyword-only arguments of an objective, with their defaults.
+def hyper_parameters(kind: str, function: Callable) -> Point:
+  """The keyword-only arguments of a function, with their defaults.
+
+  Args:
+    kind: "objective", "network", "likelihood" or "optimizer".
+    function: of that kind.
 
   Raises:
-    UsageError: it is no objective, or a hyper-parameter's name is taken.
+    UsageError: it is none of that kind, or a hyper-parameter's name is taken.
   """
-  name = lookup.name_of(objective)
+  name = f"{kind} {lookup.name_of(kind, function)}"
   try:
-    parameters = inspect.signature(objective).parameters.values()
+    parameters = inspect.signature(function).parameters.values()
   except ValueError as error:  # of some builtins
-    raise UsageError(f"objective {name}: {error}") from error
+    raise UsageError(f"{name}: {error}") from error
   keywords = [p for p in parameters if p.kind is p.KEYWORD_ONLY]
-  if len(parameters) - len(keywords) != 4:
+  if len(parameters) - len(keywords) != len(_ARGUMENTS[kind]):
     raise UsageError(
-      f"objective {name} must take (model, params, key, batch) and"
-      f" keyword-only hyper-parameters; it takes {inspect.signature(objective)}"
+      f"{name} must take ({', '.join(_ARGUMENTS[kind])}) and keyword-only"
+      f" hyper-parameters; it takes {inspect.signature(function)}"
     )
   for p in keywords:
-    taken = p.name in DEFAULTS or p.name in RESERVED
+    taken = any(
+      p.name in names for names in (DEFAULTS, OPTIONAL, RESERVED, METRICS)
+    )
     if taken or not isinstance(p.default, int | float | str):
       raise UsageError(
-        f"hyper-parameter {p.name!r} of objective {name} needs a"
-        " name that is no other column's, and a number or string as default"
+        f"hyper-parameter {p.name!r} of {name} needs a name that is no other"
+        " column's, and a number or string as default"
       )
-  return {p.name: p.default for p in keywords}
+  hyper = {p.name: p.default for p in keywords}
+  for ranged in getattr(getattr(function, "declaration", None), "ranges", ()):
+    if ranged not in hyper:
+      raise UsageError(
+        f"{name} declares a range of {ranged}, which is none of its"
+        " hyper-parameters"
+      )
+  return hyper
+
+
+def all_hyper_parameters(functions: Mapping[str, Callable]) -> Point:
+  """The hyper-parameters of all functions of a trial, with their defaults.
+
+  Those of the optimizer, and `OPTIONAL`, are settings only where a point has
+  them, see `given_by`.
+
+  Raises:
+    UsageError: two functions have one of the same name.
+  """
+  found: Point = dict(OPTIONAL)
+  for kind, function in functions.items():
+    own = hyper_parameters(kind, function)
+    if shared := found.keys() & own.keys():
+      raise UsageError(
+        f"hyper-parameter {min(shared)!r} of {kind}"
+        f" {lookup.name_of(kind, function)} is another function's of this"
+        " trial, too: give it another name"
+      )
+    found |= own
+  return found
+
+
+def given_by(
+  point: Mapping[str, Any], functions: Mapping[str, Callable], own: Point
+) -> Point:
+  """Those hyper-parameters, with defaults, that are settings of a point."""
+  optional = OPTIONAL | hyper_parameters("optimizer", functions["optimizer"])
+  return {
+    name: default
+    for name, default in own.items()
+    if name not in optional or name in point
+  }
+
+
+def functions_of(point: Mapping[str, Any]) -> dict[str, Callable]:
+  """Objective, network, likelihood and optimizer of a point.
+
+  Raises:
+    UsageError: there is none of that name, or the objective needs another
+      likelihood.
+  """
+  given = {kind: point.get(kind, DEFAULTS[kind]) for kind in KINDS}
+  objective = lookup.find("objective", given["objective"])
+  needed = of_objective(objective).likelihood
+  likelihood = given["likelihood"] or needed or "gaussian"
+  functions = {
+    "objective": objective,
+    "network": lookup.find("network", given["network"]),
+    "likelihood": lookup.find("likelihood", likelihood),
+    "optimizer": lookup.find("optimizer", given["optimizer"]),
+  }
+  if needed and functions["likelihood"] is not lookup.find(
+    "likelihood", needed
+  ):
+    raise UsageError(
+      f"likelihood of objective {lookup.name_of('objective', objective)} is"
+      f" {likelihood!r}; allowed:"
+      f" {lookup.name_of('likelihood', lookup.find('likelihood', needed))}"
+    )
+  return functions
 
 
 def check_supervision(objective: Objective, name: str, hyper: Point) -> None:
-  """Raises UsageError if a hyper-parameter that a mark needs is missing."""
-  for mark, (setting, kind) in _SUPERVISION.items():
-    if hasattr(objective, mark) and type(hyper.get(setting)) is not kind:
-      raise UsageError(
-        f"objective {name} needs {mark}: give it a hyper-parameter"
-        f" {setting}: {kind.__name__}"
-      )
+  """Raises UsageError if a hyper-parameter is missing that a batch needs."""
+  batch = of_objective(objective).batch
+  setting, kind = _SUPERVISION.get(batch, ("", str))
+  if batch and type(hyper.get(setting)) is not kind:
+    raise UsageError(
+      f"objective {name} needs {batch}: give it a hyper-parameter"
+      f" {setting}: {kind.__name__}"
+    )
 
 
 def ramps_of(hyper: Mapping[str, Any]) -> dict[str, Point]:
   """For each number that may be scheduled, the settings that do it."""
   numbers = (k for k, default in hyper.items() if isinstance(default, float))
-  return {name: settings_of(name) for name in ("learning_rate", *numbers)}
+  names = ("learning_rate", *numbers)
+  return {name: settings_of(name) for name in names}
 
 
 def schedulable(hyper: Mapping[str, Any]) -> set[str]:
@@ -98,7 +187,9 @@ def schedulable(hyper: Mapping[str, Any]) -> set[str]:
   return {*hyper}.union(*ramps_of(hyper).values())
 
 
-def check_ramp(settings: Point, name: str) -> None:
+def check_ramp(
+  settings: Point, name: str, functions: Mapping[str, Callable]
+) -> None:
   """Raises UsageError if the schedule of a hyper-parameter is not allowed."""
   ramp, over = settings[f"{name}_schedule"], settings[f"{name}_over"]
   if ramp not in ANNEALING:
@@ -111,7 +202,7 @@ def check_ramp(settings: Point, name: str) -> None:
   if name == "learning_rate" and start == 0:
     return
   try:
-    check_range(settings | {name: start})
+    check_range(settings | {name: start}, functions)
   except UsageError as error:
     raise UsageError(f"{name}_start: {error}") from None
 
@@ -127,7 +218,7 @@ def code_of(objective: Objective, name: str, code: str) -> str:
   Raises:
     UsageError: the objective cannot have such a code.
   """
-  needed = getattr(objective, "code", None)
+  needed = of_objective(objective).code
   allowed = (needed,) if needed else ACTIVATIONS
   if code and code not in allowed:
     raise UsageError(
@@ -159,7 +250,7 @@ def coerce(setting: str, value: Any, default: Any) -> Any:
   raise UsageError(f"{setting} must be of type {kind}; got {value!r}")
 
 
-def check_range(settings: Point) -> None:
+def check_range(settings: Point, functions: Mapping[str, Callable]) -> None:
   """Raises UsageError if a setting is out of its range."""
   for setting in ("latent_size", "num_epochs", "batch_size"):
     if settings[setting] < 1:
@@ -180,29 +271,23 @@ def check_range(settings: Point) -> None:
   for setting, value in settings.items():
     if isinstance(value, float) and not abs(value) <= _FLOAT32_MAX:
       raise UsageError(f"{setting} must be a finite float32; got {value}")
-  if settings["objective"] in OBJECTIVES:
-    _check_range_of_objective(settings)
+  if settings.get("clip_norm", 1.0) <= 0:
+    raise UsageError(f"clip_norm must be above 0; got {settings['clip_norm']}")
+  for function in functions.values():
+    _check_declared(settings, function)
 
 
-def _check_range_of_objective(settings: Point) -> None:
-  for setting in RANGES.keys() & settings.keys():
-    low, high = RANGES[setting]
-    if not low <= settings[setting] <= high:
+def _check_declared(settings: Point, function: Callable) -> None:
+  """Raises UsageError at what a function declares as not allowed."""
+  declaration = getattr(function, "declaration", None)
+  for setting, (low, high) in getattr(declaration, "ranges", {}).items():
+    if setting in settings and not low <= settings[setting] <= high:
       raise UsageError(
         f"{setting} must be in [{low}, {high}]; got {settings[setting]}"
       )
-  if settings["objective"] == "info_vae" and (
-    settings["alpha"] + settings["strength"] < 1
-  ):
-    raise UsageError(
-      "alpha + strength must be at least 1; got"
-      f" {settings['alpha']} + {settings['strength']}"
-    )
-  if settings["latent_size"] % settings.get("code_dim", 1):
-    raise UsageError(
-      f"code_dim must divide latent_size; got {settings['code_dim']} and"
-      f" {settings['latent_size']}"
-    )
+  check = getattr(declaration, "check", None)
+  if check is not None:
+    check(settings)
 
 
 def no_such_setting(
@@ -212,16 +297,27 @@ def no_such_setting(
 
   Args:
     setting: that is unknown.
-    has: objective -> its hyper-parameters.
+    has: an objective or other function -> its hyper-parameters.
   """
-  names = {*DEFAULTS}.union(*has.values())
+  names = {*DEFAULTS, *OPTIONAL}.union(*has.values())
   close = difflib.get_close_matches(setting, sorted(names), n=1)
   hint = f" (did you mean {close[0]}?)" if close else ""
   available = "; ".join(
-    f"objective {name} has {', '.join(hyper) or 'none of its own'}"
+    f"{name} has {', '.join(hyper) or 'none of its own'}"
     for name, hyper in has.items()
   )
   return UsageError(
     f"unknown hyper-parameter {setting!r}{hint}: {available}; all have"
-    f" {', '.join(DEFAULTS)}"
+    f" {', '.join([*DEFAULTS, *OPTIONAL])}"
   )
+
+
+def own_of(functions: Iterable[Mapping[str, Callable]]) -> dict[str, Point]:
+  """What `no_such_setting` lists: objectives, and others that have some."""
+  has: dict[str, Point] = {}
+  for one in functions:
+    for kind, function in one.items():
+      own = hyper_parameters(kind, function)
+      if own or kind == "objective":
+        has[f"{kind} {lookup.name_of(kind, function)}"] = own
+  return has

@@ -14,6 +14,7 @@ import numpy as np
 from ae_jax.engine.placement import Placement
 from ae_jax.engine.program import Program
 from ae_jax.engine.training_loop import Snapshot, TrainedGroup, TrainingLoop
+from ae_jax.lookup import Modules
 from ae_jax.metrics.evaluate import Units
 from ae_jax.rows import Row
 from ae_jax.trial import Trial
@@ -38,9 +39,11 @@ class Store(Protocol):
 
   Attributes:
     say: called with a line for the user.
+    modules: where functions of a user may be taken from, see `lookup.among`.
   """
 
   say: Callable[[str], None]
+  modules: Modules
 
   @property
   def placements(self) -> MutableMapping[str, Placement]:
@@ -94,6 +97,7 @@ class MemoryStore:
 
   def __init__(self) -> None:
     self.say: Callable[[str], None] = lambda line: None
+    self.modules: Modules = ()
     self.placements: MutableMapping[str, Placement] = {}
     self.trained: dict[str, TrainedGroup] = {}
     self.table: dict[str, Row] = {}

@@ -11,18 +11,21 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+import jax
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ae_jax.data import Dataset, as_dataset
 from ae_jax.engine.autotune import Choice
 from ae_jax.engine.check import check
+from ae_jax.engine.group import group_trainer, groups, stack
 from ae_jax.engine.input_pipeline import input_pipeline
 from ae_jax.engine.memory import Memory
 from ae_jax.engine.placement import half_of_memory
 from ae_jax.engine.program import Program
 from ae_jax.engine.training_loop import (
   OnEpoch,
+  OnParams,
   Snapshot,
   TrainedGroup,
   TrainingLoop,
@@ -33,12 +36,20 @@ from ae_jax.evaluation import Cost, Evaluator
 from ae_jax.executors import train_groups
 from ae_jax.grid import resolve
 from ae_jax.interruption import Interruption, KeyboardInterruption
-from ae_jax.metrics.registry import available_groups, metric_groups
+from ae_jax.lookup import Modules
+from ae_jax.metrics import own
+from ae_jax.metrics.eval_data import eval_data
+from ae_jax.metrics.registry import (
+  GROUPS,
+  OWN,
+  available_groups,
+  metric_groups,
+)
 from ae_jax.progress import Progress
 from ae_jax.results import Results
 from ae_jax.rows import groups_of
 from ae_jax.store import MemoryStore, Store, Survey
-from ae_jax.trial import Trial
+from ae_jax.trial import Trial, own_functions
 from ae_jax.types import UsageError
 
 
@@ -53,6 +64,7 @@ class Plan:
     store: where results go.
     memory_bytes: what a program may take.
     on_epoch: called with trials, epoch and mean terms after each epoch.
+    on_params: called with trials, epoch and parameters after each epoch.
   """
 
   trials: list[Trial]
@@ -61,6 +73,7 @@ class Plan:
   store: Store
   memory_bytes: int
   on_epoch: OnEpoch | None = None
+  on_params: OnParams | None = None
 
 
 def run_sweep(
@@ -72,12 +85,13 @@ def run_sweep(
   test_labels: ArrayLike | None = None,
   factors: np.ndarray | None = None,
   standardize: bool = False,
-  metrics: Sequence[str] | str = available_groups(),
+  metrics: Sequence[str | Callable] | str = available_groups(),
   folder: str | os.PathLike[str] | None = None,
   memory_gb: float | None = None,
   snapshot_seconds: float = 60.0,
   progress: bool = True,
   on_epoch: OnEpoch | None = None,
+  on_params: OnParams | None = None,
 ) -> Results:
   """Trains and measures every point of a grid.
 
@@ -97,14 +111,17 @@ def run_sweep(
     test_labels: of `test`, `[m]`.
     factors: that x was made from, integers `[n, factors]`.
     standardize: gives `(x - mean) / std` for each feature.
-    metrics: names of `metrics.registry.GROUPS`; "reconstruction" is always
-      measured.
+    metrics: names of `metrics.registry.GROUPS`, or functions that are declared
+      as metrics; "reconstruction" is always measured.
     folder: of the run; None keeps everything in memory.
     memory_gb: what a program may take; half of the device's memory by default
       (of a CPU: the machine's).
     snapshot_seconds: training that a kill may cost.
     progress: shows a bar with the time left.
     on_epoch: called with trials, epoch and mean terms after each epoch.
+    on_params: called with trials, epoch and their parameters after each epoch:
+      each array `[trials, ...]`, padded to the largest code of the group, see
+      `networks.unpad`.
 
   Returns:
     The rows and the trained trials, in the order of the points, each once.
@@ -118,14 +135,22 @@ def run_sweep(
     x, test, labels, test_labels, factors=factors, standardize=standardize
   )
   trials, groups_wanted, memory = checked(points, dataset, metrics, memory_gb)
+
+  def plan_in(store: Store) -> Plan:
+    return Plan(
+      trials, dataset, groups_wanted, store, memory, on_epoch, on_params
+    )
+
   if folder is None:
-    plan = Plan(trials, dataset, groups_wanted, MemoryStore(), memory, on_epoch)
+    plan = Plan(
+      trials, dataset, groups_wanted, MemoryStore(), memory, on_epoch, on_params
+    )
     run(plan, Progress(progress), None)
     return Results(plan.store, [trial.id for trial in trials], dataset)
   from ae_jax.run_folder.folder import RunFolder  # here: it loads Orbax
 
   with RunFolder.open(folder, dataset, snapshot_seconds) as store:
-    plan = Plan(trials, dataset, groups_wanted, store, memory, on_epoch)
+    plan = plan_in(store)
     with KeyboardInterruption() as interruption:
       run(plan, Progress(progress), interruption)
   return Results(store, [trial.id for trial in trials], dataset)
@@ -133,9 +158,10 @@ def run_sweep(
 
 def evaluate(
   folder: str | os.PathLike[str],
-  metrics: Sequence[str] | str = available_groups(),
+  metrics: Sequence[str | Callable] | str = available_groups(),
   x: ArrayLike | Dataset | str | os.PathLike[str] | None = None,
   *,
+  modules: Modules = (),
   progress: bool = True,
 ) -> Results:
   """Measures the finished trials of a run by more metrics.
@@ -147,6 +173,7 @@ def evaluate(
     metrics: names of `metrics.registry.GROUPS`.
     x: the data that it was trained on, see `run_sweep`, or the `Dataset`; None
       loads them.
+    modules: where functions of a user may be taken from, see `load`.
     progress: shows a bar with the time left.
 
   Returns:
@@ -163,7 +190,8 @@ def evaluate(
   wanted, bar = metric_groups(metrics), Progress(progress)
   given = None if x is None else as_dataset(x)
   with RunFolder.reopen(folder) as store:
-    dataset = dataset_of(store.path, given)
+    store.modules = modules
+    dataset = dataset_of(store.path, given, modules)
     table = store.table()
     lacking = [row for row in table if not {*wanted} <= {*groups_of(row)}]
     sizes = [row["latent_size"] for row in table]
@@ -179,7 +207,7 @@ def evaluate(
 def checked(
   points: Iterable[Mapping[str, Any]],
   dataset: Dataset,
-  metrics: Sequence[str] | str,
+  metrics: Sequence[str | Callable] | str,
   memory_gb: float | None,
 ) -> tuple[list[Trial], tuple[str, ...], int]:
   """Trials, metric groups and bytes of memory, checked before any training.
@@ -192,7 +220,30 @@ def checked(
   trials, wanted = resolve(points), metric_groups(metrics)
   memory = half_of_memory() if memory_gb is None else int(memory_gb * 1e9)
   check(trials, dataset, memory)
+  _check_own_metrics(trials, dataset, wanted)
   return trials, wanted, memory
+
+
+def _check_own_metrics(
+  trials: list[Trial], dataset: Dataset, metric_groups: Iterable[str]
+) -> None:
+  """Raises UsageError where a user's metric does not go with a network."""
+  names = [name for name in metric_groups if name in OWN]
+  if not names:
+    return
+  data = eval_data(dataset)
+  for group in groups(trials):
+    trial = group[0]
+    one = group_trainer(group, dataset.train.shape[1:], dataset.num_train)
+    key, hyper = jax.tree.map(lambda x: x[0], stack([trial]))
+    params = jax.eval_shape(one.init, key, hyper).params
+    for name in names:
+      own.check(name, one.model(hyper), params, data)
+      if taken := GROUPS[name].keys() & trial.settings.keys():
+        raise UsageError(
+          f"metric {name.partition('@')[0]}: the column {min(taken)!r} is a"
+          " setting's"
+        )
 
 
 def run(
@@ -214,6 +265,7 @@ def run(
     What it took.
   """
   plan.store.say = progress.say
+  plan.store.modules = own_functions(plan.trials)
   survey = plan.store.survey(plan.trials, plan.metric_groups)
   for line in survey.remarks if on_survey is None else ():
     progress.say(line)
@@ -276,6 +328,7 @@ def _train(
     on_epoch=on_epoch,
     on_advance=on_advance,
     resume=functools.partial(_resume, store, progress),
+    on_params=plan.on_params,
   ):
     store.keep_model(trained)
     cost.num_trained += len(trained.ids)

@@ -13,8 +13,9 @@ import numpy as np
 from ae_jax.data import Standardization, to_float
 from ae_jax.engine.training_loop import TrainedGroup
 from ae_jax.metrics.reconstruction import codes
-from ae_jax.networks import Spec, autoencoder, unpad
-from ae_jax.objectives.conditional_vae import classes, condition_on
+from ae_jax.networks import Spec, model_of
+from ae_jax.objectives import OBJECTIVES
+from ae_jax.parameters import unpadded
 from ae_jax.types import Array, Autoencoder, Params, UsageError
 
 _BATCH_SIZE = 1024
@@ -63,11 +64,13 @@ class Trained(NamedTuple):
     (settings,) = trained.settings
     size = settings["latent_size"]
     padded = jax.tree.map(lambda p: np.asarray(p[0]), trained.params)
+    spec = dataclasses.replace(trained.spec, latent_size=size)
+    objective = spec.objective or OBJECTIVES.get(settings["objective"])
     return cls(
       row=row,
       history={name: term[0] for name, term in trained.history.items()},
-      spec=dataclasses.replace(trained.spec, latent_size=size),
-      params=unpad(padded, size),
+      spec=spec,
+      params=unpadded(objective, spec, settings, padded),
       standardization=standardization,
       data_range=data_range,
       bytes=bytes,
@@ -80,10 +83,10 @@ class Trained(NamedTuple):
   @property
   def model(self) -> Autoencoder:
     """The network as pure functions of `params`."""
-    return autoencoder(self.spec)
+    return model_of(self.spec, self.params)
 
   def condition(self, label: int) -> "Trained":
-    """The model of a class, of a `conditional_vae`: p(x|z, y) and q(z|x, y).
+    """The model of a class: p(x|z, y) and q(z|x, y) of a conditional VAE.
 
     Args:
       label: y, the number of the class, from 0, in the order of the train
@@ -93,19 +96,26 @@ class Trained(NamedTuple):
       UsageError: the model knows no classes, or not that one; or is conditioned
         on one already.
     """
-    own = self.params.get("objective", {})
-    if "decoder_bias" not in own:
+    condition = self.spec.declaration.condition
+    if condition is None or not self.classes:
       raise UsageError(
         f"this model of {self.row['objective']} is of no class, or of one"
-        " already: only a conditional_vae is given a label, once"
+        " already: a label is given once, to an objective that declares"
+        " `condition`, such as conditional_vae"
       )
-    num_classes = len(own["decoder_bias"])
+    num_classes = self.row["num_classes"]
     if not 0 <= label < num_classes:
       raise UsageError(f"label must be in [0, {num_classes}); got {label}")
-    if label not in classes(self.params):
+    if label not in self.classes:
       raise UsageError(f"no example of class {label} was trained on")
     one_hot = (np.arange(num_classes) == label).astype(np.float32)
-    return self._replace(params=condition_on(self.params, one_hot))
+    return self._replace(params=condition(self.params, one_hot))
+
+  @property
+  def classes(self) -> list[int]:
+    """Those that `condition` takes: that were trained on; none otherwise."""
+    classes = self.spec.declaration.classes
+    return [] if classes is None else classes(self.params)
 
   def encode(self, x: np.ndarray) -> np.ndarray:
     """Codes z = f(x); of a Gaussian code the mean.
@@ -163,7 +173,7 @@ class Trained(NamedTuple):
     return self.decode(codes)
 
   def sample_codes(self, num_samples: int, seed: int = 0) -> np.ndarray:
-    """Codes from the prior p(z), N(0, I) but for a `vamp_vae`.
+    """Codes from the prior p(z): the objective's own, or else N(0, I).
 
     Args:
       num_samples: how many; of more of them these are the first.
@@ -176,7 +186,8 @@ class Trained(NamedTuple):
       UsageError: the code has no prior: the objective is not a VAE; or a number
         is out of range.
     """
-    if self.spec.code != "gaussian" and self.row["objective"] != "wae_mmd":
+    has_prior = self.spec.declaration.prior is not None
+    if self.spec.code != "gaussian" and not has_prior:
       raise UsageError(
         f"objective {self.row['objective']} has no prior to sample from; one"
         " with a Gaussian code has: choose it by objective=vae, or sample codes"
@@ -294,12 +305,12 @@ class Trained(NamedTuple):
 
 @functools.partial(jax.jit, static_argnums=0)
 def _encode(spec: Spec, params: Params, x: Array) -> Array:
-  return codes(autoencoder(spec), params, to_float(x))
+  return codes(model_of(spec, params), params, to_float(x))
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def _decode(spec: Spec, params: Params, z: Array) -> Array:
-  model = autoencoder(spec)
+  model = model_of(spec, params)
   return model.mean(model.decode(params, z))
 
 

@@ -16,9 +16,12 @@ import optax
 from ae_jax import keys
 from ae_jax.data import to_float
 from ae_jax.data.supervision import Pairs
+from ae_jax.declarations import of_objective
 from ae_jax.epoch_order import batching, epoch_order
 from ae_jax.networks import Spec, autoencoder
-from ae_jax.optimizers import adam
+from ae_jax.networks.spec import keyword_only
+from ae_jax.optimizers import Optimizer, adam, clipped
+from ae_jax.parameters import arguments, init_params, split, with_numbers
 from ae_jax.schedules import Hyper, Schedule
 from ae_jax.types import (
   Array,
@@ -33,8 +36,6 @@ from ae_jax.types import (
 
 Data = Array | Labeled | Pairs
 
-_NOT_THE_OBJECTIVES = ("learning_rate", "latent_size")
-
 
 class TrainState(NamedTuple):
   """What training carries from step to step.
@@ -42,8 +43,8 @@ class TrainState(NamedTuple):
   Attributes:
     key: the trial's key; it drives initialization, noise and data order.
     step: number of steps done, the frozen ones included.
-    params: of the model.
-    opt_state: of Adam.
+    params: of the model, see `parameters`.
+    opt_state: of the optimizer.
     diverged_at: the step (from 0) whose loss or gradient norm, squared as
       Adam's second moment is, was not finite in float32; the parameters are
       those before it and do not change any more. -1: none.
@@ -59,19 +60,22 @@ class TrainState(NamedTuple):
 class Trainer(NamedTuple):
   """One trial as pure functions.
 
-  `hyper` holds `learning_rate` and the objective's hyper-parameters; those that
-  it leaves out keep their defaults. A `latent_size` in it, which may be traced,
-  masks the code of the spec.
+  `hyper` holds `learning_rate` and the hyper-parameters of objective,
+  optimizer, network and likelihood that are floats; those that it leaves out
+  keep their defaults. A `latent_size` in it, which may be traced, masks the
+  code of the spec; a `clip_norm` is the largest norm of a gradient.
   `data` is `[n, *features]`, float32 or uint8 (read as [0, 255] -> [0, 1]);
   `Labeled` or `Pairs` for an objective that needs labels or pairs.
 
   Attributes:
     model: (hyper) -> the autoencoder that the parameters belong to.
-    loss: (params, key, batch, hyper) -> (loss, terms): the objective.
+    loss: (params, key, batch, hyper, network_key=None) -> (loss, terms, state):
+      the objective and its next state, `{}` where it has none. The network has
+      noise where there is a key for it.
     init: (key, hyper) -> state.
     schedule: (hyper, step) -> hyper at that step.
-    step: (state, batch, hyper) -> (state, terms): one update by Adam; the
-      terms of a trial that has diverged are NaN.
+    step: (state, batch, hyper) -> (state, terms): one update; the terms of a
+      trial that has diverged are NaN.
     steps: (state, hyper, data, order, num_steps) -> (state, terms): the first
       `num_steps` (traced) of the minibatches whose rows `order` names,
       `[max_steps, batch]`; each term is `[max_steps]`, 0 from `num_steps` on.
@@ -84,7 +88,7 @@ class Trainer(NamedTuple):
   """
 
   model: Callable[[Hyper], Autoencoder]
-  loss: Callable[[Params, Key, Array, Hyper], tuple[Array, Terms]]
+  loss: Callable[..., tuple[Array, Terms, Params]]
   init: Callable[[Key, Hyper], TrainState]
   schedule: Schedule
   step: Callable[[TrainState, Array, Hyper], tuple[TrainState, Terms]]
@@ -103,6 +107,7 @@ def trainer(
   batch_size: int = 128,
   schedule: Schedule = lambda hyper, step: hyper,
   binarize: bool = False,
+  optimizer: Optimizer = adam,
 ) -> Trainer:
   """Builds the pure functions that train one autoencoder.
 
@@ -115,12 +120,13 @@ def trainer(
     schedule: (hyper, step) -> hyper at that step, see
       `schedules.make_schedule`. By default nothing changes.
     binarize: whether each step draws its minibatch, `x ~ Bernoulli(x)`.
+    optimizer: (learning_rate, **hyper) -> an optax transformation.
 
   Returns:
     The functions, closed over the arguments.
   """
   f = _TrainerFunctions(
-    objective, spec, num_epochs, batch_size, schedule, binarize
+    objective, spec, num_epochs, batch_size, schedule, binarize, optimizer
   )
   return Trainer(
     f.model, f.loss, f.init, schedule, f.step, f.steps, f.epoch, f.train
@@ -140,48 +146,89 @@ class _TrainerFunctions:
   batch_size: int
   schedule: Schedule
   binarize: bool
+  optimizer: Optimizer
 
-  def model(self, hyper: Hyper) -> Autoencoder:
-    return autoencoder(self.spec, hyper.get("latent_size"))
+  def model(self, hyper: Hyper, key: Key | None = None) -> Autoencoder:
+    return autoencoder(self.spec, hyper.get("latent_size"), hyper, key)
 
   def loss(
-    self, params: Params, key: Key, batch: Array | Labeled, hyper: Hyper
-  ) -> tuple[Array, Terms]:
+    self,
+    params: Params,
+    key: Key,
+    batch: Array | Labeled,
+    hyper: Hyper,
+    network_key: Key | None = None,
+  ) -> tuple[Array, Terms, Params]:
+    key, seen = self.seen(key, batch)
+    result = self.objective(
+      self.model(hyper, network_key),
+      params,
+      key,
+      seen,
+      **arguments(self.objective, hyper),
+    )
+    carried = params.get("state", {})
+    return result if len(result) == 3 else (*result, carried)
+
+  def seen(self, key: Key, batch: Array | Labeled) -> tuple[Key, Any]:
+    """The batch as the objective sees it, and the key for the rest."""
     x: Any = to_float(examples_of(batch))
     if self.binarize:
       key, draw_key = jax.random.split(key)
       x = jax.random.bernoulli(draw_key, x).astype(x.dtype)
-    if isinstance(batch, Labeled):
-      x = batch._replace(x=x)
-    return self.objective(
-      self.model(hyper), params, key, x, **_of_objective(hyper)
-    )
+    return key, batch._replace(x=x) if isinstance(batch, Labeled) else x
 
   def init(self, key: Key, hyper: Hyper) -> TrainState:
     # Scheduled hyper-parameters take their final values here.
-    names = _of_objective(self.schedule(hyper, 0))
-    final = {name: hyper[name] for name in names}
-    params = init_params(self.objective, self.model(hyper), key, final)
+    final = {name: hyper[name] for name in self.schedule(hyper, 0)}
+    params = init_params(self.objective, self.model(final), key, final)
+    params = with_numbers(params, self.spec, final)
     return TrainState(
       key=key,
       step=jnp.zeros((), jnp.int32),
       params=params,
-      opt_state=adam(hyper).init(params),
+      opt_state=self.transformation(hyper).init(split(params)[0]),
       diverged_at=jnp.full((), -1, jnp.int32),
     )
+
+  def transformation(self, hyper: Hyper) -> optax.GradientTransformation:
+    names = keyword_only(getattr(self.optimizer, "func", self.optimizer))
+    own = {k: v for k, v in hyper.items() if k in names}
+    transformation = self.optimizer(hyper["learning_rate"], **own)
+    if "clip_norm" in hyper:
+      return clipped(transformation, hyper["clip_norm"])
+    return transformation
 
   def step(
     self, state: TrainState, batch: Array | Labeled, hyper: Hyper
   ) -> _Next:
-    noise_key = jax.random.fold_in(
-      jax.random.fold_in(state.key, keys.NOISE), state.step
-    )
     now = self.schedule(hyper, state.step)
-    (value, terms), grads = jax.value_and_grad(self.loss, has_aux=True)(
-      state.params, noise_key, batch, now
+    noise_key, network_key, update_key = (
+      jax.random.fold_in(jax.random.fold_in(state.key, use), state.step)
+      for use in (keys.NOISE, keys.NETWORK, keys.UPDATE)
     )
-    updates, opt_state = adam(now).update(grads, state.opt_state)
-    params = optax.apply_updates(state.params, updates)
+    trained, carried = split(state.params)
+
+    def loss(trained: Params) -> tuple[Array, tuple[Terms, Params]]:
+      value, terms, next_state = self.loss(
+        trained | carried, noise_key, batch, now, network_key
+      )
+      return value, (terms, next_state)
+
+    (value, (terms, next_state)), grads = jax.value_and_grad(
+      loss, has_aux=True
+    )(trained)
+    updates, opt_state = self.transformation(now).update(
+      grads, state.opt_state, trained
+    )
+    params = optax.apply_updates(trained, updates) | carried
+    if "state" in carried:
+      params |= {"state": next_state}
+    after_update = of_objective(self.objective).after_update
+    if after_update is not None:
+      own = arguments(self.objective, now)
+      _, seen = self.seen(noise_key, batch)
+      params = after_update(self.model(now), params, update_key, seen, **own)
 
     finite = jnp.isfinite(value) & jnp.isfinite(optax.tree.norm(grads))
     was_alive = state.diverged_at < 0
@@ -246,49 +293,6 @@ class _TrainerFunctions:
       None,
       self.num_epochs,
     )
-
-
-def _of_objective(hyper: Hyper) -> Hyper:
-  """The hyper-parameters that the objective takes."""
-  return {k: v for k, v in hyper.items() if k not in _NOT_THE_OBJECTIVES}
-
-
-def init_params(
-  objective: Objective, model: Autoencoder, key: Key, hyper: Hyper
-) -> Params:
-  """The model's parameters, with those of the objective at "objective".
-
-  All floats are float32, also where JAX_ENABLE_X64 is set.
-
-  Args:
-    objective: some of its hyper-parameters may be bound.
-    model: its network.
-    key: of the trial, not consumed.
-    hyper: the objective's other hyper-parameters.
-
-  Raises:
-    TypeError: the objective's function for its parameters returns no dict.
-  """
-  params = model.init(jax.random.fold_in(key, keys.INIT))
-  function: Any = getattr(objective, "func", objective)
-  if not hasattr(function, "init"):
-    return params
-  defaults = function.__kwdefaults__ or {}
-  hyper = {**defaults, **getattr(objective, "keywords", {}), **hyper}
-  objective_key = jax.random.fold_in(key, keys.OBJECTIVE)
-  made = function.init(model, params, objective_key, **hyper)
-  if not isinstance(made, dict):
-    raise TypeError(f"needs_params wants a dict, got {type(made).__name__}")
-  return params | {
-    "objective": jax.tree.map(
-      lambda p: (
-        jnp.asarray(p, jnp.float32)
-        if jnp.issubdtype(jnp.result_type(p), jnp.floating)
-        else p
-      ),
-      made,
-    )
-  }
 
 
 def examples_of(data: Data | np.ndarray) -> Any:

@@ -4,15 +4,21 @@ import dataclasses
 import functools
 import hashlib
 import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
+from ae_jax import lookup
+from ae_jax.declarations import of_objective
 from ae_jax.epoch_order import batching
 from ae_jax.networks import Spec
+from ae_jax.networks.spec import keyword_only
+from ae_jax.optimizers import Optimizer
 from ae_jax.schedules import Schedule, make_schedule
 from ae_jax.settings import Point
-from ae_jax.types import Objective
+from ae_jax.types import Objective, UsageError
 
-TRACED = ("latent_size", "seed", "learning_rate")
-_SPEC = ("network", "widths", "activation", "code", "likelihood")
+TRACED = ("latent_size", "seed", "learning_rate", "clip_norm")
+_SPEC = ("widths", "activation", "code")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,16 +26,16 @@ class Trial:
   """One point with every setting resolved.
 
   Attributes:
-    settings: all settings, defaults included, the objective by its name.
-    objective: its function, the static hyper-parameters bound.
+    settings: all settings, defaults included, functions by their names.
+    functions: "objective", "network", "likelihood", "optimizer" -> function.
     hyper: what is traced besides the seed: learning rate, latent size and the
-      numbers of the objective.
-    source: digest of the file of an objective that is not of this package, so
+      numbers of the functions.
+    source: digest of the files of functions that are not of this package, so
       that a changed loss is another trial; else empty.
   """
 
   settings: Point
-  objective: Objective
+  functions: Mapping[str, Callable]
   hyper: dict[str, float]
   source: str
 
@@ -44,24 +50,29 @@ class Trial:
     """What trials of one compiled program have in common."""
     traced = {*self.hyper, *TRACED}
     static = {k: v for k, v in self.settings.items() if k not in traced}
-    return json.dumps(static, sort_keys=True)
+    return json.dumps([static, sorted(self.hyper)], sort_keys=True)
 
   @property
-  def function(self) -> Objective:
-    """The objective without its static hyper-parameters."""
-    return getattr(self.objective, "func", self.objective)
+  def objective(self) -> Objective:
+    """The objective, its static hyper-parameters bound."""
+    return self._bound("objective")
+
+  @property
+  def optimizer(self) -> Optimizer:
+    """The optimizer, its static hyper-parameters bound."""
+    return self._bound("optimizer")
 
   @property
   def batch_kind(self) -> str | None:
     """What `data.supervision.supervise` adds to its examples."""
-    function = self.function
-    if hasattr(function, "labels"):
+    batch = of_objective(self.functions["objective"]).batch
+    if batch == "labels":
       return "label"
-    return self.settings["pairs"] if hasattr(function, "pairs") else None
+    return self.settings["pairs"] if batch == "pairs" else None
 
   def spec(self, features: tuple[int, ...], latent_size: int) -> Spec:
     """The network for such data, its code padded to `latent_size`."""
-    return spec(self.settings, features, latent_size)
+    return spec(self.settings, self.functions, features, latent_size)
 
   def schedule(self, num_examples: int) -> Schedule:
     """The hyper-parameters at each step, for that many examples."""
@@ -75,10 +86,91 @@ class Trial:
     }
     return make_schedule(self.settings["schedule"], ramps, total)
 
+  def _bound(self, kind: str) -> Callable:
+    function = self.functions[kind]
+    static = {
+      name: self.settings[name]
+      for name in keyword_only(function)
+      if name in self.settings and name not in self.hyper
+    }
+    return functools.partial(function, **static)
 
-def spec(settings: Point, features: tuple[int, ...], latent_size: int) -> Spec:
-  """The network that settings describe."""
+
+def spec(
+  settings: Mapping[str, Any],
+  functions: Mapping[str, Callable],
+  features: tuple[int, ...],
+  latent_size: int,
+) -> Spec:
+  """The network that settings describe.
+
+  Args:
+    settings: of a trial.
+    functions: its network and likelihood, where they are not shipped; and its
+      objective, where that may be part of the model.
+    features: shape of one example.
+    latent_size: of the padded code.
+  """
+  parts: dict[str, Any] = {
+    kind: settings[kind]
+    if settings[kind] in lookup.TABLES[kind]
+    else functions[kind]
+    for kind in ("network", "likelihood")
+  }
+  options = {
+    name: settings[name]
+    for kind in parts
+    for name, default in keyword_only(
+      lookup.TABLES[kind].get(settings[kind]) or functions[kind]
+    ).items()
+    if not isinstance(default, float)
+  }
+  objective = functions.get("objective")
+  is_of_model = of_objective(objective).is_of_the_model
   fields = {field: settings[field] for field in _SPEC}
   return Spec(
-    features, latent_size, **fields | {"widths": (*fields["widths"],)}
+    features,
+    latent_size,
+    **fields | {"widths": (*fields["widths"],)} | parts,
+    objective=objective if is_of_model else None,
+    options=(*options.items(),),
   )
+
+
+def own_functions(trials: Iterable[Trial]) -> list[dict[str, Callable]]:
+  """The functions of trials by their names, for `lookup.among`."""
+  return [
+    {
+      trial.settings[kind]: function
+      for trial in trials
+      for kind, function in trial.functions.items()
+    }
+  ]
+
+
+def stored_functions(
+  settings: Mapping[str, Any], needs_objective: bool, modules: lookup.Modules
+) -> dict[str, Callable]:
+  """The functions that a model of a file needs; nothing is imported for it.
+
+  Args:
+    settings: of its trial, as the file has them.
+    needs_objective: whether the objective is part of the model.
+    modules: that the caller gives, to take functions of his own from.
+
+  Raises:
+    UsageError: a function is in none of the modules.
+  """
+  found = {}
+  for kind in ("objective", "network", "likelihood"):
+    name = settings[kind]
+    function = lookup.among(kind, name, modules)
+    if function is not None:
+      found[kind] = function
+    elif kind != "objective" or needs_objective:
+      module = name.partition(":")[0]
+      raise UsageError(
+        f"this model needs the {kind} {name}: give modules=[{module!r}]"
+        f" (--modules={module}), which imports it"
+      )
+  return found

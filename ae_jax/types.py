@@ -66,8 +66,8 @@ class Autoencoder(NamedTuple):
     init: key -> params.
     encode: (params, x `[..., *features]`) -> z `[..., latent]`, or a
       `Gaussian` of that shape for an objective that needs one.
-    dense_code: (params, x) -> the code before units are selected ("k_sparse")
-      or quantized ("quantized"); otherwise what `encode` returns.
+    dense_code: (params, x) -> the code before what the objective declares as
+      `select`; otherwise what `encode` returns.
     encode_and_jacobian_norm: (params, x) -> z and `||dz/dx||_F^2` `[...]`, in
       the cheapest exact form that the network has; of a Gaussian, its mean.
     decode: (params, z) -> means or logits `[..., *features]`, or parameters of
@@ -78,8 +78,7 @@ class Autoencoder(NamedTuple):
     log_normalizer: what `nll` leaves out of `-log p(x|z)`, in nats:
       d/2 log 2 pi of a Gaussian with d features, 0 of a Bernoulli.
     prior: params -> p(z), a mixture of diagonal Gaussians of equal weight, each
-      field `[components, latent]`: N(0, I), or where an objective trains
-      `pseudo_inputs` the q(z|u) of each of them.
+      field `[components, latent]`: what the objective declares, else N(0, I).
     layers: of an MLP with a point code, from the input; else ().
     latent_mask: `[latent]` of 0/1; all ones outside a masked sweep. `encode`
       gives 0 where it is 0 (and log-variance 0); `decode` ignores those units.
@@ -99,35 +98,9 @@ class Autoencoder(NamedTuple):
 
 
 # A loss as one pure function, (model, params, key, batch, *, ...) -> (loss,
-# terms): a scalar and a dict of scalars. Its keyword-only arguments are its
-# hyper-parameters. One whose default is a float is traced: all its values share
-# one compiled program. Any other (a string, an int, a bool) is static: each of
-# its values gets a separate program.
-Objective = Callable[..., tuple[Array, Terms]]
-
-
-def needs_code(kind: str) -> Callable[[Callable], Callable]:
-  """Marks an objective that needs one kind of code, as in `networks.Spec`.
-
-  Without the mark an objective takes any point code, "linear" by default. An
-  objective whose `encode` is to give a `Gaussian` is marked "gaussian".
-  """
-
-  def mark(objective: Callable) -> Callable:
-    objective.code = kind  # type: ignore[attr-defined]
-    return objective
-
-  return mark
-
-
-def needs_pairs(objective: Objective) -> Objective:
-  """Marks an objective whose batch is pairs, `[batch, 2, *features]`.
-
-  Its hyper-parameter `pairs` says what two examples share, see
-  `data.supervision`.
-  """
-  objective.pairs = True  # type: ignore[attr-defined]
-  return objective
+# terms): a scalar and a dict of scalars. What else it needs it declares, see
+# `declarations.objective`.
+Objective = Callable[..., tuple[Any, ...]]
 
 
 class Labeled(NamedTuple):
@@ -140,28 +113,3 @@ class Labeled(NamedTuple):
 
   x: Any
   label: Any
-
-
-def needs_labels(objective: Objective) -> Objective:
-  """Marks an objective whose batch is `Labeled`.
-
-  Its hyper-parameter `num_classes` says how many classes there are.
-  """
-  objective.labels = True  # type: ignore[attr-defined]
-  return objective
-
-
-def needs_params(init: Callable) -> Callable[[Callable], Callable]:
-  """Marks an objective that trains parameters beside those of the model.
-
-  Args:
-    init: (model, params, key, **hyper) -> a dict of arrays, from the parameters
-      of the model and the objective's hyper-parameters. The objective finds it
-      at `params["objective"]`.
-  """
-
-  def mark(objective: Callable) -> Callable:
-    objective.init = init  # type: ignore[attr-defined]
-    return objective
-
-  return mark

@@ -15,8 +15,10 @@ from ae_jax import export
 from ae_jax.data import Standardization
 from ae_jax.networks import Spec, autoencoder
 from ae_jax.objectives import OBJECTIVES
+from ae_jax.objectives.k_sparse import k_sparse
+from ae_jax.objectives.vq_vae import vq_vae
+from ae_jax.parameters import init_params
 from ae_jax.trained import Trained
-from ae_jax.training import init_params
 from ae_jax.types import UsageError
 
 SPECS = {
@@ -29,8 +31,8 @@ SPECS = {
   "gray bytes": Spec((6, 5), 3, "conv", (4,), likelihood="logistic_mixture"),
   "conv": Spec((7, 5, 3), 4, "conv", (4, 6), likelihood="bernoulli"),
   "gray conv": Spec((6, 5), 4, "conv", (4,), code="gaussian"),
-  "k_sparse": Spec((6,), 5, code="k_sparse"),
-  "quantized": Spec((6,), 4, code="quantized"),
+  "k_sparse": Spec((6,), 5, objective=k_sparse),
+  "quantized": Spec((6,), 4, objective=vq_vae),
 }
 # The artefact is compiled for another batch size than `Trained` uses, so sums
 # may be taken in another order, and standardization is in float32 throughout.
@@ -57,11 +59,9 @@ for folder in (Path(sys.argv[1], name) for name in sys.argv[2:]):
 def trained(name):
   spec = SPECS[name]
   model = autoencoder(spec)
-  objective = {"k_sparse": "k_sparse", "quantized": "vq_vae"}.get(spec.code)
-  hyper = {"k": 2.0} if objective == "k_sparse" else {}
-  params = init_params(
-    OBJECTIVES[objective or "autoencoder"], model, jax.random.key(1), hyper
-  )
+  hyper = {"k": 2.0} if name == "k_sparse" else {}
+  objective = spec.objective or OBJECTIVES["autoencoder"]
+  params = init_params(objective, model, jax.random.key(1), hyper)
   params = jax.tree.map(np.asarray, params)
   row = {"id": "0123456789", "objective": name, "beta": None}
   standardization = None

@@ -64,7 +64,8 @@ def test_union_gives_each_objective_its_own_axes():
 
 def test_defaults_are_filled_in_and_doubles_count_once():
   (trial,) = grid.resolve([{}, {"latent_size": 8}, {"seed": np.int64(0)}])
-  assert trial.settings == grid.DEFAULTS | {"code": "linear"}
+  filled = {"code": "linear", "likelihood": "gaussian", "tied": False}
+  assert trial.settings == grid.DEFAULTS | filled
   assert trial.hyper == {"learning_rate": 1e-3, "latent_size": 8}
 
 

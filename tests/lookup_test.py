@@ -2,8 +2,8 @@
 
 import functools
 
-from ae_jax.objectives.lookup import source_digest
-from ae_jax.types import needs_params
+from ae_jax.declarations import objective
+from ae_jax.lookup import source_digest
 
 PLAIN = """
 def loss(model, params, key, batch):
@@ -20,12 +20,12 @@ def written(factor, function):
 
 def test_numbers_and_names_count_where_there_is_no_file():
   digests = {
-    source_digest(written(factor, function))
+    source_digest([written(factor, function)])
     for factor in (2.0, 50.0)
     for function in ("sum", "mean")
   }
   assert len(digests) == 4
-  assert source_digest(written(2.0, "sum")) in digests
+  assert source_digest([written(2.0, "sum")]) in digests
 
 
 def test_a_decorated_loss_is_the_one_inside():
@@ -37,8 +37,8 @@ def test_a_decorated_loss_is_the_one_inside():
     return wrapper
 
   one, other = written(1.0, "sum"), written(2.0, "sum")
-  assert source_digest(decorated(one)) == source_digest(one)
-  assert source_digest(decorated(one)) != source_digest(decorated(other))
+  assert source_digest([decorated(one)]) == source_digest([one])
+  assert source_digest([decorated(one)]) != source_digest([decorated(other)])
 
 
 def test_losses_of_a_factory_differ_by_what_they_close_over():
@@ -48,8 +48,8 @@ def test_losses_of_a_factory_differ_by_what_they_close_over():
 
     return loss
 
-  assert source_digest(make(1.0)) != source_digest(make(2.0))
-  assert source_digest(make(1.0)) == source_digest(make(1.0))
+  assert source_digest([make(1.0)]) != source_digest([make(2.0)])
+  assert source_digest([make(1.0)]) == source_digest([make(1.0)])
 
 
 def test_what_makes_its_parameters_counts_too():
@@ -58,5 +58,5 @@ def test_what_makes_its_parameters_counts_too():
     exec(compile(f"def init(*_, **__): return {text}", "<cell>", "exec"), names)
     return names["init"]
 
-  losses = [needs_params(init(text))(written(1.0, "sum")) for text in "12"]
-  assert source_digest(losses[0]) != source_digest(losses[1])
+  losses = [objective(params=init(text))(written(1.0, "sum")) for text in "12"]
+  assert source_digest([losses[0]]) != source_digest([losses[1]])

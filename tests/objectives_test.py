@@ -18,9 +18,10 @@ from small_objectives import (
   params_of,
 )
 
+from ae_jax.declarations import of_objective
 from ae_jax.likelihoods import LIKELIHOODS
 from ae_jax.networks import CODES, Spec, autoencoder
-from ae_jax.objectives import OBJECTIVES, RANGES
+from ae_jax.objectives import OBJECTIVES
 from ae_jax.settings import hyper_parameters
 
 
@@ -53,14 +54,15 @@ STOPPED = {"vq_vae", "factor_vae"}
 
 def random_hyper(name, rng):
   """Floats from a hundredth of their default to a hundred times it."""
-  hyper = hyper_parameters(OBJECTIVES[name])
+  hyper = hyper_parameters("objective", OBJECTIVES[name])
   for key, default in hyper.items():
     if key == "kind" and name == "layerwise":
       hyper[key] = "plain"
     elif key in STATIC:
       hyper[key] = STATIC[key][rng.integers(len(STATIC[key]))]
     else:
-      hyper[key] = np.clip(default * 10 ** rng.uniform(-2, 2), *RANGES[key])
+      drawn = default * 10 ** rng.uniform(-2, 2)
+      hyper[key] = np.clip(drawn, *of_objective(OBJECTIVES[name]).ranges[key])
   if name == "denoising":  # a probability
     hyper["noise"] = min(hyper["noise"], 1.0)
   return hyper
@@ -122,7 +124,7 @@ FAST = {*zip(OBJECTIVES, itertools.cycle(LIKELIHOODS), itertools.repeat(785))}
   ],
 )
 def test_losses_are_finite_at_logits_of_a_thousand(name, likelihood, width):
-  code = getattr(OBJECTIVES[name], "code", "linear")
+  code = of_objective(OBJECTIVES[name]).code or "linear"
   spec = Spec((width,), 3, widths=(5,), code=code, likelihood=likelihood)
   model = autoencoder(spec)
 
@@ -160,7 +162,7 @@ ESTIMATORS = [
 def test_masked_units_change_nothing(name, static):
   # Mask of 3 in 4 against a network of 3: same key, same loss.
   loss, _ = loss_and_terms(name, **static)
-  code = getattr(OBJECTIVES[name], "code", "linear")
+  code = of_objective(OBJECTIVES[name]).code or "linear"
   true = autoencoder(Spec((5,), 3, widths=(4,), activation="tanh", code=code))
   objective = functools.partial(
     OBJECTIVES[name], true, **floats(name), **static
@@ -172,4 +174,4 @@ def test_masked_units_change_nothing(name, static):
 
 def test_codes_that_objectives_ask_for_exist():
   for objective in OBJECTIVES.values():
-    assert getattr(objective, "code", "linear") in CODES
+    assert (of_objective(objective).code or "linear") in CODES

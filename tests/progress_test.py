@@ -17,7 +17,7 @@ def test_a_reader_that_is_gone_does_not_end_the_run(monkeypatch):
   monkeypatch.setattr(sys, "stderr", stderr)
   progress = Progress()
   settings = {"objective": "autoencoder", "num_epochs": 1}
-  trial = Trial(settings, objective=None, hyper={}, source="")
+  trial = Trial(settings, functions={}, hyper={}, source="")
   with progress.over([1], 0):
     progress.say("a line")
     progress.on_epoch([trial], 1, {"loss": np.array([1.0])})

@@ -6,10 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ae_jax.declarations import of_objective
 from ae_jax.networks import Spec, autoencoder
 from ae_jax.objectives import OBJECTIVES
+from ae_jax.parameters import init_params
 from ae_jax.settings import hyper_parameters
-from ae_jax.training import init_params
 from ae_jax.types import Labeled
 
 X = np.random.default_rng(0).uniform(size=(6, 5)).astype(np.float32)
@@ -25,17 +26,23 @@ def network(name, latent_size=3, **fields):
 
 @functools.cache
 def _network(name, latent_size, fields):
-  code = getattr(OBJECTIVES[name], "code", "linear")
-  fields = {"widths": (4,), "activation": "tanh", "code": code} | dict(fields)
+  declared = of_objective(OBJECTIVES[name])
+  fields = {
+    "widths": (4,),
+    "activation": "tanh",
+    "code": declared.code or "linear",
+    "objective": OBJECTIVES[name] if declared.is_of_the_model else None,
+  } | dict(fields)
   model = autoencoder(Spec((5,), 4, **fields), latent_size)
   return model, params_of(name, model)
 
 
 def batch_of(name, x=X):
   """x, or what it takes: labels, or each example beside the next."""
-  if hasattr(OBJECTIVES[name], "labels"):
+  batch = of_objective(OBJECTIVES[name]).batch
+  if batch == "labels":
     return Labeled(x, jnp.arange(len(x)) % 3)
-  if hasattr(OBJECTIVES[name], "pairs"):
+  if batch == "pairs":
     return jnp.stack([x, jnp.roll(x, 1, axis=0)], axis=1)
   return x
 
@@ -51,10 +58,10 @@ def loss_and_terms(name, **static):
 
 
 def params_of(name, model):
-  hyper = hyper_parameters(OBJECTIVES[name])
+  hyper = hyper_parameters("objective", OBJECTIVES[name])
   return init_params(OBJECTIVES[name], model, jax.random.key(0), hyper)
 
 
 def floats(name):
-  hyper = hyper_parameters(OBJECTIVES[name])
+  hyper = hyper_parameters("objective", OBJECTIVES[name])
   return {k: v for k, v in hyper.items() if isinstance(v, float)}

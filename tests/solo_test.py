@@ -13,6 +13,7 @@ from ae_jax.engine.input_pipeline import InMemory
 from ae_jax.executors import train_groups
 from ae_jax.networks import unpad
 from ae_jax.objectives import OBJECTIVES
+from ae_jax.settings import hyper_parameters
 from ae_jax.training import trainer
 
 X = (load_digits().images[:340] / 16).astype(np.float32)
@@ -25,7 +26,7 @@ TOLERANCES = {"vq_vae": {"atol": 1e-3}}
 
 def points_of(name, sizes):
   """Latent sizes, two seeds, and two values of every number."""
-  hyper = grid.hyper_parameters(OBJECTIVES[name])
+  hyper = hyper_parameters("objective", OBJECTIVES[name])
   numbers = {k: v for k, v in hyper.items() if isinstance(v, float)}
   changed = {
     key: 0.4 if key in ("stage", "content", "labeled") else 2 * default or 0.5

@@ -1,16 +1,15 @@
 """Pairs of examples that share all factors but one, or their class."""
 
-import inspect
-
 import jax
 import numpy as np
 import pytest
 
 from ae_jax import data, run_sweep
 from ae_jax.data import supervision as pairs
+from ae_jax.declarations import objective
 from ae_jax.networks import Spec
 from ae_jax.training import trainer
-from ae_jax.types import UsageError, needs_labels, needs_pairs
+from ae_jax.types import UsageError
 
 SIZES = (3, 1, 4, 5)
 FACTORS = np.indices(SIZES).reshape(4, -1).T
@@ -59,7 +58,7 @@ def test_partners_share_the_factors_that_are_named(dataset):
 
 
 def test_labels_come_with_their_examples():
-  @needs_labels
+  @objective(batch="labels")
   def labeled(model, params, key, batch, *, num_classes=3):
     loss = 0 * params["decoder"]["latent"]["bias"].sum()
     same = batch.x[:, 0] == batch.label
@@ -101,20 +100,19 @@ def test_a_model_of_classes_draws_of_a_class():
       model.condition(0)
 
 
-def test_a_mark_without_its_hyper_parameter_is_one_line():
+def test_a_batch_without_its_hyper_parameter_is_one_line():
   x = FACTORS.astype(np.float32)
 
   def loss(model, params, key, batch, *, pairs=1):
     return 0.0, {}
 
-  for mark, message in (
-    (needs_pairs, "needs pairs: give it a hyper-parameter pairs: str"),
-    (needs_labels, "needs labels: give it a hyper-parameter num_classes: int"),
+  for batch, message in (
+    ("pairs", "needs pairs: give it a hyper-parameter pairs: str"),
+    ("labels", "needs labels: give it a hyper-parameter num_classes: int"),
   ):
-    marked = mark(lambda *args, pairs=1, f=loss: f(*args, pairs=pairs))
-    marked.__signature__ = inspect.signature(loss)
+    declared = objective(batch=batch)(loss)
     with pytest.raises(UsageError, match=message):
-      run_sweep([{"objective": marked}], x, progress=False)
+      run_sweep([{"objective": declared}], x, progress=False)
 
 
 def test_data_without_any_pair_is_one_line():
@@ -136,7 +134,7 @@ def test_an_example_without_another_is_its_own_partner():
   assert set(partners[1]) == {2}
 
 
-@needs_pairs
+@objective(batch="pairs")
 def differing(model, params, key, batch, *, pairs="one_factor"):
   """An objective whose terms are statistics of its batch."""
   loss = 0 * params["decoder"]["latent"]["bias"].sum()

@@ -10,20 +10,21 @@ from small_sweeps import DIGITS, LABELED, SHORT, SOLO, TEST, run
 
 import ae_jax
 from ae_jax import grid
+from ae_jax.declarations import objective
 from ae_jax.engine.group import group_trainer, stack
 from ae_jax.engine.input_pipeline import InMemory
 from ae_jax.executors import train_groups
 from ae_jax.networks import Spec
 from ae_jax.objectives import OBJECTIVES
 from ae_jax.training import trainer
-from ae_jax.types import UsageError, needs_params
+from ae_jax.types import UsageError
 
 
 def test_parameters_of_an_objective_that_are_no_floats_are_told():
   def init(model, params, key, **_):
     return {"count": jnp.zeros((), jnp.int32)}
 
-  @needs_params(init)
+  @objective(params=init)
   def counts(model, params, key, batch):
     return 0.0 * params["decoder"]["latent"]["bias"].sum(), {}
 

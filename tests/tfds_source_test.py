@@ -261,7 +261,7 @@ def test_a_dataset_can_be_streamed(digits, data_dir, tmp_path, monkeypatch):
     ("mnits", "'mnits' is unknown; did you mean mnist"),
     ("CIFAR10", "did you mean cifar10"),
     ("xqzxqz:1.0.0", "is unknown"),
-    ("huggingface:mnist", r"give name\[/config\]\[:version\]"),
+    ("huggingface:mnist", "cannot load dataset 'huggingface:mnist': Module"),
     ("mnist/x=1", r"give name\[/config\]\[:version\]"),
     ("", r"give name\[/config\]\[:version\]"),
     ("mnist:9.9.9", "cannot be loaded at version 9.9.9, only: 3.0.1"),

@@ -10,8 +10,8 @@ import ae_jax
 from ae_jax.data import Standardization
 from ae_jax.networks import Spec, autoencoder
 from ae_jax.objectives import OBJECTIVES
+from ae_jax.parameters import init_params
 from ae_jax.trained import Trained
-from ae_jax.training import init_params
 from ae_jax.types import UsageError
 
 MLP = Spec((4, 3), 5, widths=(16,))
@@ -165,8 +165,8 @@ MODELS = {  # objective -> fields of its spec, its hyper-parameters
   "autoencoder": ({}, {}),
   "vae": ({"code": "gaussian", "likelihood": "bernoulli"}, {}),
   "vamp_vae": ({"code": "gaussian"}, {"num_pseudo_inputs": 5}),
-  "k_sparse": ({"code": "k_sparse"}, {"k": 2.0}),
-  "vq_vae": ({"code": "quantized"}, {"num_codes": 4, "code_dim": 2}),
+  "k_sparse": ({}, {"k": 2.0}),
+  "vq_vae": ({}, {"num_codes": 4, "code_dim": 2}),
   "conditional_vae": ({"code": "gaussian"}, {"num_classes": 2}),
 }
 
@@ -174,12 +174,19 @@ MODELS = {  # objective -> fields of its spec, its hyper-parameters
 def of_objective(name):
   """A model with the parameters that an objective has of its own."""
   fields, hyper = MODELS[name]
-  spec = Spec((6,), 4, widths=(8,), **fields)
+  declared = OBJECTIVES[name].declaration if name != "autoencoder" else None
+  own = OBJECTIVES[name] if declared and declared.is_of_the_model else None
+  spec = Spec((6,), 4, widths=(8,), objective=own, **fields)
   params = init_params(
     OBJECTIVES[name], autoencoder(spec), jax.random.key(0), hyper
   )
   params = jax.tree.map(lambda p: np.asarray(p + 0.01), params)
-  row = {"id": "0123456789", "objective": name, "widths": (8,), "x": None}
+  row = {
+    "id": "0123456789",
+    "objective": name,
+    "widths": (8,),
+    "x": None,
+  } | hyper
   history = {"loss": np.float32([2, 1])}
   return Trained(row, history, spec, params, None, (0.0, 1.0), False)
 

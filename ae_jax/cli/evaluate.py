@@ -1,11 +1,12 @@
 """Measures a finished run by more metrics, from the models on disk.
 
-ae-jax evaluate RUN_DIR --metrics=NAME,...
+ae-jax evaluate RUN_DIR --metrics=NAME,... [--modules=NAME,...]
 
   RUN_DIR    the folder of a sweep; its table gets the new columns
   --metrics  of reconstruction, features, neighbors, activity, noise,
-             likelihood, rate, disentanglement; default: all that
-             can be measured here
+             likelihood, rate, disentanglement, or module:function of yours;
+             default: all of ours that can be measured here
+  --modules  imports these, for models and data that need functions of yours
 """
 
 import sys
@@ -22,22 +23,27 @@ from ae_jax.run_folder.results import RESULTS
 
 def main(argv: Sequence[str]) -> None:
   """Runs the program; exits with 2 and one line at a mistake of the user."""
-  folder, metrics = start.checked(parse, argv, __doc__ or "")
+  folder, metrics, modules = start.checked(parse, argv, __doc__ or "")
   try:
     with endings.one_line():
-      results = sweep.evaluate(folder, metrics)
+      results = sweep.evaluate(folder, metrics, modules=modules)
   except KeyboardInterrupt:
     print("\ninterrupted: the same command goes on", file=sys.stderr)
     sys.exit(130)
   print(f"{len(results)} trials: {folder / RESULTS}")
 
 
-def parse(argv: Sequence[str]) -> tuple[Path, tuple[str, ...]]:
-  """The folder of the run and the metric groups.
+def parse(
+  argv: Sequence[str],
+) -> tuple[Path, tuple[str, ...], list[str]]:
+  """The folder of the run, the metric groups and the modules.
 
   Raises:
     UsageError: a mistake on the command line.
   """
   values = flags.FlagValues()
   flags.DEFINE_list("metrics", [*available_groups()], "", values)
-  return start.run_directory(values, argv), metric_groups(values.metrics)
+  flags.DEFINE_list("modules", [], "", values)
+  folder = start.run_directory(values, argv)
+  start.own_modules([*values.modules, *(m for m in values.metrics if ":" in m)])
+  return folder, metric_groups(values.metrics), values.modules

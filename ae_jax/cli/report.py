@@ -1,11 +1,12 @@
 """Rebuilds the page of a run, or draws its picture.
 
-ae-jax report RUN_DIR [--by=COLUMN] [--picture=FILE.png]
+ae-jax report RUN_DIR [--by=COLUMN] [--picture=FILE.png] [--modules=NAME,...]
 
   RUN_DIR    the workdir of a sweep; its report.html is written anew
   --by       the column that says which trial is best; default:
              test_squared_error
   --picture  draws one still picture there, in the place of the page
+  --modules  imports these, for models and data that need functions of yours
 """
 
 from collections.abc import Sequence
@@ -35,15 +36,17 @@ def rebuild(argv: Sequence[str]) -> Path:
   values = flags.FlagValues()
   flags.DEFINE_string("by", "test_squared_error", "", values)
   flags.DEFINE_string("picture", None, "", values)
+  flags.DEFINE_list("modules", [], "", values)
   workdir = start.run_directory(values, argv)
-  dataset = dataset_of(workdir)
+  modules = start.own_modules(values.modules)
+  dataset = dataset_of(workdir, modules=modules)
   try:
     if values.picture is None:
-      return report.write(workdir, dataset, by=values.by)
+      return report.write(workdir, dataset, by=values.by, modules=modules)
     path = start.absolute(values.picture)
     if path.suffix != ".png":
       raise UsageError(f"--picture must end in .png; got {values.picture}")
-    report.write_picture(workdir, dataset, path, by=values.by)
+    report.write_picture(workdir, dataset, path, by=values.by, modules=modules)
     return path
   except OSError as error:
     what = values.picture or workdir / report.REPORT

@@ -74,6 +74,13 @@ def with_own_modules() -> None:
     sys.path.append(os.getcwd())
 
 
+def own_modules(names: list[str]) -> list[str]:
+  """The names of `--modules`; Python finds them in the current folder then."""
+  if names:
+    with_own_modules()
+  return names
+
+
 def run(
   main: Callable[[Sequence[str]], None], argv: Sequence[str] | None = None
 ) -> None:

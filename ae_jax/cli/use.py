@@ -170,7 +170,11 @@ def export_model(arguments: argparse.Namespace) -> None:
 def _load(arguments: argparse.Namespace, by: str = _ERROR) -> Trained:
   by = arguments.by or by
   trained = load.load(
-    arguments.run_dir, arguments.trial, by=by, **arguments.where
+    arguments.run_dir,
+    arguments.trial,
+    by=by,
+    modules=start.own_modules(arguments.modules),
+    **arguments.where,
   )
   row = trained.row
   names = ("objective", "latent_size", "seed", by)

@@ -61,6 +61,13 @@ def _parser() -> argparse.ArgumentParser:
     metavar="NAME=VALUE,...",
     help="settings that the best one must have",
   )
+  trial.add_argument(
+    "--modules",
+    default=[],
+    type=lambda text: text.split(","),
+    metavar="NAME,...",
+    help="modules of yours that the model needs; they are imported",
+  )
   for name, (text, arguments, example) in _COMMANDS.items():
     command = commands.add_parser(
       name,
@@ -137,7 +144,7 @@ _COMMANDS: dict[str, tuple[str, dict[str, Any], str]] = {
       "--seed": {"type": int, "default": 0, "help": "of the codes (0)"},
       "--label": {
         "type": int,
-        "help": "of a conditional_vae: only that class (from 0)",
+        "help": "of a conditional VAE: only that class (from 0)",
       },
     },
     "samples.png --where=objective=vae",

@@ -22,7 +22,7 @@ import numpy as np
 
 from ae_jax import likelihoods
 from ae_jax.extras import require
-from ae_jax.networks import Spec, autoencoder
+from ae_jax.networks import Spec, model_of
 from ae_jax.types import Array, Gaussian, Params
 
 _LATTICE = 256  # codes in one standard deviation of the prior
@@ -31,7 +31,10 @@ _FINE = 64  # parts of a lattice step that means and scales are rounded to
 _WHOLE = 1 << 24  # what probabilities are parts of; exact in float32
 _START_WORDS = 2
 
-NUM_SYMBOLS = {"bernoulli": 2, "logistic_mixture": likelihoods.NUM_LEVELS}
+NUM_SYMBOLS: dict[Any, int] = {
+  "bernoulli": 2,
+  "logistic_mixture": likelihoods.NUM_LEVELS,
+}
 
 OnExamples = Callable[[int], None]
 
@@ -82,7 +85,7 @@ class _Models(NamedTuple):
   symbol: Any
 
 
-def _models(likelihood: str) -> _Models:
+def _models(likelihood: Any) -> _Models:
   require("compression", "constriction")
   from constriction import stream
 
@@ -101,7 +104,7 @@ def _posterior(
   """Mean and scale of q(z|x) `[chains, latent]`, in parts of a lattice step."""
   num_symbols = NUM_SYMBOLS[spec.likelihood]
   x = symbols.astype(jnp.float32) / (num_symbols - 1)
-  q: Gaussian = autoencoder(spec).encode(params, x)
+  q: Gaussian = model_of(spec, params).encode(params, x)
   q = jax.tree.map(jnp.nan_to_num, q)  # a broken model codes badly, but codes
   unit = _LATTICE * _FINE
   mean = jnp.clip(q.mean * unit, -_MAX * _FINE, _MAX * _FINE)
@@ -115,7 +118,7 @@ def _likelihood(spec: Spec, params: Params, z: Array) -> Array:
 
   Of a 1, or of each level; z `[chains, latent]` is in lattice steps.
   """
-  model = autoencoder(spec)
+  model = model_of(spec, params)
   decoded = model.decode(params, z.astype(jnp.float32) / _LATTICE)
   decoded = decoded.reshape(len(z), math.prod(spec.features), -1)
   if spec.likelihood == "bernoulli":

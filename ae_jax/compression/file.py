@@ -220,7 +220,7 @@ def check(trained: Trained) -> None:
       f" {' or '.join(bits_back.NUM_SYMBOLS)}; trial {trained.row['id']} has"
       f" code {spec.code} and output {spec.likelihood}"
     )
-  if "pseudo_inputs" in trained.params.get("objective", {}):
+  if spec.declaration.prior is not None:
     raise UsageError("compression needs the prior N(0, I), not one of its own")
   if trained.standardization is not None:
     raise UsageError("compression needs a model of data as they are")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import psutil  # type: ignore[import-untyped]
 
-from ae_jax.data import files, shapes
+from ae_jax.data import files, own, shapes
 from ae_jax.data.arrays import from_arrays
 from ae_jax.data.dataset import Dataset, binarized
 from ae_jax.data.on_disk import from_file
@@ -46,9 +46,9 @@ def load(
   """Loads a user's files, or else a dataset by its name.
 
   Args:
-    name: `digits`; `shapes[/3x3x8x8x8]`, see `shapes.read`; or
-      `name[/config][:version]` as in TFDS's catalog; ignored if `path` is
-      given.
+    name: `digits`; `shapes[/3x3x8x8x8]`, see `shapes.read`;
+      `module:function` of a user, see `own.read`; or `name[/config][:version]`
+      as in TFDS's catalog; ignored if `path` is given.
     path: `.npy`, or `.npz` with `x` and optional `y`; or `x_train`, `x_test`
       and optional `y_train`, `y_test`; or one array of any name.
     labels_path: `.npy` with the labels of `path`.
@@ -139,6 +139,12 @@ def _read(
       "data.labels_path, data.test_path and data.test_labels_path need "
       "data.path"
     )
+  elif own.is_own(name):
+    if stream:
+      raise UsageError("data.stream needs a file or TFDS, not a function")
+    from ae_jax import lookup  # here: it loads every table
+
+    arrays = own.read(lookup.find("dataset", name), name)
   elif name.partition("/")[0] == "shapes":
     arrays = shapes.read(name.partition("/")[2])
     make = functools.partial(from_arrays, factor_names=shapes.FACTORS)

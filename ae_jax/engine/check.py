@@ -12,13 +12,13 @@ import numpy as np
 
 from ae_jax.data import Dataset, to_float
 from ae_jax.data.supervision import Pairs, supervise
+from ae_jax.declarations import of_likelihood
 from ae_jax.engine.group import group_trainer, groups, stack
-from ae_jax.objectives import OBJECTIVES
+from ae_jax.metrics.registry import METRICS
+from ae_jax.parameters import split
 from ae_jax.settings import RESERVED
 from ae_jax.trial import Trial
 from ae_jax.types import Labeled, UsageError
-
-_UNIT_INTERVAL = ("bernoulli", "logistic_mixture")  # likelihoods of data there
 
 
 def check(trials: list[Trial], dataset: Dataset, memory_bytes: int) -> None:
@@ -32,44 +32,55 @@ def check(trials: list[Trial], dataset: Dataset, memory_bytes: int) -> None:
   supervised = functools.cache(
     lambda kind: supervise(dataset, dataset.train, kind)
   )
-  columns = {*RESERVED}.union(*(trial.settings for trial in trials))
+  columns = {*RESERVED, *METRICS}.union(*(trial.settings for trial in trials))
   for group in groups(trials):
-    _check_range(group[0].settings["likelihood"], dataset.train)
-    state, result = _trace(group, dataset, supervised)
+    _check_range(group[0], dataset.train)
+    state, result, following = _trace(group, dataset, supervised)
     name = group[0].settings["objective"]
     _check_state(name, state, memory_bytes)
     _check_result(name, result, columns)
+    _check_carried(name, state.params, following.params)
 
 
 def _trace(
   group: list[Trial], dataset: Dataset, supervised: Callable[[str], Any]
-) -> tuple[Any, Any]:
-  """Shapes of a trial's state, and of what its objective returns."""
+) -> tuple[Any, Any, Any]:
+  """Shapes of a state, of what an objective returns, of the next state."""
   name = group[0].settings["objective"]
   one = group_trainer(group, dataset.train.shape[1:], dataset.num_train)
   key, hyper = jax.tree.map(lambda x: x[0], stack(group[:1]))
   batch = _minibatch(group[0], dataset, supervised)
   try:
     state = jax.eval_shape(one.init, key, hyper)
+    _check_floats(name, state)
     result = jax.eval_shape(
       lambda state: one.loss(
-        state.params, key, batch, one.schedule(hyper, state.step)
+        state.params, key, batch, one.schedule(hyper, state.step), key
       ),
       state,
     )
+    _check_scalars(name, result)
+    following, _ = jax.eval_shape(
+      lambda state: one.step(state, batch, hyper), state
+    )
+  except UsageError:
+    raise
   except Exception as error:
-    if name in OBJECTIVES:
+    if not group[0].source:
       raise
-    raise UsageError(_where(name, error)) from error
-  return state, result
+    raise UsageError(_where(group[0], error)) from error
+  return state, result, following
+
+
+def _check_floats(name: str, state: Any) -> None:
+  if any(
+    not jnp.issubdtype(x.dtype, np.floating)
+    for x in jax.tree.leaves(split(state.params)[0])
+  ):
+    raise UsageError(f"objective {name} has parameters that are no floats")
 
 
 def _check_state(name: str, state: Any, memory_bytes: int) -> None:
-  if any(
-    not jnp.issubdtype(x.dtype, np.floating)
-    for x in jax.tree.leaves(state.params)
-  ):
-    raise UsageError(f"objective {name} has parameters that are no floats")
   needed = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state))
   if needed > memory_bytes:
     raise UsageError(
@@ -78,16 +89,19 @@ def _check_state(name: str, state: Any, memory_bytes: int) -> None:
     )
 
 
-def _check_result(name: str, result: Any, columns: set[str]) -> None:
+def _check_scalars(name: str, result: Any) -> None:
   shapes = jax.tree.map(lambda x: x.shape, result)
   match shapes:
-    case ((), dict() as terms) if all(s == () for s in terms.values()):
+    case ((), dict() as terms, _) if all(s == () for s in terms.values()):
       pass
     case _:
       raise UsageError(
-        f"objective {name} must return a scalar loss and a dict of scalars;"
-        f" it returns shapes {shapes}"
+        f"objective {name} must return a scalar loss and a dict of scalars (and"
+        f" its next state, where it declares one); it returns shapes {shapes}"
       )
+
+
+def _check_result(name: str, result: Any, columns: set[str]) -> None:
   taken = [
     term
     for term in result[1]
@@ -98,6 +112,28 @@ def _check_result(name: str, result: Any, columns: set[str]) -> None:
       f"objective {name} names a term {taken[0]!r}; that is another column"
       " of the table"
     )
+
+
+def _check_carried(name: str, before: Any, after: Any) -> None:
+  """Raises UsageError where a step changes shapes or types of parameters."""
+
+  def described(tree: Any) -> dict[str, tuple[Any, str]]:
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {
+      jax.tree_util.keystr(path, simple=True, separator="."): (
+        leaf.shape,
+        str(leaf.dtype),
+      )
+      for path, leaf in leaves
+    }
+
+  old, new = described(before), described(after)
+  for path in old | new:
+    if old.get(path) != new.get(path):
+      raise UsageError(
+        f"objective {name} makes {path} another array in a step:"
+        f" {old.get(path, 'none')} becomes {new.get(path, 'none')}"
+      )
 
 
 def _minibatch(
@@ -123,26 +159,33 @@ def _minibatch(
   return Labeled(x, rows.label[:2])
 
 
-def _check_range(likelihood: str, x: np.ndarray) -> None:
-  if likelihood not in _UNIT_INTERVAL:
-    return
+def _check_range(trial: Trial, x: np.ndarray) -> None:
+  least, most = of_likelihood(trial.functions["likelihood"]).support
   low, high = to_float(x.min()), to_float(x.max())
-  if not 0 <= low <= high <= 1:
+  if not least <= low <= high <= most:
     raise UsageError(
-      f"likelihood {likelihood!r} needs data in [0, 1]; these are in"
-      f" [{low:.4g}, {high:.4g}]: take likelihood 'gaussian' or"
-      " 'sigmoid_gaussian'"
+      f"likelihood {trial.settings['likelihood']!r} needs data in [{least:g},"
+      f" {most:g}]; these are in [{low:.4g}, {high:.4g}]: take likelihood"
+      " 'gaussian' or 'sigmoid_gaussian'"
     )
 
 
-def _where(name: str, error: Exception) -> str:
-  """What a user's objective raised, and on which line, in one line."""
-  module = name.partition(":")[0]
+def _where(trial: Trial, error: Exception) -> str:
+  """What a user's function raised, and on which line, in one line."""
+  modules = {
+    trial.settings[kind].partition(":")[0]: kind
+    for kind in trial.functions
+    if ":" in trial.settings[kind]
+  }
   frames = [
     frame
     for frame, _ in traceback.walk_tb(error.__traceback__)
-    if frame.f_globals.get("__name__") == module
+    if frame.f_globals.get("__name__") in modules
   ]
-  line = f" (line {frames[-1].f_lineno})" if frames else ""
+  kind = "objective"
+  line = ""
+  if frames:
+    kind = modules[frames[-1].f_globals["__name__"]]
+    line = f" (line {frames[-1].f_lineno})"
   reason = textwrap.shorten(f"{type(error).__name__}: {error}", 300)
-  return f"objective {name}{line} raised {reason}"
+  return f"{kind} {trial.settings[kind]}{line} raised {reason}"

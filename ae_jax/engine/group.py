@@ -59,4 +59,5 @@ def group_trainer(
     batch_size=first.settings["batch_size"],
     schedule=first.schedule(num_examples),
     binarize=binarize,
+    optimizer=first.optimizer,
   )

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import jax
 
+from ae_jax.declarations import of_network
 from ae_jax.engine.group import group_trainer, stack
 from ae_jax.engine.input_pipeline import InputPipeline
 from ae_jax.trial import Trial
@@ -43,7 +44,7 @@ def first_placement(group: list[Trial], pipeline: InputPipeline) -> Placement:
   power = 1 << (share - 1).bit_length()
   if jax.default_backend() != "cpu":
     return Placement(devices, min(power, -(-share // 8) * 8))
-  if group[0].settings["network"] == "conv":
+  if of_network(group[0].functions["network"]).convolutions:
     return Placement(devices, 1)  # vmapped convolutions are slower there
   key, hyper = jax.tree.map(lambda x: x[0], stack(group[:1]))
   one = group_trainer(group, pipeline.features, pipeline.num_examples)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from ae_jax.declarations import of_network
 from ae_jax.engine.group import group_trainer, padded_spec, stack
 from ae_jax.engine.input_pipeline import InputPipeline
 from ae_jax.engine.placement import Placement
@@ -172,7 +173,8 @@ def _max_steps(
   steps_per_epoch: int,
 ) -> int:
   settings = group[0].settings
-  if settings["network"] == "conv" and jax.default_backend() == "cpu":
+  has_convolutions = of_network(group[0].functions["network"]).convolutions
+  if has_convolutions and jax.default_backend() == "cpu":
     return 1  # XLA's convolutions are 5 times as slow in a loop there
   return min(
     pipeline.max_steps(num_seeds, settings["batch_size"]),
@@ -205,7 +207,7 @@ def _cache_key(
   num_seeds = _num_seeds(group, placement)
   return (
     first.group,
-    first.function,
+    tuple(first.functions.values()),
     first.source,
     tuple(first.hyper),
     padded_spec(group, pipeline.features),

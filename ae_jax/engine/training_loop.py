@@ -20,6 +20,7 @@ from ae_jax.trial import Trial
 from ae_jax.types import Params
 
 OnEpoch = Callable[[list[Trial], int, dict[str, np.ndarray]], None]
+OnParams = Callable[[list[Trial], int, Params], None]
 
 _CALL_SECONDS = 1.0  # what a call of a program is to take
 
@@ -164,6 +165,13 @@ class TrainingLoop:
     for name, term in done.items():
       self._add(name, term)
 
+  @property
+  def params(self) -> Params:
+    """Of the trials, `[trials, ...]`, padded; in host memory."""
+    return jax.tree.map(
+      lambda x: np.array(x)[: len(self.trials)], self._state.params
+    )
+
   def snapshot(self) -> Snapshot:
     """Where the training is."""
     return Snapshot(
@@ -216,6 +224,7 @@ def train(
   on_epoch: OnEpoch | None = None,
   on_advance: OnAdvance | None = None,
   snapshot: Snapshot | None = None,
+  on_params: OnParams | None = None,
 ) -> TrainedGroup:
   """Trains up to `program.placement.size` trials of its group.
 
@@ -226,15 +235,21 @@ def train(
     on_epoch: called with trials, epoch and mean terms after each epoch.
     on_advance: called after each call of the program, about every second.
     snapshot: where these trials go on in this program; from the start without.
+    on_params: called with trials, epoch and their parameters after each epoch.
   """
   loop = TrainingLoop(program, trials, pipeline, snapshot)
   while loop.num_done < loop.num_steps:
-    before = loop.num_done // program.steps_per_epoch
-    loop.advance(loop.num_steps - loop.num_done)
+    before, done = divmod(loop.num_done, program.steps_per_epoch)
+    left = loop.num_steps - loop.num_done
+    if on_params is not None:
+      left = program.steps_per_epoch - done
+    loop.advance(left)
     if on_epoch is not None:
       for epoch in range(before, loop.num_done // program.steps_per_epoch):
         terms = {name: term[:, epoch] for name, term in loop.history.items()}
         on_epoch(trials, epoch + 1, terms)
+    if on_params is not None and loop.num_done % program.steps_per_epoch == 0:
+      on_params(trials, before + 1, loop.params)
     if on_advance is not None:
       on_advance(loop)
   return loop.result()

@@ -18,6 +18,7 @@ from ae_jax.engine.program import Program
 from ae_jax.engine.training_loop import (
   OnAdvance,
   OnEpoch,
+  OnParams,
   Snapshot,
   TrainedGroup,
   train,
@@ -40,6 +41,7 @@ def train_groups(
   on_epoch: OnEpoch | None = None,
   on_advance: OnAdvance | None = None,
   resume: Resume | None = None,
+  on_params: OnParams | None = None,
 ) -> Iterator[TrainedGroup]:
   """Trains all trials but those that are done, as many at a time as fit.
 
@@ -58,6 +60,7 @@ def train_groups(
     on_epoch: called with trials, epoch and mean terms after each epoch.
     on_advance: called about every second with what is training.
     resume: where the trials of a program go on.
+    on_params: called with trials, epoch and their parameters after each epoch.
 
   Yields:
     Trials of one group, as soon as they are trained.
@@ -85,7 +88,9 @@ def train_groups(
         snapshot = None if resume is None else resume(program, part)
         otherwise = smaller(program.placement)
         with memory_for(group, choice.key, otherwise, known):
-          trained = train(program, part, own, on_epoch, on_advance, snapshot)
+          trained = train(
+            program, part, own, on_epoch, on_advance, snapshot, on_params
+          )
       except OutOfMemory:
         if jax.default_backend() == "cpu":
           raise

@@ -13,7 +13,7 @@ from typing import Any
 import jax
 
 from ae_jax.metrics.eval_data import EvalData
-from ae_jax.networks import Spec, autoencoder
+from ae_jax.networks import Spec, model_of
 from ae_jax.sharding import replicate, shard_over_trials
 from ae_jax.types import Array, Params
 
@@ -40,7 +40,9 @@ def over_trials(
   def compiled(spec: Spec, num_devices: int) -> Callable[..., Any]:
     def of_trials(params: Params, latent_sizes: Array, data: EvalData) -> Any:
       return jax.vmap(
-        lambda params, size: function(autoencoder(spec, size), params, data)
+        lambda params, size: function(
+          model_of(spec, params, size), params, data
+        )
       )(params, latent_sizes)
 
     return shard_over_trials(of_trials, num_devices, 2, 1)

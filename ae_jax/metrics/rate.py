@@ -28,7 +28,8 @@ def measure(
       rounded[i, :, k, :size], bits[i, k] = entropy_code(
         train[i, :, :size], test[i, :, :size], step
       )
-  errors = _errors_of_rounded(spec, (params, rounded), latent_sizes, data)
+  own = params | {"codes": rounded}
+  errors = _errors_of_rounded(spec, own, latent_sizes, data)
   errors = np.asarray(errors)
   bits = np.where(np.isfinite(errors), bits, np.nan)
   columns = {}
@@ -40,9 +41,9 @@ def measure(
 
 @over_trials
 def _errors_of_rounded(
-  model: Autoencoder, params: tuple[Params, Array], data: EvalData
+  model: Autoencoder, params: Params, data: EvalData
 ) -> Array:
-  return squared_errors(model, *params, data.test)
+  return squared_errors(model, params, params["codes"], data.test)
 
 
 def entropy_code(

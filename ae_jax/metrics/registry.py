@@ -2,30 +2,17 @@
 
 A metric that needs something that is missing (labels, data in [0, 1], a
 Gaussian code) is left out of the row. `pca_NAME` is the same metric of a PCA
-with as many components, `pixels_NAME` that of the data itself.
+with as many components, `pixels_NAME` that of the data itself. A user's metrics
+join the table when they are first named, or read from a run.
 """
 
 import importlib.util
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping
 
+from ae_jax import lookup
+from ae_jax.declarations import Metric, MetricDeclaration, declared
 from ae_jax.extras import require
 from ae_jax.types import UsageError
-
-
-class Metric(NamedTuple):
-  """One column.
-
-  Attributes:
-    unit: of its values.
-    better: "lower", "higher", or "" where neither is.
-    meaning: one line.
-  """
-
-  unit: str
-  better: str
-  meaning: str
-
 
 NUM_SAMPLES = 64  # of the importance-weighted bound
 NUM_JACOBIANS = 128  # test examples whose Jacobian is taken
@@ -174,6 +161,56 @@ METRICS: dict[str, Metric] = {
 }
 
 
+SHIPPED = tuple(GROUPS)
+_FIXED = {*METRICS}
+OWN: dict[str, Callable] = {}  # of a user: name, with a digest -> function
+
+
+def register(given: str | Callable) -> str:
+  """Adds a user's metric to the table.
+
+  Args:
+    given: a function that is declared as a metric, or `module:function`.
+
+  Returns:
+    The name of its group, `module:function@digest`: a metric that was changed
+    is measured again.
+
+  Raises:
+    UsageError: there is no such function, or a column is another metric's.
+  """
+  function = lookup.find("metric", given)
+  declaration = declared(function, MetricDeclaration)
+  assert declaration is not None
+  digest = lookup.source_digest([function])[:8]
+  group = f"{lookup.name_of('metric', function)}@{digest}"
+  declare(group, declaration.columns)
+  OWN[group] = function
+  return group
+
+
+def declare(group: str, columns: Mapping[str, Metric]) -> None:
+  """Adds the columns of a user's metric to the table.
+
+  Raises:
+    UsageError: a column is another metric's, or might be a baseline's.
+  """
+  of_others = {
+    column
+    for other, own in GROUPS.items()
+    if other.partition("@")[0] != group.partition("@")[0]
+    for column in own
+  }
+  for column in columns:
+    if column in of_others or column in _FIXED or not column.isidentifier():
+      raise UsageError(
+        f"metric {group.partition('@')[0]}: the column {column!r} needs a name"
+        " that is no other column's"
+      )
+  GROUPS[group] = dict(columns)
+  METRICS.update(columns)
+
+
 def more_is_better(column: str) -> bool:
   """Whether the largest value of a column is the best one, not the least.
 
@@ -189,24 +226,30 @@ def more_is_better(column: str) -> bool:
 def available_groups() -> tuple[str, ...]:
   """The metric groups whose packages are installed: the default."""
   has_coder = importlib.util.find_spec("constriction") is not None
-  return tuple(name for name in GROUPS if name != "rate" or has_coder)
+  return tuple(name for name in SHIPPED if name != "rate" or has_coder)
 
 
-def metric_groups(names: Iterable[str]) -> tuple[str, ...]:
+def metric_groups(names: Iterable[str | Callable] | str) -> tuple[str, ...]:
   """Checks names of metric groups, and puts them in order.
 
   Args:
-    names: "" names no group; "reconstruction" is always measured.
+    names: "" names no group; "reconstruction" is always measured. A user's is
+      `module:function`, or the function; its module is imported.
 
   Raises:
     UsageError: a name is unknown, or its group needs a missing package.
   """
-  names = [names] if isinstance(names, str) else [*names]
-  for name in names:
-    if name and name not in GROUPS:
+  wanted = set()
+  for name in [names] if isinstance(names, str) else names:
+    if callable(name) or (":" in name and name not in GROUPS):
+      wanted.add(register(name))
+    elif name and name not in GROUPS:
       raise UsageError(
-        f"unknown metrics {name!r}; allowed: {', '.join(GROUPS)}"
+        f"unknown metrics {name!r}; allowed: {', '.join(SHIPPED)}, or"
+        " module:function"
       )
-  if "rate" in names:
+    else:
+      wanted.add(name)
+  if "rate" in wanted:
     require("compression", "constriction")
-  return tuple(g for g in GROUPS if g in names or g == "reconstruction")
+  return tuple(g for g in GROUPS if g in wanted or g == "reconstruction")

@@ -5,8 +5,8 @@ import math
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from ae_jax import lookup
 from ae_jax.metrics.registry import more_is_better
-from ae_jax.objectives import lookup
 from ae_jax.types import UsageError
 
 
@@ -35,6 +35,7 @@ def best_row(
   fitting = [*rows]
   for name, value in where.items():
     values = [row.get(name) for row in fitting]
+    value = lookup.name_of(name, value) if callable(value) else value
     fitting = [row for row in fitting if _same(row.get(name), value)]
     if not fitting:
       raise UsageError(
@@ -81,8 +82,6 @@ def listed(values: Collection[Any], limit: int = 8) -> str:
 
 def _same(stored: Any, given: Any) -> bool:
   """Whether a setting of the table is the one that was asked for."""
-  if callable(given):
-    given = lookup.name_of(given)
   if isinstance(stored, tuple):
     given = tuple(given) if isinstance(given, list | tuple) else (given,)
   return stored == given or str(stored) == str(given)

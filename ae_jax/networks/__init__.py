@@ -1,7 +1,19 @@
-"""Encoders and decoders from a static spec: MLP and convolutional."""
+"""Encoders and decoders from a static spec: shipped networks, or a user's."""
 
+from ae_jax.networks.activations import ACTIVATIONS
 from ae_jax.networks.masked import unpad
-from ae_jax.networks.model import autoencoder
-from ae_jax.networks.spec import ACTIVATIONS, CODES, NETWORKS, Spec
+from ae_jax.networks.model import autoencoder, model_of
+from ae_jax.networks.network import Network
+from ae_jax.networks.spec import CODES, Spec
+from ae_jax.networks.table import NETWORKS
 
-__all__ = ["ACTIVATIONS", "CODES", "NETWORKS", "Spec", "autoencoder", "unpad"]
+__all__ = [
+  "ACTIVATIONS",
+  "CODES",
+  "NETWORKS",
+  "Network",
+  "Spec",
+  "autoencoder",
+  "model_of",
+  "unpad",
+]

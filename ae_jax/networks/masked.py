@@ -15,10 +15,11 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from ae_jax.networks.spec import ACTIVATIONS, Spec
+from ae_jax.networks.activations import ACTIVATIONS
+from ae_jax.networks.spec import Spec
 from ae_jax.types import Array, Gaussian, Key, Params, Scalar
 
-_HEADS = ("code", "mean", "log_variance")
+HEADS = ("code", "mean", "log_variance")
 _lecun_normal = jax.nn.initializers.lecun_normal()
 _lecun_normal_transposed = jax.nn.initializers.lecun_normal(
   in_axis=-1, out_axis=-2
@@ -45,32 +46,43 @@ def latent_rows(mask: Array, latent_size: Scalar) -> Callable[..., Array]:
   return init
 
 
-def code_of(
-  spec: Spec, kernel_init: Callable[..., Array], h: Array
-) -> Array | Gaussian:
-  """The last layer of an encoder; call it inside a compact Flax module.
+class CodeLayer(nn.Module):
+  """The last layer of an encoder: h `[n, units]` -> the code, or a Gaussian."""
 
-  Args:
-    spec: of the autoencoder.
-    kernel_init: of `latent_columns`.
-    h: output of the last hidden layer, `[n, units]`.
+  spec: Spec
+  mask: Array
 
-  Returns:
-    The code `[n, latent]`, or a Gaussian of that shape.
-  """
+  @nn.compact
+  def __call__(self, h: Array) -> Array | Gaussian:
+    """Encodes."""
+    size, init = self.spec.latent_size, latent_columns(self.mask)
 
-  def head(name: str) -> Array:
-    return nn.Dense(spec.latent_size, kernel_init=kernel_init, name=name)(h)
+    def head(name: str) -> Array:
+      return nn.Dense(size, kernel_init=init, name=name)(h)
 
-  if spec.code == "gaussian":
-    return Gaussian(head("mean"), head("log_variance"))
-  return ACTIVATIONS.get(spec.code, ACTIVATIONS["linear"])(head("code"))
+    if self.spec.code == "gaussian":
+      return Gaussian(head("mean"), head("log_variance"))
+    return ACTIVATIONS[self.spec.code](head("code"))
+
+
+class LatentLayer(nn.Module):
+  """The first layer of a decoder: the code `[n, latent]` -> `[n, units]`."""
+
+  units: int
+  mask: Array
+  latent_size: Scalar
+
+  @nn.compact
+  def __call__(self, z: Array) -> Array:
+    """Decodes."""
+    init = latent_rows(self.mask, self.latent_size)
+    return nn.Dense(self.units, kernel_init=init, name="latent")(z)
 
 
 def unpad(params: Params, latent_size: int) -> Params:
   """Cuts masked parameters down to the true network of `latent_size` units.
 
-  The parameters of the objective stay as they are.
+  Those of the objective stay as they are, see `parameters.unpad_own`.
   """
   heads = {
     name: {
@@ -78,11 +90,12 @@ def unpad(params: Params, latent_size: int) -> Params:
       "bias": p["bias"][:latent_size],
     }
     for name, p in params["encoder"].items()
-    if name in _HEADS
+    if name in HEADS
   }
   first = params["decoder"]["latent"]
+  if "kernel" in first:  # tied weights have none
+    first = first | {"kernel": first["kernel"][:latent_size]}
   return params | {
     "encoder": params["encoder"] | heads,
-    "decoder": params["decoder"]
-    | {"latent": first | {"kernel": first["kernel"][:latent_size]}},
+    "decoder": params["decoder"] | {"latent": first},
   }

@@ -1,52 +1,109 @@
 """Multilayer perceptrons, whose layers can also be used one by one."""
 
-import math
-from collections.abc import Callable
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
 from ae_jax import likelihoods, penalties
-from ae_jax.likelihoods import LIKELIHOODS
-from ae_jax.networks.masked import code_of
-from ae_jax.networks.spec import ACTIVATIONS, Spec
-from ae_jax.types import Array, Gaussian, Layer, Params
+from ae_jax.declarations import network
+from ae_jax.likelihoods import Likelihood
+from ae_jax.networks.activations import ACTIVATIONS
+from ae_jax.networks.network import Network
+from ae_jax.types import Array, Layer, Params, UsageError
+
+if TYPE_CHECKING:
+  from ae_jax.networks.spec import Spec
 
 
 class MLPEncoder(nn.Module):
-  """`[n, *features]` -> code `[n, latent]`, or a Gaussian of that shape."""
+  """`[n, *features]` -> `[n, units]`."""
 
   spec: Spec
-  code_init: Callable[..., Array]
 
   @nn.compact
-  def __call__(self, x: Array) -> Array | Gaussian:
+  def __call__(self, x: Array) -> Array:
     """Encodes."""
     activation = ACTIVATIONS[self.spec.activation]
     x = x.reshape(x.shape[0], -1)
     for i, width in enumerate(self.spec.widths):
       x = activation(nn.Dense(width, name=f"hidden_{i}")(x))
-    return code_of(self.spec, self.code_init, x)
+    return x
 
 
 class MLPDecoder(nn.Module):
-  """Code `[n, latent]` -> parameters of p(x|z), flattened `[n, size]`."""
+  """`[n, units]`, before the activation -> `[n, num_outputs]`."""
 
   spec: Spec
-  latent_init: Callable[..., Array]
 
   @nn.compact
-  def __call__(self, z: Array) -> Array:
+  def __call__(self, x: Array) -> Array:
     """Decodes."""
     activation = ACTIVATIONS[self.spec.activation]
-    likelihood = LIKELIHOODS[self.spec.likelihood]
-    num_outputs = math.prod(self.spec.features) * likelihood.size
-    sizes = (*reversed(self.spec.widths), num_outputs)
-    x = nn.Dense(sizes[0], kernel_init=self.latent_init, name="latent")(z)
+    sizes = (*reversed(self.spec.widths), self.spec.num_outputs)
     for i, size in enumerate(sizes[1:]):
       x = nn.Dense(size, name=f"hidden_{i}")(activation(x))
-    return ACTIVATIONS[likelihood.activation](x)
+    return x
+
+
+_FORWARD = """\
+- encode: h = x, flattened row by row; for each i, h = {activation}(h @
+  encoder.hidden_i.kernel + encoder.hidden_i.bias); z = {code_activation}(h @
+  encoder.{code}.kernel + encoder.{code}.bias).
+- decode: h = z @ decoder.latent.kernel + decoder.latent.bias; for each i, h =
+  {activation}(h) @ decoder.hidden_i.kernel + decoder.hidden_i.bias; x~ =
+  {mean}, in the shape {features}.
+"""
+
+
+@network(forward=_FORWARD)
+def mlp(spec: Spec, *, tied: bool = False) -> Network:
+  """Dense layers of `spec.widths` units, and their mirror.
+
+  Args:
+    spec: without widths it is linear.
+    tied: whether the kernels of the decoder are the transposes of the
+      encoder's; its biases are its own.
+
+  Raises:
+    UsageError: the weights are to be tied, and a feature has several outputs.
+
+  References:
+    Vincent et al., "Stacked Denoising Autoencoders", 2010, section 2.2 (tied
+    weights).
+  """
+  if tied and spec.num_outputs != spec.num_features:
+    raise UsageError(
+      "tied weights need a likelihood of one number for each feature; got"
+      f" {spec.num_outputs} for {spec.num_features}"
+    )
+  return Network(
+    MLPEncoder(spec),
+    MLPDecoder(spec),
+    (*reversed(spec.widths), spec.num_outputs)[0],
+    tie=functools.partial(_with_transposes, spec) if tied else None,
+    code_and_jacobian_norm=functools.partial(code_and_jacobian_norm, spec),
+    layers=functools.partial(layers, spec, tied),
+  )
+
+
+def _mirror(spec: Spec) -> list[tuple[str, str]]:
+  """Names of the encoder's layers, each with its mirror in the decoder."""
+  hidden = [f"hidden_{i}" for i in range(len(spec.widths))]
+  head = "mean" if spec.code == "gaussian" else "code"
+  return [*zip([*hidden, head], [*reversed(hidden), "latent"], strict=True)]
+
+
+def _with_transposes(spec: Spec, encoder: Params, decoder: Params) -> Params:
+  """The decoder's parameters with the encoder's kernels, transposed."""
+  return decoder | {
+    up: decoder[up] | {"kernel": encoder[down]["kernel"].T}
+    for down, up in _mirror(spec)
+  }
 
 
 def code_and_jacobian_norm(
@@ -55,7 +112,7 @@ def code_and_jacobian_norm(
   """The code and its Jacobian's norm, in closed form.
 
   Args:
-    spec: of an MLP whose code is an activation or "gaussian".
+    spec: of an MLP.
     encoder: parameters of the encoder.
     mask: `[latent]` of 0/1.
     x: `[n, *features]`.
@@ -63,11 +120,9 @@ def code_and_jacobian_norm(
   Returns:
     The code `[n, latent]`, of a Gaussian its mean, and `||dz/dx||_F^2` `[n]`.
   """
-  gaussian = spec.code == "gaussian"
-  names = [f"hidden_{i}" for i in range(len(spec.widths))]
-  activations = [spec.activation] * len(names)
-  names.append("mean" if gaussian else "code")
-  activations.append("linear" if gaussian else spec.code)
+  names = [down for down, _ in _mirror(spec)]
+  code = "linear" if spec.code == "gaussian" else spec.code
+  activations = [*[spec.activation] * len(spec.widths), code]
 
   x = x.reshape(len(x), -1)
   slopes = []
@@ -78,44 +133,44 @@ def code_and_jacobian_norm(
   kernels = [encoder[name]["kernel"] for name in names]
   kernels[-1] = kernels[-1] * mask[None]
   return x * mask[None], penalties.contractive_dense(
-    kernels, slopes, linear_code=activations[-1] == "linear"
+    kernels, slopes, linear_code=code == "linear"
   )
 
 
-def layers(spec: Spec, mask: Array) -> tuple[Layer, ...]:
+def layers(
+  spec: Spec, tied: bool, mask: Array, likelihood: Likelihood
+) -> tuple[Layer, ...]:
   """Each layer of the encoder with its mirror in the decoder.
 
   Args:
     spec: of an MLP whose code is an activation.
+    tied: whether the decoder has the encoder's kernels.
     mask: `[latent]` of 0/1.
+    likelihood: p(x|z).
   """
-  hidden = [f"hidden_{i}" for i in range(len(spec.widths))]
-  down, up = [*hidden, "code"], [*reversed(hidden), "latent"]
   activation = ACTIVATIONS[spec.activation]
-  likelihood = LIKELIHOODS[spec.likelihood]
 
-  def dense(part: str, name: str, params: Params, h: Array) -> Array:
-    layer = params[part][name]
-    return h @ layer["kernel"] + layer["bias"][None]
-
-  def layer(k: int) -> Layer:
-    is_first, is_code = k == 0, k == len(hidden)
+  def layer(k: int, down: str, up: str) -> Layer:
+    is_first, is_code = k == 0, k == len(spec.widths)
 
     def encode(params: Params, h: Array) -> Array:
-      h = dense("encoder", down[k], params, h)
-      if is_code:
-        return ACTIVATIONS[spec.code](h) * mask[None]
-      return activation(h)
+      dense = params["encoder"][down]
+      h = h @ dense["kernel"] + dense["bias"][None]
+      return (
+        ACTIVATIONS[spec.code](h) * mask[None] if is_code else activation(h)
+      )
 
     def decode(params: Params, h: Array) -> Array:
-      h = dense("decoder", up[k], params, h)
+      decoder = params["decoder"]
+      if tied:
+        decoder = _with_transposes(spec, params["encoder"], decoder)
+      h = h @ decoder[up]["kernel"] + decoder[up]["bias"][None]
       if not is_first:
         return activation(h)
-      x = ACTIVATIONS[likelihood.activation](h)
-      features = (math.prod(spec.features),)
-      return x.reshape(len(x), *likelihood.shape(features))
+      x = ACTIVATIONS[likelihood.declaration.activation](h)
+      return x.reshape(len(x), *likelihood.shape((spec.num_features,)))
 
     nll = likelihood.nll if is_first else likelihoods.half_squared_error
     return Layer(encode, decode, nll)
 
-  return tuple(map(layer, range(len(down))))
+  return tuple(layer(k, *names) for k, names in enumerate(_mirror(spec)))

@@ -4,18 +4,17 @@ Networks are Flax Linen modules; parameters are plain dicts.
 """
 
 import dataclasses
-import math
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from flax import linen as nn
 
-from ae_jax import codes, penalties
-from ae_jax.likelihoods import LIKELIHOODS
-from ae_jax.networks import conv, mlp
-from ae_jax.networks.masked import latent_columns, latent_rows
-from ae_jax.networks.spec import ACTIVATIONS, Spec
+from ae_jax import keys, penalties
+from ae_jax.likelihoods import Likelihood
+from ae_jax.networks.activations import ACTIVATIONS
+from ae_jax.networks.masked import HEADS, CodeLayer, LatentLayer
+from ae_jax.networks.network import Module, Network
+from ae_jax.networks.spec import Numbers, Spec
 from ae_jax.types import (
   Array,
   Autoencoder,
@@ -26,26 +25,31 @@ from ae_jax.types import (
   UsageError,
 )
 
-_NETWORKS: dict[str, tuple[type[nn.Module], type[nn.Module]]] = {
-  "mlp": (mlp.MLPEncoder, mlp.MLPDecoder),
-  "conv": (conv.ConvEncoder, conv.ConvDecoder),
-}
 
-
-def autoencoder(spec: Spec, latent_size: Scalar | None = None) -> Autoencoder:
+def autoencoder(
+  spec: Spec,
+  latent_size: Scalar | None = None,
+  numbers: Numbers | None = None,
+  key: Key | None = None,
+) -> Autoencoder:
   """Builds the pure functions of an autoencoder.
 
   Args:
     spec: the static shape.
     latent_size: how many of the `spec.latent_size` units are used; may be
       traced. Default: all of them.
+    numbers: hyper-parameters of network and likelihood that are floats; maybe
+      traced. Those that it leaves out keep their defaults, others are ignored.
+    key: of the noise of a network in training, such as dropout; the same in
+      each call. Without it the network is as in use.
 
   Returns:
-    The functions, closed over the mask. `encode` and `decode` raise ValueError
+    The functions, closed over all that. `encode` and `decode` raise ValueError
     for arrays whose trailing dimensions are not those of the spec.
 
   Raises:
-    UsageError: a `latent_size` that is not traced is out of range.
+    UsageError: a `latent_size` that is not traced is out of range, or the
+      network does not go with the spec.
   """
   size = spec.latent_size if latent_size is None else latent_size
   if isinstance(size, int) and not 1 <= size <= spec.latent_size:
@@ -53,16 +57,19 @@ def autoencoder(spec: Spec, latent_size: Scalar | None = None) -> Autoencoder:
       f"latent_size must be in 1 ... {spec.latent_size}; got {size}"
     )
   mask = (jnp.arange(spec.latent_size) < size).astype(jnp.float32)
-  encoder, decoder = _NETWORKS[spec.network]
+  network = spec.network_of(numbers or {})
+  likelihood = spec.likelihood_of(numbers or {})
   functions = _NetworkFunctions(
     spec,
     mask,
-    encoder(spec, latent_columns(mask)),
-    decoder(spec, latent_rows(mask, size)),
+    network,
+    likelihood,
+    CodeLayer(spec, mask),
+    LatentLayer(network.decoder_units, mask, size),
+    key,
   )
-  likelihood = LIKELIHOODS[spec.likelihood]
-  is_layered = spec.network == "mlp" and spec.code in ACTIVATIONS
-  return Autoencoder(
+  log_normalizer = likelihood.declaration.log_normalizer
+  model = Autoencoder(
     init=functions.init,
     encode=functions.encode,
     dense_code=functions.dense_code,
@@ -70,11 +77,22 @@ def autoencoder(spec: Spec, latent_size: Scalar | None = None) -> Autoencoder:
     decode=functions.decode,
     nll=likelihood.nll,
     mean=likelihood.mean,
-    log_normalizer=math.prod(spec.features) * likelihood.log_normalizer,
-    prior=functions.prior,
-    layers=mlp.layers(spec, mask) if is_layered else (),
+    log_normalizer=spec.num_features * log_normalizer,
+    prior=functions.standard_normal,
+    layers=functions.layers(),
     latent_mask=mask,
   )
+  prior = spec.declaration.prior
+  if prior is None:
+    return model
+  return model._replace(prior=lambda params: prior(model, params))
+
+
+def model_of(
+  spec: Spec, params: Params, latent_size: Scalar | None = None
+) -> Autoencoder:
+  """The autoencoder of trained parameters, with the numbers among them."""
+  return autoencoder(spec, latent_size, params.get("numbers", {}))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -83,53 +101,80 @@ class _NetworkFunctions:
 
   spec: Spec
   mask: Array
-  encoder: nn.Module
-  decoder: nn.Module
+  network: Network
+  likelihood: Likelihood
+  code_layer: CodeLayer
+  latent_layer: LatentLayer
+  key: Key | None
 
   def init(self, key: Key) -> Params:
     encoder_key, decoder_key = jax.random.split(key)
     x = jnp.zeros((1, *self.spec.features))
     z = jnp.zeros((1, self.spec.latent_size))
+    encoder = _init(self.network.encoder, encoder_key, x)
+    h = self._apply(self.network.encoder, encoder, x, None)
+    if h.ndim != 2:
+      raise UsageError(
+        f"the encoder of a network must give [n, units]; it gives {h.shape}"
+      )
+    decoder = _init(self.latent_layer, decoder_key, z)
+    units = self.latent_layer.apply({"params": decoder}, z)
+    rest = _init(self.network.decoder, decoder_key, units)
+    decoded = self._apply(self.network.decoder, rest, units, None)
+    if decoded.size != self.spec.num_outputs:
+      raise UsageError(
+        f"the decoder of a network must give {self.spec.num_outputs} numbers"
+        f" for an example; it gives the shape {decoded.shape[1:]}"
+      )
+    for name in {*HEADS} & {*encoder} | {"latent"} & {*rest}:
+      raise UsageError(
+        f"a layer of the network is named {name!r}, as one next to the code is:"
+        " give it another name"
+      )
+    decoder |= rest
+    if self.network.tie is not None:
+      decoder = {
+        name: {k: v for k, v in layer.items() if k != "kernel"}
+        for name, layer in decoder.items()
+      }
     return {
-      "encoder": self.encoder.init(encoder_key, x)["params"],
-      "decoder": self.decoder.init(decoder_key, z)["params"],
+      "encoder": encoder | _init(self.code_layer, encoder_key, h),
+      "decoder": decoder,
     }
 
   def dense_code(self, params: Params, x: Array) -> Array | Gaussian:
     batch = _leading(x, self.spec.features)
-    heads: Any = self.encoder.apply(
-      {"params": params["encoder"]}, x.reshape(-1, *self.spec.features)
-    )
+    x = x.reshape(-1, *self.spec.features)
+    if self.spec.declaration.encoder_input is not None:
+      x = self.spec.declaration.encoder_input(x)
+    encoder = params["encoder"]
+    h = self._apply(self.network.encoder, encoder, x, keys.ENCODER)
+    heads: Any = self.code_layer.apply({"params": encoder}, h)
     return jax.tree.map(
       lambda head: (head * self.mask[None]).reshape(*batch, -1), heads
     )
 
   def encode(self, params: Params, x: Array) -> Array | Gaussian:
     code = self.dense_code(params, x)
-    if isinstance(code, Gaussian) or self.spec.code in ACTIVATIONS:
+    select = self.spec.declaration.select
+    if select is None or isinstance(code, Gaussian):
       return code
-    learned, flat = params["objective"], code.reshape(-1, self.spec.latent_size)
-    if self.spec.code == "k_sparse":
-      flat = codes.top_k(flat, learned["k"], self.mask)
-    else:
-      flat = codes.quantize(flat, learned["codebook"]) * self.mask[None]
-    return flat.reshape(code.shape)
+    flat = code.reshape(-1, self.spec.latent_size)
+    return select(params, flat, self.mask).reshape(code.shape)
 
   def encode_and_jacobian_norm(
     self, params: Params, x: Array
   ) -> tuple[Array, Array]:
-    spec = self.spec
-    batch = _leading(x, spec.features)
-    x = x.reshape(-1, *spec.features)
+    batch = _leading(x, self.spec.features)
+    x = x.reshape(-1, *self.spec.features)
 
     def point(x: Array) -> Array:
       code = self.encode(params, x)
       return code.mean if isinstance(code, Gaussian) else code
 
-    if spec.network == "mlp" and spec.code in (*ACTIVATIONS, "gaussian"):
-      z, norm = mlp.code_and_jacobian_norm(
-        spec, params["encoder"], self.mask, x
-      )
+    closed_form = self.network.code_and_jacobian_norm
+    if closed_form is not None and self._is_of_layers:
+      z, norm = closed_form(params["encoder"], self.mask, x)
     else:
       z, norm = point(x), penalties.contractive(point, x)
     return z.reshape(*batch, -1), norm.reshape(batch)
@@ -137,16 +182,52 @@ class _NetworkFunctions:
   def decode(self, params: Params, z: Array) -> Array:
     batch = _leading(z, (self.spec.latent_size,))
     flat = z.reshape(-1, self.spec.latent_size) * self.mask[None]
-    decoded: Any = self.decoder.apply({"params": params["decoder"]}, flat)
-    shape = LIKELIHOODS[self.spec.likelihood].shape(self.spec.features)
-    return decoded.reshape(*batch, *shape)
+    decoder = params["decoder"]
+    if self.network.tie is not None:
+      decoder = self.network.tie(params["encoder"], decoder)
+    h: Any = self.latent_layer.apply({"params": decoder}, flat)
+    decoded = self._apply(self.network.decoder, decoder, h, keys.DECODER)
+    decoded = ACTIVATIONS[self.likelihood.declaration.activation](decoded)
+    return decoded.reshape(*batch, *self.likelihood.shape(self.spec.features))
 
-  def prior(self, params: Params) -> Gaussian:
-    learned = params.get("objective", {})
-    if "pseudo_inputs" in learned:
-      posteriors: Any = self.encode(params, learned["pseudo_inputs"])
-      return posteriors
+  def standard_normal(self, params: Params) -> Gaussian:
+    del params
     return Gaussian(*2 * (jnp.zeros((1, self.spec.latent_size)),))
+
+  def layers(self) -> Any:
+    if (
+      self.network.layers is None
+      or self.spec.code not in ACTIVATIONS
+      or not self._is_of_layers
+    ):
+      return ()
+    return self.network.layers(self.mask, self.likelihood)
+
+  @property
+  def _is_of_layers(self) -> bool:
+    """Whether the objective adds nothing to the layers of the encoder."""
+    declared = self.spec.declaration
+    return declared.select is None and declared.encoder_input is None
+
+  def _apply(
+    self, module: Module, params: Params, x: Array, use: int | None
+  ) -> Any:
+    """Applies a module, as in training where there is a key."""
+    if self.key is None or use is None:
+      return module.apply({"params": params}, x)
+    noise = jax.random.fold_in(self.key, use)
+    return module.apply({"params": params}, x, rngs={"dropout": noise})
+
+
+def _init(module: Any, key: Key, x: Array) -> Params:
+  """The parameters of a module; `{}` where it has none."""
+  variables = module.init(key, x)
+  if others := {*variables} - {"params"}:
+    raise UsageError(
+      "a network has parameters alone, no other collections of variables; got"
+      f" {', '.join(sorted(others))}"
+    )
+  return variables.get("params", {})
 
 
 def _leading(x: Array, trailing: tuple[int, ...]) -> tuple[int, ...]:

@@ -1,27 +1,25 @@
 """The static shape of an autoencoder."""
 
 import dataclasses
-from collections.abc import Callable
+import functools
+import inspect
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
 
-import jax
-import jax.numpy as jnp
+from ae_jax.declarations import (
+  ObjectiveDeclaration,
+  of_likelihood,
+  of_objective,
+)
+from ae_jax.likelihoods import LIKELIHOODS, Likelihood
+from ae_jax.networks.activations import ACTIVATIONS
+from ae_jax.networks.network import Network
+from ae_jax.networks.table import NETWORKS
+from ae_jax.types import Array, Scalar, UsageError
 
-from ae_jax.likelihoods import LIKELIHOODS
-from ae_jax.types import Array, UsageError
-
-ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
-  "linear": lambda x: x,
-  "relu": jax.nn.relu,
-  "leaky_relu": jax.nn.leaky_relu,
-  "elu": jax.nn.elu,
-  "gelu": jax.nn.gelu,
-  "silu": jax.nn.silu,
-  "softplus": jax.nn.softplus,
-  "sigmoid": jax.nn.sigmoid,
-  "tanh": jnp.tanh,
-}
-NETWORKS = ("mlp", "conv")
-CODES = (*ACTIVATIONS, "gaussian", "k_sparse", "quantized")
+CODES = (*ACTIVATIONS, "gaussian")
+Numbers = Mapping[str, Scalar]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,15 +30,17 @@ class Spec:
     features: shape of one example: `(d,)`, `(height, width, channels)`, ...
     latent_size: number of code units, masked ones included; may exceed the
       number of features.
-    network: "mlp", or "conv" (3x3, stride 2 a layer; images only).
-    widths: units (mlp) or channels (conv) of each hidden layer of the
+    network: a name in `NETWORKS`, or a function that is declared as one.
+    widths: units ("mlp") or channels ("conv") of each hidden layer of the
       encoder; `()` is a linear map.
     activation: of the hidden layers, a name in `ACTIVATIONS`.
     code: activation of the code, a name in `ACTIVATIONS`; or "gaussian" for an
-      encoder that returns the mean and log-variance of q(z|x); or a linear code
-      that `codes.top_k` ("k_sparse") or `codes.quantize` ("quantized") then
-      reduces, with the objective's parameter `k` or `codebook`.
-    likelihood: p(x|z), a name in `likelihoods.LIKELIHOODS`.
+      encoder that returns the mean and log-variance of q(z|x).
+    likelihood: p(x|z), a name in `likelihoods.LIKELIHOODS`, or a function that
+      is declared as one.
+    objective: whose declaration is part of the model, see
+      `declarations.ObjectiveDeclaration`; or None.
+    options: static hyper-parameters of network and likelihood, as pairs.
 
   Raises:
     UsageError: a field has a value that is not allowed.
@@ -48,21 +48,23 @@ class Spec:
 
   features: tuple[int, ...]
   latent_size: int
-  network: str = "mlp"
+  network: str | Callable[..., Network] = "mlp"
   widths: tuple[int, ...] = (64,)
   activation: str = "relu"
   code: str = "linear"
-  likelihood: str = "gaussian"
+  likelihood: str | Callable = "gaussian"
+  objective: Callable | None = None
+  options: tuple[tuple[str, Any], ...] = ()
 
   def __post_init__(self) -> None:
     for field, allowed in {
-      "network": NETWORKS,
+      "network": tuple(NETWORKS),
       "activation": tuple(ACTIVATIONS),
       "code": CODES,
       "likelihood": tuple(LIKELIHOODS),
     }.items():
       value = getattr(self, field)
-      if value not in allowed:
+      if not callable(value) and value not in allowed:
         raise UsageError(f"{field} is {value!r}; allowed: {', '.join(allowed)}")
     sizes = (*self.features, self.latent_size, *self.widths)
     if not all(isinstance(size, int) and size >= 1 for size in sizes):
@@ -70,9 +72,89 @@ class Spec:
         f"features {self.features}, latent_size {self.latent_size} and widths"
         f" {self.widths} must be integers of at least 1"
       )
-    images = len(self.features) in (2, 3)
-    if self.network == "conv" and not (images and self.widths):
+
+  def __repr__(self) -> str:
+    """The fields, functions by name: the same in every process."""
+    fields = (
+      f"{field.name}={_text(getattr(self, field.name))}"
+      for field in dataclasses.fields(self)
+    )
+    return f"Spec({', '.join(fields)})"
+
+  @property
+  def network_function(self) -> Callable[..., Network]:
+    """Of the table, or a user's."""
+    return (
+      NETWORKS[self.network] if isinstance(self.network, str) else self.network
+    )
+
+  @property
+  def likelihood_function(self) -> Callable[..., Array]:
+    """Of the table, or a user's."""
+    given = self.likelihood
+    return LIKELIHOODS[given] if isinstance(given, str) else given
+
+  @property
+  def num_features(self) -> int:
+    """Numbers of an example."""
+    return math.prod(self.features)
+
+  @property
+  def num_outputs(self) -> int:
+    """Numbers that the decoder gives for an example."""
+    return self.num_features * of_likelihood(self.likelihood_function).size
+
+  @property
+  def declaration(self) -> ObjectiveDeclaration:
+    """Of the objective, as far as it is part of the model."""
+    return of_objective(self.objective)
+
+  def network_of(self, numbers: Numbers) -> Network:
+    """The network, for numbers of its hyper-parameters.
+
+    Raises:
+      UsageError: the function returns something else.
+    """
+    function = self.network_function
+    made = function(self, **self._arguments(function, numbers))
+    if not isinstance(made, Network):
       raise UsageError(
-        "network 'conv' needs images [height, width(, channels)] and at least"
-        f" one width; got features {self.features} and widths {self.widths}"
+        f"network {_text(function)} must return ae_jax.Network(encoder,"
+        f" decoder, decoder_units); it returns {type(made).__name__}"
       )
+    return made
+
+  def likelihood_of(self, numbers: Numbers) -> Likelihood:
+    """The likelihood, for numbers of its hyper-parameters."""
+    function = self.likelihood_function
+    declaration = of_likelihood(function)
+    own = self._arguments(function, numbers)
+    if not own:
+      return Likelihood(function, declaration.mean, declaration)
+    return Likelihood(
+      functools.partial(function, **own),
+      functools.partial(declaration.mean, **own),
+      declaration,
+    )
+
+  def _arguments(self, function: Callable, numbers: Numbers) -> dict[str, Any]:
+    names = keyword_only(function)
+    return {k: v for k, v in self.options if k in names} | {
+      k: v for k, v in numbers.items() if k in names
+    }
+
+
+@functools.cache
+def keyword_only(function: Callable) -> dict[str, Any]:
+  """The keyword-only arguments of a function, with their defaults."""
+  return {
+    p.name: p.default
+    for p in inspect.signature(function).parameters.values()
+    if p.kind is p.KEYWORD_ONLY
+  }
+
+
+def _text(value: Any) -> str:
+  if callable(value):
+    return f"{value.__module__}:{value.__qualname__}"
+  return repr(value)

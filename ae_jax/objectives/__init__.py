@@ -1,6 +1,8 @@
-"""The table of objectives: each a pure function, see `types.Objective`."""
+"""The table of objectives: each a pure function, see `types.Objective`.
 
-import math
+What else the rest of the package needs to know of one it declares itself, see
+`declarations.ObjectiveDeclaration`.
+"""
 
 from ae_jax.objectives.autoencoder import autoencoder
 from ae_jax.objectives.conditional_vae import conditional_vae
@@ -19,34 +21,6 @@ from ae_jax.objectives.vq_vae import vq_vae
 from ae_jax.objectives.wae import info_vae, wae_mmd
 from ae_jax.objectives.weakly_supervised import ada_gvae, gvae
 from ae_jax.types import Objective
-
-# Closed ranges of their hyper-parameters, by name.
-RANGES = {
-  "stage": (0.0, 1.0),
-  "strength": (0.0, math.inf),
-  "num_samples": (1, math.inf),
-  "target": (1e-6, 1 - 1e-6),
-  "noise": (0.0, math.inf),
-  "beta": (0.0, math.inf),
-  "information_weight": (0.0, math.inf),
-  "unit_weight": (0.0, math.inf),
-  "off_diagonal": (0.0, math.inf),
-  "diagonal": (0.0, math.inf),
-  "alpha": (-math.inf, 1.0),
-  "k": (1.0, math.inf),
-  "capacity": (0.0, math.inf),
-  "content": (0.0, 1.0),
-  "gamma": (0.0, math.inf),
-  "discriminator_width": (1, math.inf),
-  "commitment": (0.0, math.inf),
-  "num_codes": (2, math.inf),
-  "code_dim": (1, math.inf),
-  "labeled": (0.0, 1.0),
-  "num_classes": (2, math.inf),
-  "num_pseudo_inputs": (1, math.inf),
-  "code_weight": (0.0, math.inf),
-  "decoder_weight": (0.0, math.inf),
-}
 
 OBJECTIVES: dict[str, Objective] = {
   "autoencoder": autoencoder,

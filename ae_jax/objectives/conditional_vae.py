@@ -1,9 +1,12 @@
 """The VAE that is conditioned on the class of an example."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ae_jax.declarations import objective
 from ae_jax.divergences import kl_from_standard_normal
 from ae_jax.objectives.vae import reparameterize
 from ae_jax.types import (
@@ -15,9 +18,6 @@ from ae_jax.types import (
   Scalar,
   Terms,
   UsageError,
-  needs_code,
-  needs_labels,
-  needs_params,
 )
 
 _FIRST = {"encoder": "hidden_0", "decoder": "latent"}
@@ -41,9 +41,42 @@ def _biases(
   }
 
 
-@needs_params(_biases)
-@needs_labels
-@needs_code("gaussian")
+def condition_on(params: Params, label: Array) -> Params:
+  """The parameters of q(z|x, y) and p(x|z, y) for one class y.
+
+  Args:
+    params: with `encoder_bias` and `decoder_bias` at "objective", which the
+      result leaves out.
+    label: `[num_classes]`, one-hot; all 0 where the class is not known.
+  """
+  conditioned = {k: v for k, v in params.items() if k != "objective"}
+  for part, layer in _FIRST.items():
+    first = params[part][layer]
+    bias = first["bias"] + label @ params["objective"][f"{part}_bias"]
+    conditioned[part] = params[part] | {layer: first | {"bias": bias}}
+  return conditioned
+
+
+def classes(params: Params) -> list[int]:
+  """The classes that were trained on: the biases of others are still 0."""
+  if "objective" not in params:  # of one class already
+    return []
+  is_trained = np.any(np.asarray(params["objective"]["decoder_bias"]), axis=1)
+  return np.flatnonzero(is_trained).tolist()
+
+
+@objective(
+  params=_biases,
+  condition=condition_on,
+  classes=classes,
+  batch="labels",
+  code="gaussian",
+  ranges={
+    "beta": (0.0, math.inf),
+    "labeled": (0.0, 1.0),
+    "num_classes": (2, math.inf),
+  },
+)
 def conditional_vae(
   model: Autoencoder,
   params: Params,
@@ -98,25 +131,3 @@ def conditional_vae(
     "reconstruction": jnp.mean(reconstruction),
     "kl": jnp.mean(kl),
   }
-
-
-def condition_on(params: Params, label: Array) -> Params:
-  """The parameters of q(z|x, y) and p(x|z, y) for one class y.
-
-  Args:
-    params: with `encoder_bias` and `decoder_bias` at "objective", which the
-      result leaves out.
-    label: `[num_classes]`, one-hot; all 0 where the class is not known.
-  """
-  conditioned = {k: v for k, v in params.items() if k != "objective"}
-  for part, layer in _FIRST.items():
-    first = params[part][layer]
-    bias = first["bias"] + label @ params["objective"][f"{part}_bias"]
-    conditioned[part] = params[part] | {layer: first | {"bias": bias}}
-  return conditioned
-
-
-def classes(params: Params) -> list[int]:
-  """The classes that were trained on: the biases of others are still 0."""
-  is_trained = np.any(np.asarray(params["objective"]["decoder_bias"]), axis=1)
-  return np.flatnonzero(is_trained).tolist()

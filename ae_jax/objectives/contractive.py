@@ -1,15 +1,18 @@
 """The contractive autoencoder."""
 
 import functools
+import math
 
 import jax.numpy as jnp
 
 from ae_jax import penalties
+from ae_jax.declarations import objective
 from ae_jax.types import Array, Autoencoder, Key, Params, Terms, UsageError
 
 ESTIMATORS = ("exact", "hutchinson", "subset")
 
 
+@objective(ranges={"strength": (0.0, math.inf), "num_samples": (1, math.inf)})
 def contractive(
   model: Autoencoder,
   params: Params,

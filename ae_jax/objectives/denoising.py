@@ -1,8 +1,11 @@
 """The denoising autoencoder."""
 
+import math
+
 import jax.numpy as jnp
 
 from ae_jax import corruptions
+from ae_jax.declarations import objective
 from ae_jax.types import Array, Autoencoder, Key, Params, Terms, UsageError
 
 CORRUPTIONS = {
@@ -12,6 +15,7 @@ CORRUPTIONS = {
 }
 
 
+@objective(ranges={"noise": (0.0, math.inf)})
 def denoising(
   model: Autoencoder,
   params: Params,

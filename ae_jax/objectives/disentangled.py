@@ -1,8 +1,11 @@
 """VAEs whose aggregate posterior is drawn towards independent units."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 
+from ae_jax.declarations import objective
 from ae_jax.divergences import (
   kl_from_standard_normal,
   univariate_gaussian_log_density,
@@ -16,13 +19,15 @@ from ae_jax.types import (
   Params,
   Terms,
   UsageError,
-  needs_code,
 )
 
 _KINDS = ("I", "II")
 
 
-@needs_code("gaussian")
+@objective(
+  code="gaussian",
+  ranges={"strength": (0.0, math.inf), "capacity": (0.0, math.inf)},
+)
 def capacity_vae(
   model: Autoencoder,
   params: Params,
@@ -59,7 +64,14 @@ def capacity_vae(
   return loss, {"reconstruction": reconstruction, "kl": kl}
 
 
-@needs_code("gaussian")
+@objective(
+  code="gaussian",
+  ranges={
+    "beta": (0.0, math.inf),
+    "information_weight": (0.0, math.inf),
+    "unit_weight": (0.0, math.inf),
+  },
+)
 def beta_tcvae(
   model: Autoencoder,
   params: Params,
@@ -129,7 +141,10 @@ def beta_tcvae(
   }
 
 
-@needs_code("gaussian")
+@objective(
+  code="gaussian",
+  ranges={"off_diagonal": (0.0, math.inf), "diagonal": (0.0, math.inf)},
+)
 def dip_vae(
   model: Autoencoder,
   params: Params,

@@ -1,8 +1,11 @@
 """The FactorVAE, whose total correlation a second network estimates."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 
+from ae_jax.declarations import objective
 from ae_jax.divergences import kl_from_standard_normal
 from ae_jax.objectives.vae import reparameterize
 from ae_jax.types import (
@@ -12,8 +15,6 @@ from ae_jax.types import (
   Params,
   Scalar,
   Terms,
-  needs_code,
-  needs_params,
 )
 
 _DEPTH = 3
@@ -43,8 +44,11 @@ def _discriminator(
   }
 
 
-@needs_params(_discriminator)
-@needs_code("gaussian")
+@objective(
+  params=_discriminator,
+  code="gaussian",
+  ranges={"gamma": (0.0, math.inf), "discriminator_width": (1, math.inf)},
+)
 def factor_vae(
   model: Autoencoder,
   params: Params,

@@ -1,8 +1,11 @@
 """The importance weighted autoencoder."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 
+from ae_jax.declarations import objective
 from ae_jax.divergences import diagonal_gaussian_log_density
 from ae_jax.objectives.vae import reparameterize
 from ae_jax.types import (
@@ -12,11 +15,13 @@ from ae_jax.types import (
   Key,
   Params,
   Terms,
-  needs_code,
 )
 
 
-@needs_code("gaussian")
+@objective(
+  code="gaussian",
+  ranges={"num_samples": (1, math.inf)},
+)
 def iwae(
   model: Autoencoder,
   params: Params,

@@ -1,8 +1,11 @@
 """Sparse by selection: a code keeps its largest units."""
 
+import math
+
 import jax.numpy as jnp
 
 from ae_jax import codes
+from ae_jax.declarations import objective
 from ae_jax.types import (
   Array,
   Autoencoder,
@@ -11,8 +14,6 @@ from ae_jax.types import (
   Scalar,
   Terms,
   UsageError,
-  needs_code,
-  needs_params,
 )
 
 _SELECTIONS = {
@@ -29,8 +30,17 @@ def _k(
   return {"k": jnp.asarray(k, jnp.float32)}
 
 
-@needs_params(_k)
-@needs_code("k_sparse")
+def _largest(params: Params, z: Array, latent_mask: Array) -> Array:
+  """The round(state.k) largest units of z remain, the others are 0."""
+  return codes.top_k(z, params["state"]["k"], latent_mask)
+
+
+@objective(
+  state=_k,
+  select=_largest,
+  code="linear",
+  ranges={"k": (1.0, math.inf)},
+)
 def k_sparse(
   model: Autoencoder,
   params: Params,
@@ -48,7 +58,7 @@ def k_sparse(
 
   Args:
     model: the functions f and g, with d = -log p(x|z).
-    params: of the model; k of a trained one is among them.
+    params: of the model; k of a trained one is in its state.
     key: not used; this objective is deterministic.
     batch: x `[batch, *features]`.
     k: units that are kept, at least 1; rounded.

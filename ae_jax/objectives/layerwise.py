@@ -1,11 +1,13 @@
 """Greedy layerwise training: one layer after the other, then all together."""
 
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
 
 from ae_jax import corruptions, penalties
+from ae_jax.declarations import objective
 from ae_jax.types import (
   Array,
   Autoencoder,
@@ -20,6 +22,7 @@ from ae_jax.types import (
 _KINDS = ("plain", "denoising", "sparse", "contractive")
 
 
+@objective(ranges={"stage": (0.0, 1.0), "strength": (0.0, math.inf)})
 def layerwise(
   model: Autoencoder,
   params: Params,

@@ -1,16 +1,21 @@
 """The regularized autoencoder: a VAE's aims without its noise."""
 
 import functools
+import math
 
 import jax.numpy as jnp
 import optax
 
 from ae_jax import penalties
+from ae_jax.declarations import objective
 from ae_jax.types import Array, Autoencoder, Key, Params, Terms, UsageError
 
 _REGULARIZERS = ("l2", "gradient")
 
 
+@objective(
+  ranges={"code_weight": (0.0, math.inf), "decoder_weight": (0.0, math.inf)}
+)
 def rae(
   model: Autoencoder,
   params: Params,

@@ -4,12 +4,16 @@ The penalties weigh the code alone, so a decoder of large weights can buy a
 small code; compare the share of active units and not only the loss.
 """
 
+import math
+
 import jax.numpy as jnp
 
 from ae_jax import penalties
-from ae_jax.types import Array, Autoencoder, Key, Params, Terms, needs_code
+from ae_jax.declarations import objective
+from ae_jax.types import Array, Autoencoder, Key, Params, Terms
 
 
+@objective(ranges={"strength": (0.0, math.inf)})
 def sparse(
   model: Autoencoder,
   params: Params,
@@ -40,6 +44,7 @@ def sparse(
   return _penalized(model, params, batch, z, strength, penalty)
 
 
+@objective(ranges={"strength": (0.0, math.inf)})
 def sparse_student_t(
   model: Autoencoder,
   params: Params,
@@ -70,7 +75,10 @@ def sparse_student_t(
   return _penalized(model, params, batch, z, strength, penalty)
 
 
-@needs_code("sigmoid")
+@objective(
+  code="sigmoid",
+  ranges={"strength": (0.0, math.inf), "target": (1e-06, 1 - 1e-6)},
+)
 def sparse_kl(
   model: Autoencoder,
   params: Params,

@@ -1,8 +1,11 @@
 """The variational autoencoder."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 
+from ae_jax.declarations import objective
 from ae_jax.divergences import kl_from_standard_normal
 from ae_jax.types import (
   Array,
@@ -11,11 +14,13 @@ from ae_jax.types import (
   Key,
   Params,
   Terms,
-  needs_code,
 )
 
 
-@needs_code("gaussian")
+@objective(
+  code="gaussian",
+  ranges={"beta": (0.0, math.inf)},
+)
 def vae(
   model: Autoencoder,
   params: Params,

@@ -1,19 +1,21 @@
 """The VAE whose prior is a mixture of posteriors."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 
+from ae_jax.declarations import objective
 from ae_jax.divergences import log_ratio_to_mixture
 from ae_jax.objectives.vae import reparameterize
 from ae_jax.types import (
   Array,
   Autoencoder,
+  Gaussian,
   Key,
   Params,
   Scalar,
   Terms,
-  needs_code,
-  needs_params,
 )
 
 
@@ -31,8 +33,17 @@ def _pseudo_inputs(
   return {"pseudo_inputs": model.mean(model.decode(params, z))}
 
 
-@needs_params(_pseudo_inputs)
-@needs_code("gaussian")
+def _posteriors(model: Autoencoder, params: Params) -> Gaussian:
+  """The posterior of each pseudo-input."""
+  return model.encode(params, params["objective"]["pseudo_inputs"])
+
+
+@objective(
+  params=_pseudo_inputs,
+  prior=_posteriors,
+  code="gaussian",
+  ranges={"beta": (0.0, math.inf), "num_pseudo_inputs": (1, math.inf)},
+)
 def vamp_vae(
   model: Autoencoder,
   params: Params,
@@ -67,7 +78,7 @@ def vamp_vae(
   q = model.encode(params, batch)
   z = reparameterize(key, q)
   reconstruction = jnp.mean(model.nll(batch, model.decode(params, z)))
-  kl = jnp.mean(log_ratio_to_mixture(z, q, model.prior(params)))
+  kl = jnp.mean(log_ratio_to_mixture(z, q, _posteriors(model, params)))
   return reconstruction + beta * kl, {
     "reconstruction": reconstruction,
     "kl": kl,

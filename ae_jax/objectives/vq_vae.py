@@ -1,9 +1,14 @@
 """The vector-quantized autoencoder."""
 
+import math
+from collections.abc import Mapping
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
 from ae_jax import codes
+from ae_jax.declarations import objective
 from ae_jax.types import (
   Array,
   Autoencoder,
@@ -11,8 +16,7 @@ from ae_jax.types import (
   Params,
   Scalar,
   Terms,
-  needs_code,
-  needs_params,
+  UsageError,
 )
 
 
@@ -31,8 +35,30 @@ def _codebook(
   return {"codebook": draw / num_codes}
 
 
-@needs_params(_codebook)
-@needs_code("quantized")
+def _quantized(params: Params, z: Array, latent_mask: Array) -> Array:
+  """Each part of z becomes the nearest row of objective.codebook."""
+  quantized = codes.quantize(z, params["objective"]["codebook"])
+  return quantized * latent_mask[None]
+
+
+def _divides(settings: Mapping[str, Any]) -> None:
+  """Raises UsageError unless a code is made of whole parts."""
+  size, dim = settings["latent_size"], settings["code_dim"]
+  if size % dim:
+    raise UsageError(f"code_dim must divide latent_size; got {dim} and {size}")
+
+
+@objective(
+  params=_codebook,
+  select=_quantized,
+  check=_divides,
+  code="linear",
+  ranges={
+    "commitment": (0.0, math.inf),
+    "num_codes": (2, math.inf),
+    "code_dim": (1, math.inf),
+  },
+)
 def vq_vae(
   model: Autoencoder,
   params: Params,

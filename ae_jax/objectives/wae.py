@@ -1,14 +1,47 @@
 """Autoencoders whose codes as a whole are drawn to the prior."""
 
+import math
+from collections.abc import Mapping
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
+from ae_jax.declarations import objective
 from ae_jax.divergences import kl_from_standard_normal, squared_mmd
 from ae_jax.objectives.vae import reparameterize
-from ae_jax.types import Array, Autoencoder, Key, Params, Terms, needs_code
+from ae_jax.types import (
+  Array,
+  Autoencoder,
+  Gaussian,
+  Key,
+  Params,
+  Terms,
+  UsageError,
+)
 
 
-@needs_code("linear")
+def _standard_normal(model: Autoencoder, params: Params) -> Gaussian:
+  """N(0, I), which the codes are drawn to."""
+  del params
+  zeros = jnp.zeros((1, len(model.latent_mask)))
+  return Gaussian(zeros, zeros)
+
+
+def _informative(settings: Mapping[str, Any]) -> None:
+  """Raises UsageError at a negative weight of the discrepancy."""
+  alpha, strength = settings["alpha"], settings["strength"]
+  if alpha + strength < 1:
+    raise UsageError(
+      f"alpha + strength must be at least 1; got {alpha} + {strength}"
+    )
+
+
+@objective(
+  code="linear",
+  prior=_standard_normal,
+  ranges={"strength": (0.0, math.inf)},
+)
 def wae_mmd(
   model: Autoencoder,
   params: Params,
@@ -40,7 +73,11 @@ def wae_mmd(
   return loss, {"reconstruction": reconstruction, "penalty": penalty}
 
 
-@needs_code("gaussian")
+@objective(
+  code="gaussian",
+  check=_informative,
+  ranges={"alpha": (-math.inf, 1.0), "strength": (0.0, math.inf)},
+)
 def info_vae(
   model: Autoencoder,
   params: Params,

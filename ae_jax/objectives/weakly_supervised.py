@@ -5,6 +5,8 @@ import math
 import jax
 import jax.numpy as jnp
 
+from ae_jax.codes import content_units
+from ae_jax.declarations import objective
 from ae_jax.divergences import kl_from_standard_normal, univariate_gaussian_kl
 from ae_jax.objectives.vae import reparameterize
 from ae_jax.types import (
@@ -13,15 +15,15 @@ from ae_jax.types import (
   Gaussian,
   Key,
   Params,
-  Scalar,
   Terms,
-  needs_code,
-  needs_pairs,
 )
 
 
-@needs_pairs
-@needs_code("gaussian")
+@objective(
+  batch="pairs",
+  code="gaussian",
+  ranges={"beta": (0.0, math.inf)},
+)
 def ada_gvae(
   model: Autoencoder,
   params: Params,
@@ -69,8 +71,11 @@ def ada_gvae(
   }
 
 
-@needs_pairs
-@needs_code("gaussian")
+@objective(
+  batch="pairs",
+  code="gaussian",
+  ranges={"beta": (0.0, math.inf), "content": (0.0, 1.0)},
+)
 def gvae(
   model: Autoencoder,
   params: Params,
@@ -144,19 +149,6 @@ def _averaged(one: Gaussian, other: Gaussian, shared: Array) -> Gaussian:
     other,
     average,
   )
-
-
-def content_units(content: Scalar, mask: Array) -> Array:
-  """The first units, a share of those that are not masked, as booleans.
-
-  Args:
-    content: the share, in [0, 1].
-    mask: `[latent]` of 0/1.
-
-  Returns:
-    Booleans `[latent]`.
-  """
-  return jnp.arange(len(mask)) < jnp.round(content * jnp.sum(mask))
 
 
 def shared_units(one: Gaussian, other: Gaussian, mask: Array) -> Array:

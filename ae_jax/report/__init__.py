@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ae_jax.data import Dataset
 from ae_jax.extras import require
+from ae_jax.lookup import Modules
 from ae_jax.report.notebook import Page
 
 __all__ = ["REPORT", "Page", "check_packages", "write", "write_picture"]
@@ -15,7 +16,11 @@ REPORT = "report.html"
 
 
 def write(
-  folder: Path, dataset: Dataset, *, by: str = "test_squared_error"
+  folder: Path,
+  dataset: Dataset,
+  *,
+  by: str = "test_squared_error",
+  modules: Modules = (),
 ) -> Path:
   """Writes the page of a run.
 
@@ -23,6 +28,7 @@ def write(
     folder: of the run.
     dataset: that it was trained on.
     by: the column that says which trial is best.
+    modules: where functions of a user may be taken from, see `ae_jax.load`.
 
   Returns:
     The path of the page.
@@ -34,7 +40,7 @@ def write(
   check_packages()
   from ae_jax.report import page
 
-  return page.write(folder, folder / REPORT, dataset, by)
+  return page.write(folder, folder / REPORT, dataset, by, modules)
 
 
 def write_picture(
@@ -43,6 +49,7 @@ def write_picture(
   path: Path,
   *,
   by: str = "test_squared_error",
+  modules: Modules = (),
 ) -> None:
   """Draws error against latent size, and reconstructions next to PCA's.
 
@@ -51,6 +58,7 @@ def write_picture(
     dataset: that it was trained on, images.
     path: of the PNG, 1200 x 450 px.
     by: the metric on the left, and that says which trials are best.
+    modules: where functions of a user may be taken from, see `ae_jax.load`.
 
   Raises:
     UsageError: there is no run, no such metric or no trial that ended well;
@@ -59,7 +67,7 @@ def write_picture(
   check_packages()
   from ae_jax.report import still
 
-  still.write_picture(folder, dataset, path, by)
+  still.write_picture(folder, dataset, path, by, modules)
 
 
 def check_packages() -> None:

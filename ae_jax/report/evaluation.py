@@ -4,10 +4,11 @@ from collections.abc import Iterator
 
 import plotly.graph_objects as go
 
-from ae_jax.metrics.registry import CORRUPTIONS
+from ae_jax.metrics.registry import CORRUPTIONS, GROUPS, SHIPPED
 from ae_jax.report import comparison, tables, units
 from ae_jax.report.blocks import Block, Plot, Section
 from ae_jax.report.run_record import RunRecord
+from ae_jax.rows import groups_of
 
 _TABLES = {
   "features": (
@@ -43,8 +44,24 @@ def section(run: RunRecord) -> Section:
     table = tables.group_table(run.best, group, caption)
     if table is not None:
       blocks.append(table)
+  for group in _own_groups(run):
+    caption = f"The metric {group.partition('@')[0]}."
+    table = tables.group_table(run.best, group, caption)
+    if table is not None:
+      blocks.append(table)
   blocks += _figures(run)
   return Section("Evaluation", "Of the best trial of each objective.", blocks)
+
+
+def _own_groups(run: RunRecord) -> list[str]:
+  """A user's metrics, the last version of each."""
+  found = {
+    group.partition("@")[0]: group
+    for row in run.rows
+    for group in groups_of(row)
+    if group in GROUPS and group not in SHIPPED
+  }
+  return [*found.values()]
 
 
 def _figures(run: RunRecord) -> Iterator[Plot]:

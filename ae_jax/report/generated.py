@@ -4,8 +4,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from ae_jax.objectives.conditional_vae import classes
-from ae_jax.objectives.weakly_supervised import content_units
+from ae_jax.codes import content_units
 from ae_jax.report import pictures
 from ae_jax.report.blocks import Picture
 from ae_jax.report.examples import ShownExamples, as_images
@@ -32,7 +31,7 @@ def samples(best: Trained, examples: ShownExamples) -> Picture:
 def by_class(best: Trained, examples: ShownExamples) -> Picture:
   """Images decoded from the same draws of the prior for each class."""
   z = best.sample_codes(_NUM_SWAPPED)
-  rows = classes(best.params)[:_MAX_CLASSES]
+  rows = best.classes[:_MAX_CLASSES]
   decoded = [as_images(best.condition(i).decode(z), examples) for i in rows]
   return pictures.embed(
     pictures.tiles(np.stack(decoded)),

@@ -147,7 +147,7 @@ def draw(
       generated.samples(best, examples),
       generated.traversal(best, z, examples),
     ]
-    if "decoder_bias" in best.params.get("objective", {}):
+    if best.classes:
       made.append(generated.by_class(best, examples))
     if selected.content is not None:
       made.append(generated.swaps(models[selected.content["id"]], examples))

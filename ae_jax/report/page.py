@@ -7,16 +7,19 @@ import plotly.offline
 
 from ae_jax.atomic import write_text
 from ae_jax.data import Dataset
+from ae_jax.lookup import Modules
 from ae_jax.report import evaluation, run_record, sections, trials
 from ae_jax.report.blocks import Plot, Section
 from ae_jax.report.run_record import RunRecord
 from ae_jax.run_folder.folder import check_links
 
 
-def write(folder: Path, path: Path, dataset: Dataset, by: str) -> Path:
+def write(
+  folder: Path, path: Path, dataset: Dataset, by: str, modules: Modules
+) -> Path:
   """Writes the page of a run, see `report.write`."""
   check_links(folder)
-  run = run_record.read(folder, dataset, by)
+  run = run_record.read(folder, dataset, by, modules)
   all_sections = [
     sections.best_trials(run),
     sections.by_latent_size(run),

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ae_jax.data import Dataset
+from ae_jax.lookup import Modules
 from ae_jax.metrics.udr import unsupervised_disentanglement_ranking
 from ae_jax.report import trials
 from ae_jax.report.examples import raw_test_examples
@@ -17,7 +18,9 @@ from ae_jax.run_folder.results import TextRow
 _MODELS = 32  # held in memory at once
 
 
-def ranked(folder: Path, rows: TextRows, dataset: Dataset) -> list[TextRow]:
+def ranked(
+  folder: Path, rows: TextRows, dataset: Dataset, modules: Modules = ()
+) -> list[TextRow]:
   """The rows, with a column `udr` where a setting has several seeds.
 
   Of trials that ended well and whose units have a divergence (`kl` in
@@ -36,7 +39,7 @@ def ranked(folder: Path, rows: TextRows, dataset: Dataset) -> list[TextRow]:
   x = raw_test_examples(dataset)
   codes: dict[str, np.ndarray] = {}
   for start in range(0, len(ids), _MODELS):
-    models = load.load_trials(folder, ids[start : start + _MODELS])
+    models = load.load_trials(folder, ids[start : start + _MODELS], modules)
     codes |= {trial_id: model.encode(x) for trial_id, model in models.items()}
   scores: Mapping[str, float] = {
     trial_id: score

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ae_jax.data import Dataset
+from ae_jax.lookup import Modules
 from ae_jax.metrics import selection
 from ae_jax.report import ranking, trials
 from ae_jax.report.trials import TextRows
@@ -24,6 +25,7 @@ class RunRecord(NamedTuple):
     config: of `config.json`.
     best: the best row of each objective.
     by: the metric that says which is best.
+    modules: where functions of a user may be taken from.
   """
 
   rows: TextRows
@@ -32,16 +34,19 @@ class RunRecord(NamedTuple):
   config: Mapping[str, Any]
   best: list[TextRow]
   by: str
+  modules: Modules
 
 
-def read(folder: Path, dataset: Dataset, by: str) -> RunRecord:
+def read(
+  folder: Path, dataset: Dataset, by: str, modules: Modules
+) -> RunRecord:
   """Reads what is on disk of a run, and picks the best trials.
 
   Raises:
     UsageError: there is no run, no finished trial or no such metric.
   """
   rows, config = trials.read(folder, by)
-  rows = ranking.ranked(folder, rows, dataset)
+  rows = ranking.ranked(folder, rows, dataset, modules)
   best = [selection.best(own, by) for own in trials.by_objective(rows).values()]
   found = [row for row in best if row is not None]
   return RunRecord(
@@ -53,4 +58,5 @@ def read(folder: Path, dataset: Dataset, by: str) -> RunRecord:
     config=config,
     best=found,
     by=by,
+    modules=modules,
   )

@@ -151,7 +151,7 @@ def each_objective(folder: Path, dataset: Dataset, run: RunRecord) -> Section:
   if not selected:
     return Section("Each objective", "", [])
   ids = set().union(*(found.ids for found in selected.values()))
-  loaded = load.load_trials(folder, ids)
+  loaded = load.load_trials(folder, ids, run.modules)
   examples = select_examples(dataset)
   pca_codes = models.pca_codes(examples)
   parts = [

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from ae_jax.atomic import replacing
 from ae_jax.data import Dataset, are_images
+from ae_jax.lookup import Modules
 from ae_jax.metrics import selection
 from ae_jax.metrics.registry import more_is_better
 from ae_jax.report import figures, pictures, trials
@@ -31,7 +32,9 @@ _MARKERS = {
 }
 
 
-def write_picture(folder: Path, dataset: Dataset, path: Path, by: str) -> None:
+def write_picture(
+  folder: Path, dataset: Dataset, path: Path, by: str, modules: Modules
+) -> None:
   """Draws a PNG of a run, see `report.write_picture`."""
   rows, _ = trials.read(folder, by)
   if not are_images(dataset.train.shape[1:]):
@@ -48,7 +51,7 @@ def write_picture(folder: Path, dataset: Dataset, path: Path, by: str) -> None:
   size = min(sizes, key=lambda size: abs(size - _SIZE))
   best = _best_of_size(rows, by, size)[:_NUM_MODELS]
   examples = select_examples(dataset)
-  loaded = load.load_trials(folder, [row["id"] for row in best])
+  loaded = load.load_trials(folder, [row["id"] for row in best], modules)
   x = examples.x[examples.shown]
   strips = [("original", x), ("PCA", by_pca(examples, size))]
   strips += [(r["objective"], loaded[r["id"]].reconstruct(x)) for r in best]

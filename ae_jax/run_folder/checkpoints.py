@@ -29,9 +29,10 @@ from ae_jax.atomic import (
   sync_tree,
 )
 from ae_jax.engine.training_loop import TrainedGroup
-from ae_jax.networks import autoencoder
+from ae_jax.lookup import Modules
+from ae_jax.networks import Spec, autoencoder
 from ae_jax.run_folder import run_config
-from ae_jax.trial import spec
+from ae_jax.trial import spec, stored_functions
 from ae_jax.types import Params, UsageError
 
 Meta = dict[str, Any]
@@ -39,6 +40,7 @@ Meta = dict[str, Any]
 FOLDER = "checkpoints"
 
 _PATTERN = "*?[]\\"
+_OWN = {"objective", "state", "numbers"}  # what a network does not have itself
 _MANIFEST = "manifest.json"  # written last: no checkpoint is there without it
 
 
@@ -69,6 +71,7 @@ def save(folder: Path, trained: TrainedGroup) -> None:
   meta = {
     "features": trained.spec.features,
     "latent_size": trained.spec.latent_size,
+    "needs_objective": trained.spec.objective is not None,
     "trials": [
       {"id": trial_id, "settings": settings}
       for trial_id, settings in zip(trained.ids, trained.settings, strict=True)
@@ -117,20 +120,21 @@ def intact(folder: Path) -> set[str]:
 
 
 def load_groups(
-  folder: Path, trial_ids: Collection[str]
+  folder: Path, trial_ids: Collection[str], modules: Modules = ()
 ) -> Iterator[TrainedGroup]:
   """Loads trained trials, those of one checkpoint together.
 
   Args:
     folder: of the run.
     trial_ids: their ids in the table.
+    modules: where functions of a user may be taken from, see `lookup.among`.
 
   Yields:
     The trials that a checkpoint has of them, each trial once.
 
   Raises:
-    UsageError: there is no such trial, its checkpoint is damaged, or see
-      `check`.
+    UsageError: there is no such trial, its checkpoint is damaged, its model
+      needs another module, or see `check`.
   """
   check(folder)
   missing = {*trial_ids}
@@ -139,7 +143,7 @@ def load_groups(
     if not missing.intersection(_trials(directory)):
       continue
     try:
-      trained = _read(directory)
+      trained = _read(directory, modules)
     except UsageError as error:  # the trial may have been trained again
       damaged = error
       continue
@@ -234,11 +238,12 @@ def _digest(directory: Path, trial_ids: Sequence[str]) -> str:
   return digest.hexdigest()
 
 
-def _read(directory: Path) -> TrainedGroup:
+def _read(directory: Path, modules: Modules) -> TrainedGroup:
   """Reads a checkpoint.
 
   Raises:
-    UsageError: it is damaged. Orbax would tell it in hundreds of lines.
+    UsageError: it is damaged (Orbax would tell it in hundreds of lines), or its
+      model needs another module.
   """
   if not _has_digest(directory):
     raise UsageError(
@@ -248,13 +253,17 @@ def _read(directory: Path) -> TrainedGroup:
   with _manager(directory) as manager:
     step = manager.latest_step()
     meta = _restore(manager, step, meta=ocp.args.JsonRestore())["meta"]
-    like = _like(directory / str(step) / "params", meta)
+    settings = [_settings(trial) for trial in meta["trials"]]
+    functions = stored_functions(settings[0], meta["needs_objective"], modules)
+    padded = spec(
+      settings[0], functions, tuple(meta["features"]), meta["latent_size"]
+    )
+    like = _like(directory / str(step) / "params", padded, len(settings))
     params = _restore(manager, step, params=ocp.args.StandardRestore(like))
-  settings = [_settings(trial) for trial in meta["trials"]]
   return TrainedGroup(
     ids=[trial["id"] for trial in meta["trials"]],
     settings=settings,
-    spec=spec(settings[0], tuple(meta["features"]), meta["latent_size"]),
+    spec=padded,
     params=jax.tree.map(np.asarray, params["params"]),
     history={
       name: np.array(term, np.float32) for name, term in meta["history"].items()
@@ -272,17 +281,14 @@ def _settings(trial: Meta) -> dict[str, Any]:
   }
 
 
-def _like(params: Path, meta: Meta) -> Params:
+def _like(params: Path, padded: Spec, num_trials: int) -> Params:
   """Shapes and types of the parameters of a checkpoint, `[trials, ...]`."""
-  first, features = meta["trials"][0]["settings"], tuple(meta["features"])
-  padded = autoencoder(spec(first, features, meta["latent_size"]))
-  keys = jax.random.split(jax.random.key(0), len(meta["trials"]))
-  like = jax.eval_shape(jax.vmap(padded.init), keys)
+  keys = jax.random.split(jax.random.key(0), num_trials)
+  like = jax.eval_shape(jax.vmap(autoencoder(padded).init), keys)
   saved = ocp.StandardCheckpointHandler().metadata(params)
-  if "objective" in saved.tree:
-    like["objective"] = jax.tree.map(
-      lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype),
-      saved.tree["objective"],
+  for name in _OWN & saved.tree.keys():
+    like[name] = jax.tree.map(
+      lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), saved.tree[name]
     )
   if _shapes(saved.tree) != _shapes(like):
     raise UsageError(f"the checkpoint in {params.parent} is of other networks")

@@ -1,20 +1,28 @@
 """The dataset that a run was trained on."""
 
 import inspect
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from ae_jax import data
+from ae_jax import data, lookup
 from ae_jax.data import stored
+from ae_jax.data.own import is_own
 from ae_jax.run_folder import run_config
 from ae_jax.types import UsageError
 
 
-def dataset_of(folder: Path, given: data.Dataset | None = None) -> data.Dataset:
+def dataset_of(
+  folder: Path,
+  given: data.Dataset | None = None,
+  modules: lookup.Modules = (),
+) -> data.Dataset:
   """Loads the dataset of a run; nothing is downloaded or written.
 
   Args:
     folder: of the run.
     given: the dataset, where the caller has it.
+    modules: where a dataset's function may be taken from, see `ae_jax.load`.
 
   Raises:
     UsageError: there is no run, or the dataset is not, or no longer, the one
@@ -33,6 +41,7 @@ def dataset_of(folder: Path, given: data.Dataset | None = None) -> data.Dataset:
         f"{folder / run_config.CONFIG} names data by"
         f" {min(source.keys() - known)!r}, which is not known here"
       )
+    _check_own(source, modules)
     dataset = data.load(**source, prepare=False)
   if data.digest(dataset) != config["identity"].get("data"):
     raise UsageError(
@@ -40,3 +49,16 @@ def dataset_of(folder: Path, given: data.Dataset | None = None) -> data.Dataset:
       " on: its digest differs"
     )
   return dataset
+
+
+def _check_own(source: Mapping[str, Any], modules: lookup.Modules) -> None:
+  """Raises UsageError where a module would be imported that nobody gave."""
+  name = str(source.get("name", ""))
+  if source.get("path") is not None or not is_own(name):
+    return
+  module = name.partition(":")[0]
+  if lookup.among("dataset", name, modules) is None:
+    raise UsageError(
+      f"the data of this run are made by {name}: give modules=[{module!r}]"
+      f" (--modules={module}), which imports it"
+    )

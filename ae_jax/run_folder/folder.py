@@ -29,9 +29,16 @@ from ae_jax.data import Dataset, stored
 from ae_jax.engine.placement import Placement
 from ae_jax.engine.program import Program
 from ae_jax.engine.training_loop import Snapshot, TrainedGroup, TrainingLoop
+from ae_jax.lookup import Modules
 from ae_jax.metrics.evaluate import Units
 from ae_jax.rows import Row, groups_of
-from ae_jax.run_folder import checkpoints, curves, results, run_config
+from ae_jax.run_folder import (
+  checkpoints,
+  curves,
+  own_metrics,
+  results,
+  run_config,
+)
 from ae_jax.run_folder import snapshots as snapshot_files
 from ae_jax.run_folder.placements import Placements
 from ae_jax.store import Survey, units_of
@@ -55,12 +62,14 @@ class RunFolder:
     path: absolute.
     placements: of programs that were chosen before.
     say: is told what is passed over because it is damaged, in one line.
+    modules: where functions of a user may be taken from.
   """
 
   def __init__(self, path: Path, lock: TextIO, snapshot_seconds: float):
     self.path = path
     self.say: Callable[[str], None] = lambda line: None
     self.placements: MutableMapping[str, Placement] = Placements(path)
+    self.modules: Modules = ()
     self._lock = lock
     self._snapshots = snapshot_files.Snapshots(
       path, snapshot_seconds, lambda line: self.say(line)
@@ -174,7 +183,7 @@ class RunFolder:
 
   def load_groups(self, trial_ids: Collection[str]) -> Iterator[TrainedGroup]:
     """Trained trials, those of one checkpoint together."""
-    return checkpoints.load_groups(self.path, trial_ids)
+    return checkpoints.load_groups(self.path, trial_ids, self.modules)
 
   def table(self) -> list[Row]:
     """The rows of all trials whose model is intact."""
@@ -205,6 +214,8 @@ class RunFolder:
       history = {name: term[i] for name, term in trained.history.items()}
       own = units_of(units, i, trained.latent_sizes[i])
       curves.write(self.path, trial_id, history, own)
+    groups = {name for row in rows for name in groups_of(row)}
+    own_metrics.write(self.path, groups)
     results.add_rows(self.path, rows)
 
   def find_snapshot(

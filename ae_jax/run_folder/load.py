@@ -5,6 +5,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from ae_jax.lookup import Modules
 from ae_jax.metrics.selection import best_row
 from ae_jax.run_folder import checkpoints, curves, results, run_config
 from ae_jax.trained import Trained
@@ -16,6 +17,7 @@ def load(
   trial: str = "best",
   *,
   by: str = "test_squared_error",
+  modules: Modules = (),
   **where: Any,
 ) -> Trained:
   """Loads one trained trial of a run, or a model that was saved alone.
@@ -29,20 +31,23 @@ def load(
     trial: an id of the run's table, or "best".
     by: the column that says which one is best: the largest value of a metric
       of which more is better (an accuracy, ...), else the least.
+    modules: where a network, likelihood or objective of a user may be taken
+      from, if the model needs one: modules, their names (which are imported),
+      or a dict of names and functions. Nothing else of a user is imported.
     **where: settings that the best one must have.
 
   Returns:
     The trial, ready to encode, decode, reconstruct and (a VAE) sample.
 
   Raises:
-    UsageError: there is no such run, trial, column or setting; or settings for
-      a trial that is given by its id.
+    UsageError: there is no such run, trial, column or setting; settings for
+      a trial that is given by its id; or the model needs another module.
   """
   path = Path(os.path.expanduser(folder))
   if (path / "spec.json").exists() and not (path / run_config.CONFIG).exists():
     from ae_jax import export  # here: it loads safetensors
 
-    return Trained(**export.read(path))
+    return Trained(**export.read(path, modules))
   run_config.read(path)  # or there is no run
   rows = results.read_rows(path)
   if not rows:
@@ -60,7 +65,7 @@ def load(
       f"run {path} has no trial {trial!r}; it has {len(rows)}, the first of"
       f" them {', '.join([*rows][:3])}"
     )
-  return load_trials(path, [trial])[trial]
+  return load_trials(path, [trial], modules)[trial]
 
 
 def finished(folder: Path) -> dict[str, results.TextRow]:
@@ -73,7 +78,9 @@ def finished(folder: Path) -> dict[str, results.TextRow]:
   }
 
 
-def load_trials(folder: Path, trial_ids: Collection[str]) -> dict[str, Trained]:
+def load_trials(
+  folder: Path, trial_ids: Collection[str], modules: Modules = ()
+) -> dict[str, Trained]:
   """Loads several trials of a run, by id; see `load`."""
   rows = results.read_rows(folder)
   standardization = run_config.read_standardization(folder)
@@ -86,6 +93,6 @@ def load_trials(folder: Path, trial_ids: Collection[str]) -> dict[str, Trained]:
       tuple(data["range"]),
       data["bytes"],
     )
-    for group in checkpoints.load_groups(folder, trial_ids)
+    for group in checkpoints.load_groups(folder, trial_ids, modules)
     for one in (group.select([i]) for i in range(len(group.ids)))
   }

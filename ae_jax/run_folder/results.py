@@ -9,6 +9,7 @@ from typing import Any
 
 from ae_jax.atomic import read_text, write_text
 from ae_jax.metrics.selection import number
+from ae_jax.run_folder import own_metrics
 from ae_jax.settings import DEFAULTS
 from ae_jax.types import UsageError
 
@@ -37,6 +38,7 @@ def read_rows(folder: Path) -> dict[str, TextRow]:
   Raises:
     UsageError: the table is no file that can be read.
   """
+  own_metrics.declare(folder)
   return {row["id"]: row for row in _read(folder)[0]}
 
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ae_jax.engine.group import group_trainer, stack
+from ae_jax.parameters import split
 from ae_jax.trial import Trial
 from ae_jax.types import Labeled, Params
 from experiments.benchmarks.timing import Work, interleaved
@@ -49,8 +50,14 @@ def of_step(trial: Trial, data: np.ndarray) -> float:
     and "objective" not in params
   ):
     return of_matrix_products(params, size)
-  gradient = jax.jit(jax.value_and_grad(one.loss, has_aux=True))
-  return xla_count(gradient, params, key, _batch(trial, data[:size]), hyper)
+  trained, carried = split(params)
+
+  def loss(trained: Params, *arguments: Any) -> Any:
+    value, *rest = one.loss(trained | carried, *arguments)
+    return value, rest
+
+  gradient = jax.jit(jax.value_and_grad(loss, has_aux=True))
+  return xla_count(gradient, trained, key, _batch(trial, data[:size]), hyper)
 
 
 def xla_count(function: Any, *arguments: Any) -> float:

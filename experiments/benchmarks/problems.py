@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.datasets import load_digits
 
-from ae_jax import grid
+from ae_jax import grid, lookup
 from ae_jax.data import Dataset, from_arrays
+from ae_jax.declarations import of_objective
 from ae_jax.engine.input_pipeline import InMemory
-from ae_jax.objectives import lookup
 
 BATCH_SIZE = 128
 LEARNING_RATE = 1e-3
@@ -40,7 +40,8 @@ class Problem(NamedTuple):
       **self.settings,
       **settings,
     }
-    if hasattr(lookup.find(fixed.get("objective", "autoencoder")), "pairs"):
+    objective = lookup.find("objective", fixed.get("objective", "autoencoder"))
+    if of_objective(objective).batch == "pairs":
       fixed["pairs"] = "class"  # the data has labels, and no factors
     return [{**fixed, "seed": seed} for seed in range(num_trials)]
 

@@ -1,0 +1,246 @@
+"""What a function declares when it is brought into a sweep.
+
+A loss, an optimizer, a network, a likelihood and a metric are one pure function
+each. Their keyword-only arguments are their hyper-parameters: one whose default
+is a float is traced, so that all its values share one compiled program, and may
+be scheduled; any other (a string, an int, a bool) is static: each of its values
+gets a program. What else other modules need to know of it, it declares by a
+decorator, which changes nothing but its attribute `declaration`:
+
+    @objective(code="gaussian", ranges={"beta": (0.0, inf)})
+    def vae(model, params, key, batch, *, beta: float = 1.0): ...
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeVar
+
+from ae_jax.types import Array, Autoencoder, Gaussian, Params, UsageError
+
+F = TypeVar("F", bound=Callable)
+Ranges = Mapping[str, tuple[float, float]]
+_INFINITY = float("inf")
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class Declaration:
+  """What all kinds declare.
+
+  Attributes:
+    ranges: hyper-parameter -> the least and greatest value, both allowed.
+  """
+
+  ranges: Ranges = dataclasses.field(default_factory=dict)
+
+  def __call__(self, function: F) -> F:
+    """Decorates a function."""
+    function.declaration = self  # type: ignore[attr-defined]
+    return function
+
+  @property
+  def functions(self) -> list[Callable]:
+    """Those that are declared."""
+    values = [getattr(self, field.name) for field in dataclasses.fields(self)]
+    return [value for value in values if callable(value)]
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class ObjectiveDeclaration(Declaration):
+  """What an objective needs; a loss that needs nothing is not decorated.
+
+  An axis of the arrays of `params` and `state` that is as long as the code is
+  the padded one in a sweep; a loaded model has the first `latent_size` of it.
+
+  Attributes:
+    code: the code it needs, "gaussian" or the activation of a point code; ""
+      takes any point code, "linear" by default.
+    likelihood: p(x|z), what the decoder means, where it can be but one: a name
+      or a function; "" takes that of the trial.
+    batch: "pairs": the batch is `[batch, 2, *features]`, and a hyper-parameter
+      `pairs` says what two examples share; "labels": it is `types.Labeled`, and
+      a hyper-parameter `num_classes` says how many classes there are.
+    encoder_input: x -> what the encoder sees of it, such as `jnp.log1p` of
+      counts.
+    select: (params, z `[n, latent]`, latent mask `[latent]`) -> the code that
+      the model gives, of its point code.
+    prior: (model, params) -> p(z), a mixture of Gaussians of equal weight, each
+      field `[components, latent]`; of a Gaussian code N(0, I) by default.
+    params: (model, params, key, **hyper) -> a dict of arrays that are trained
+      with the model; the objective finds it at `params["objective"]`.
+    state: the same for arrays that are carried from step to step and not
+      trained, at `params["state"]`. The objective then returns (loss, terms,
+      next state).
+    after_update: (model, params, key, batch, **hyper) -> params, called after
+      each update of the optimizer; it may change all that is in them.
+    condition: (params, one-hot class `[num_classes]`) -> the parameters of the
+      model of that class.
+    classes: params -> the classes that `condition` knows; none of parameters
+      that are of one class already.
+    check: settings -> None; raises `UsageError` at what does not go together.
+
+  Raises:
+    ValueError: `batch` is no such word, or a Gaussian code is to be selected.
+  """
+
+  code: str = ""
+  likelihood: str | Callable = ""
+  batch: str = ""
+  encoder_input: Callable[[Array], Array] | None = None
+  select: Callable[[Params, Array, Array], Array] | None = None
+  prior: Callable[[Autoencoder, Params], Gaussian] | None = None
+  params: Callable[..., Params] | None = None
+  state: Callable[..., Params] | None = None
+  after_update: Callable[..., Params] | None = None
+  condition: Callable[[Params, Array], Params] | None = None
+  classes: Callable[[Params], list[int]] | None = None
+  check: Callable[[Mapping[str, Any]], None] | None = None
+
+  def __post_init__(self) -> None:
+    if self.batch not in ("", "pairs", "labels"):
+      raise ValueError(
+        f'batch must be "pairs", "labels" or ""; got {self.batch!r}'
+      )
+    if self.select is not None and self.code == "gaussian":
+      raise ValueError("select is of a point code, not of a Gaussian one")
+
+  @property
+  def is_of_the_model(self) -> bool:
+    """Whether a trained model cannot be used without it."""
+    parts = self.encoder_input, self.select, self.prior, self.condition
+    return any(part is not None for part in parts)
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class LikelihoodDeclaration(Declaration):
+  """What a likelihood p(x|z) is, beside its negative logarithm.
+
+  The function is (x `[batch, *features]`, decoded, **hyper) -> `-log p(x|z)`
+  `[batch]` in nats, summed over the features.
+
+  Attributes:
+    mean: (decoded, **hyper) -> x~, the mean of p(x|z), in the units of x.
+    size: parameters of p(x|z) per feature; more than one are the last axis of
+      what is decoded.
+    activation: of the decoder's last layer, a name in `networks.ACTIVATIONS`.
+    support: the least and greatest x that it allows.
+    log_normalizer: what the function leaves out, in nats per feature.
+    formula: the mean as a formula of the last layer's h, for an export.
+  """
+
+  mean: Callable[..., Array]
+  size: int = 1
+  activation: str = "linear"
+  support: tuple[float, float] = (-_INFINITY, _INFINITY)
+  log_normalizer: float = 0.0
+  formula: str = ""
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class NetworkDeclaration(Declaration):
+  """What a network is: (spec, **hyper) -> `networks.Network`.
+
+  Attributes:
+    convolutions: whether it has some; on a CPU one step is then done at a time,
+      as XLA's convolutions are slow in a loop there.
+    forward: the layers in words, for an export.
+  """
+
+  convolutions: bool = False
+  forward: str = ""
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class OptimizerDeclaration(Declaration):
+  """Ranges of an optimizer: (learning_rate, **hyper) -> an optax one."""
+
+
+class Metric(NamedTuple):
+  """One column of the table.
+
+  Attributes:
+    unit: of its values.
+    better: "lower", "higher", or "" where neither is.
+    meaning: one line.
+  """
+
+  unit: str
+  better: str
+  meaning: str
+
+
+class MetricDeclaration:
+  """The columns of a metric: (model, params, data) -> a dict of scalars.
+
+  The function is vmapped over the trials; `data` is `metrics.EvalData`.
+
+  Attributes:
+    columns: what it returns -> unit, "lower", "higher" or "" (what is better),
+      and meaning in one line.
+
+  Raises:
+    ValueError: there is no column, or another word than these.
+  """
+
+  def __init__(self, **columns: Metric | tuple[str, str, str]):
+    self.columns = {name: Metric(*column) for name, column in columns.items()}
+    self.functions: list[Callable] = []
+    if not columns:
+      raise ValueError("a metric declares the columns that it returns")
+    for name, column in self.columns.items():
+      if column.better not in ("lower", "higher", ""):
+        raise ValueError(f'{name}: give "lower", "higher" or "" as better')
+
+  def __call__(self, function: F) -> F:
+    """Decorates a function."""
+    function.declaration = self  # type: ignore[attr-defined]
+    return function
+
+
+objective = ObjectiveDeclaration
+likelihood = LikelihoodDeclaration
+network = NetworkDeclaration
+optimizer = OptimizerDeclaration
+metric = MetricDeclaration
+
+_PLAIN = ObjectiveDeclaration()
+T = TypeVar("T")
+
+
+def declared(function: Callable | None, kind: type[T]) -> T | None:
+  """What a function declares of a kind; of a partial, its function."""
+  inner = getattr(function, "func", function)
+  declaration = getattr(inner, "declaration", None)
+  return declaration if isinstance(declaration, kind) else None
+
+
+def of_objective(function: Callable | None) -> ObjectiveDeclaration:
+  """What an objective declares; without a decorator that it needs nothing."""
+  return declared(function, ObjectiveDeclaration) or _PLAIN
+
+
+def of_likelihood(function: Callable) -> LikelihoodDeclaration:
+  """What a likelihood declares.
+
+  Raises:
+    UsageError: nothing.
+  """
+  return _needed(function, LikelihoodDeclaration, "likelihood")
+
+
+def of_network(function: Callable) -> NetworkDeclaration:
+  """What a network declares.
+
+  Raises:
+    UsageError: nothing.
+  """
+  return _needed(function, NetworkDeclaration, "network")
+
+
+def _needed(function: Callable, kind: type[T], name: str) -> T:
+  found = declared(function, kind)
+  if found is None:
+    called = getattr(function, "__qualname__", repr(function))
+    raise UsageError(
+      f"{called} is no {name}: decorate the function with @ae_jax.{name}(...)"
+    )
+  return found
