@@ -59,3 +59,10 @@ def salt_and_pepper(key: Key, x: Array, probability: Scalar) -> Array:
 def _coins(key: Key, probability: Scalar, x: Array) -> Array:
   """A coin for each feature, drawn in the precision of the data."""
   return jax.random.bernoulli(key, jnp.asarray(probability, x.dtype), x.shape)
+
+
+CORRUPTIONS = {
+  "gaussian": gaussian,
+  "masking": masking,
+  "salt_and_pepper": salt_and_pepper,
+}

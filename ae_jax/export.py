@@ -215,11 +215,7 @@ def _network(
         node[leaf] = array
     fields = {name: _tuple(v) for name, v in described["spec"].items()}
     options = {k: _tuple(v) for k, v in fields.pop("options").items()}
-    needed = stored_functions(
-      fields | {"objective": fields["objective"] or "autoencoder"},
-      fields["objective"] is not None,
-      modules,
-    )
+    needed = stored_functions(fields, fields["objective"] is not None, modules)
     for kind in ("network", "likelihood"):
       if ":" in fields[kind]:
         fields[kind] = needed[kind]
@@ -245,8 +241,16 @@ def _export(
 ) -> export.Exported:
   (b,) = export.symbolic_shape("b")
   x = jax.ShapeDtypeStruct((b, *shape), np.float32)
-  with jax.default_matmul_precision("highest"):  # as it was measured
-    return export.export(jax.jit(function), platforms=PLATFORMS)(x)
+  try:
+    with jax.default_matmul_precision("highest"):  # as it was measured
+      return export.export(jax.jit(function), platforms=PLATFORMS)(x)
+  except Exception as error:
+    if "_DimExpr" not in str(error):
+      raise
+    raise UsageError(
+      "a function of the model wants a batch of one size, and an export takes"
+      " any: in the place of len(x) write x.shape[0]"
+    ) from error
 
 
 def _flat(trained: Trained) -> dict[str, np.ndarray]:

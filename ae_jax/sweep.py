@@ -5,23 +5,18 @@ which trains as many of them at a time as fit. Neither changes a result, up to
 float rounding.
 """
 
-import dataclasses
 import functools
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-import jax
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ae_jax.data import Dataset, as_dataset
 from ae_jax.engine.autotune import Choice
-from ae_jax.engine.check import check
-from ae_jax.engine.group import group_trainer, groups, stack
 from ae_jax.engine.input_pipeline import input_pipeline
 from ae_jax.engine.memory import Memory
-from ae_jax.engine.placement import half_of_memory
 from ae_jax.engine.program import Program
 from ae_jax.engine.training_loop import (
   OnEpoch,
@@ -34,46 +29,18 @@ from ae_jax.environment import use_all_cores
 from ae_jax.epoch_order import batching
 from ae_jax.evaluation import Cost, Evaluator
 from ae_jax.executors import train_groups
-from ae_jax.grid import resolve
 from ae_jax.interruption import Interruption, KeyboardInterruption
 from ae_jax.lookup import Modules
-from ae_jax.metrics import own
-from ae_jax.metrics.eval_data import eval_data
 from ae_jax.metrics.registry import (
-  GROUPS,
-  OWN,
   available_groups,
   metric_groups,
 )
+from ae_jax.plan import Plan, checked
 from ae_jax.progress import Progress
 from ae_jax.results import Results
 from ae_jax.rows import groups_of
 from ae_jax.store import MemoryStore, Store, Survey
 from ae_jax.trial import Trial, own_functions
-from ae_jax.types import UsageError
-
-
-@dataclasses.dataclass(frozen=True)
-class Plan:
-  """A sweep that has been checked and can start.
-
-  Attributes:
-    trials: all of the grid.
-    dataset: to train on.
-    metric_groups: what to measure.
-    store: where results go.
-    memory_bytes: what a program may take.
-    on_epoch: called with trials, epoch and mean terms after each epoch.
-    on_params: called with trials, epoch and parameters after each epoch.
-  """
-
-  trials: list[Trial]
-  dataset: Dataset
-  metric_groups: tuple[str, ...]
-  store: Store
-  memory_bytes: int
-  on_epoch: OnEpoch | None = None
-  on_params: OnParams | None = None
 
 
 def run_sweep(
@@ -142,9 +109,7 @@ def run_sweep(
     )
 
   if folder is None:
-    plan = Plan(
-      trials, dataset, groups_wanted, MemoryStore(), memory, on_epoch, on_params
-    )
+    plan = plan_in(MemoryStore())
     run(plan, Progress(progress), None)
     return Results(plan.store, [trial.id for trial in trials], dataset)
   from ae_jax.run_folder.folder import RunFolder  # here: it loads Orbax
@@ -202,48 +167,6 @@ def evaluate(
     else:
       bar.say("every trial has these metrics already")
     return Results(store, [row["id"] for row in table], dataset)
-
-
-def checked(
-  points: Iterable[Mapping[str, Any]],
-  dataset: Dataset,
-  metrics: Sequence[str | Callable] | str,
-  memory_gb: float | None,
-) -> tuple[list[Trial], tuple[str, ...], int]:
-  """Trials, metric groups and bytes of memory, checked before any training.
-
-  Raises:
-    UsageError: the grid or the data are not usable.
-  """
-  if memory_gb is not None and not memory_gb > 0:
-    raise UsageError(f"memory_gb must be above 0; got {memory_gb}")
-  trials, wanted = resolve(points), metric_groups(metrics)
-  memory = half_of_memory() if memory_gb is None else int(memory_gb * 1e9)
-  check(trials, dataset, memory)
-  _check_own_metrics(trials, dataset, wanted)
-  return trials, wanted, memory
-
-
-def _check_own_metrics(
-  trials: list[Trial], dataset: Dataset, metric_groups: Iterable[str]
-) -> None:
-  """Raises UsageError where a user's metric does not go with a network."""
-  names = [name for name in metric_groups if name in OWN]
-  if not names:
-    return
-  data = eval_data(dataset)
-  for group in groups(trials):
-    trial = group[0]
-    one = group_trainer(group, dataset.train.shape[1:], dataset.num_train)
-    key, hyper = jax.tree.map(lambda x: x[0], stack([trial]))
-    params = jax.eval_shape(one.init, key, hyper).params
-    for name in names:
-      own.check(name, one.model(hyper), params, data)
-      if taken := GROUPS[name].keys() & trial.settings.keys():
-        raise UsageError(
-          f"metric {name.partition('@')[0]}: the column {min(taken)!r} is a"
-          " setting's"
-        )
 
 
 def run(

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from ae_jax import batches
 from ae_jax.data import Standardization, to_float
 from ae_jax.engine.training_loop import TrainedGroup
 from ae_jax.metrics.reconstruction import codes
@@ -18,7 +19,6 @@ from ae_jax.objectives import OBJECTIVES
 from ae_jax.parameters import unpadded
 from ae_jax.types import Array, Autoencoder, Params, UsageError
 
-_BATCH_SIZE = 1024
 _MAX_NUMBERS = 1 << 28  # of sampled codes
 
 
@@ -263,9 +263,9 @@ class Trained(NamedTuple):
   def decode_batches(self, z: np.ndarray) -> Iterator[np.ndarray]:
     """What `decode` gives, `[batch, *features]` at a time."""
     decode = self._function(_decode)
-    z = _checked(z, (self.spec.latent_size,), "codes")
-    batches = _finite(map(_float32, _blocks(z)), "codes")
-    return (self._undo(decode(batch)) for batch in batches)
+    z = batches.checked(z, (self.spec.latent_size,), "codes")
+    finite = batches.finite(map(batches.float32, batches.blocks(z)), "codes")
+    return (self._undo(decode(batch)) for batch in finite)
 
   def reconstruct_batches(self, x: np.ndarray) -> Iterator[np.ndarray]:
     """What `reconstruct` gives, `[batch, *features]` at a time."""
@@ -276,7 +276,7 @@ class Trained(NamedTuple):
     self, function: Callable[[Spec, Params, np.ndarray], Array]
   ) -> Callable[[np.ndarray], np.ndarray]:
     params = jax.device_put(self.params)  # once, and not for each batch
-    return lambda batch: _padded(
+    return lambda batch: batches.padded(
       functools.partial(function, self.spec, params), batch
     )
 
@@ -290,14 +290,14 @@ class Trained(NamedTuple):
           f"bytes up to {x.max()} for a model that was trained on numbers up to"
           " 1: give x / 255"
         )
-    return _float32(x)
+    return batches.float32(x)
 
   def _data(self, x: np.ndarray) -> Iterator[np.ndarray]:
-    x = _checked(x, self.spec.features, "data")
-    batches = _finite(map(self.numbers, _blocks(x)), "data")
+    x = batches.checked(x, self.spec.features, "data")
+    finite = batches.finite(map(self.numbers, batches.blocks(x)), "data")
     if self.standardization is None:
-      return batches
-    return map(self.standardization.apply, batches)
+      return finite
+    return map(self.standardization.apply, finite)
 
   def _undo(self, x: np.ndarray) -> np.ndarray:
     return x if self.standardization is None else self.standardization.undo(x)
@@ -312,49 +312,3 @@ def _encode(spec: Spec, params: Params, x: Array) -> Array:
 def _decode(spec: Spec, params: Params, z: Array) -> Array:
   model = model_of(spec, params)
   return model.mean(model.decode(params, z))
-
-
-def _padded(
-  function: Callable[[np.ndarray], Array], batch: np.ndarray
-) -> np.ndarray:
-  """Applies a function to a power of two of rows: few shapes to compile."""
-  size = 1 << max(len(batch) - 1, 0).bit_length()
-  padding = [(0, size - len(batch))] + [(0, 0)] * (batch.ndim - 1)
-  with jax.default_matmul_precision("highest"):  # as it was measured
-    return np.asarray(function(np.pad(batch, padding)))[: len(batch)]
-
-
-def _checked(x: Any, trailing: tuple[int, ...], what: str) -> np.ndarray:
-  """Returns numbers `[n, *trailing]`, or raises."""
-  x = np.asarray(x)
-  if x.shape[1:] != trailing or x.ndim == 0:
-    wanted = ", ".join(map(str, ("n", *trailing)))
-    raise UsageError(f"the {what} must have shape [{wanted}]; got {x.shape}")
-  if x.dtype.kind not in "buif":
-    raise UsageError(f"the {what} must be numbers; got type {x.dtype}")
-  return x
-
-
-def _blocks(x: np.ndarray) -> Iterator[np.ndarray]:
-  """Gives `[batch, ...]` at a time; of no rows one empty batch."""
-  for start in range(0, max(len(x), 1), _BATCH_SIZE):
-    yield x[start : start + _BATCH_SIZE]
-
-
-def _float32(x: np.ndarray) -> np.ndarray:
-  with np.errstate(over="ignore"):  # `_finite` finds it
-    return x.astype(np.float32)
-
-
-def _finite(batches: Iterator[np.ndarray], what: str) -> Iterator[np.ndarray]:
-  """Gives the batches, or raises."""
-  start = 0
-  for batch in batches:
-    finite = np.isfinite(batch).all(axis=tuple(range(1, batch.ndim)))
-    if not finite.all():
-      raise UsageError(
-        f"row {start + finite.argmin()} of the {what} (counted from 0) is NaN"
-        " or infinite as float32"
-      )
-    yield batch
-    start += len(batch)

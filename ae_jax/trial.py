@@ -164,8 +164,8 @@ def stored_functions(
   found = {}
   for kind in ("objective", "network", "likelihood"):
     name = settings[kind]
-    function = lookup.among(kind, name, modules)
-    if function is not None:
+    function = name and lookup.among(kind, name, modules)
+    if function:
       found[kind] = function
     elif kind != "objective" or needs_objective:
       module = name.partition(":")[0]

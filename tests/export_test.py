@@ -33,6 +33,8 @@ SPECS = {
   "gray conv": Spec((6, 5), 4, "conv", (4,), code="gaussian"),
   "k_sparse": Spec((6,), 5, objective=k_sparse),
   "quantized": Spec((6,), 4, objective=vq_vae),
+  "residual": Spec((6, 5), 3, "residual_mlp", (8,), code="gaussian"),
+  "tied": Spec((6,), 3, widths=(8, 5), options=(("tied", True),)),
 }
 # The artefact is compiled for another batch size than `Trained` uses, so sums
 # may be taken in another order, and standardization is in float32 throughout.

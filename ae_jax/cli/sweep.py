@@ -27,6 +27,7 @@ from typing import Any, NamedTuple
 from ml_collections import ConfigDict
 
 from ae_jax import data, grid, report, sweep, tensorboard
+from ae_jax import plan as plans
 from ae_jax.cli import endings, start
 from ae_jax.cli.flags import DEFAULT, CommandLine, parse
 from ae_jax.cli.signals import SignalInterruption
@@ -44,7 +45,7 @@ from ae_jax.types import UsageError
 class Prepared(NamedTuple):
   """A sweep that has been checked and can start."""
 
-  plan: sweep.Plan
+  plan: plans.Plan
   folder: RunFolder
 
 
@@ -70,7 +71,7 @@ def prepare(argv: Sequence[str], configs: Path | None = None) -> Prepared:
   fixed = config.fixed.to_dict()
   points = [fixed | point for point in grid.union(command.axes)]
   dataset = data.load(**_with_whole_paths(config.data))
-  trials, metric_groups, memory = sweep.checked(
+  trials, metric_groups, memory = plans.checked(
     points, dataset, _names(config.metrics), config.memory_gb
   )
   if config.tensorboard:
@@ -87,7 +88,7 @@ def prepare(argv: Sequence[str], configs: Path | None = None) -> Prepared:
   )
   board = tensorboard.TensorBoard(folder.path) if config.tensorboard else None
   on_epoch = None if board is None else board.on_epoch
-  plan = sweep.Plan(trials, dataset, metric_groups, folder, memory, on_epoch)
+  plan = plans.Plan(trials, dataset, metric_groups, folder, memory, on_epoch)
   return Prepared(plan, folder)
 
 

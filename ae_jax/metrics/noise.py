@@ -5,13 +5,13 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 
+from ae_jax.corruptions import CORRUPTIONS
 from ae_jax.data import to_float
 from ae_jax.metrics import registry
 from ae_jax.metrics.batching import map_batches
 from ae_jax.metrics.eval_data import EvalData
 from ae_jax.metrics.over_trials import Columns, Units, over_trials
 from ae_jax.metrics.reconstruction import reconstruct
-from ae_jax.objectives.denoising import CORRUPTIONS
 from ae_jax.types import Array, Autoencoder, Key, Params
 
 
@@ -47,7 +47,7 @@ def squared_errors(
     params: of the model.
     key: of the corruption; each example has the same noise in every model.
     data: clean x `[n, *features]`, float32 or uint8.
-    corruption: a name in `objectives.denoising.CORRUPTIONS`.
+    corruption: a name in `corruptions.CORRUPTIONS`.
     levels: as `denoising` takes its `noise`.
 
   Returns:

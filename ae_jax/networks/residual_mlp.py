@@ -60,7 +60,7 @@ class Encoder(nn.Module):
   @nn.compact
   def __call__(self, x: Array) -> Array:
     """Encodes."""
-    h = nn.Dense(self.spec.widths[0], name="first")(x.reshape(len(x), -1))
+    h = nn.Dense(self.spec.widths[0], name="first")(x.reshape(x.shape[0], -1))
     for i in range(self.blocks):
       h = Block(self.spec, self.dropout, name=f"block_{i}")(h)
     return h

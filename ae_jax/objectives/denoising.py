@@ -4,15 +4,9 @@ import math
 
 import jax.numpy as jnp
 
-from ae_jax import corruptions
+from ae_jax.corruptions import CORRUPTIONS
 from ae_jax.declarations import objective
 from ae_jax.types import Array, Autoencoder, Key, Params, Terms, UsageError
-
-CORRUPTIONS = {
-  "gaussian": corruptions.gaussian,
-  "masking": corruptions.masking,
-  "salt_and_pepper": corruptions.salt_and_pepper,
-}
 
 
 @objective(ranges={"noise": (0.0, math.inf)})

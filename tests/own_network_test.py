@@ -1,0 +1,281 @@
+"""Networks beside the MLP and the convolutional one, and a user's own."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import own_parts
+import pytest
+from flax import linen as nn
+from small_sweeps import DIGITS, SHORT, TEST, run
+from solo_runs import assert_equal_solo_runs
+
+import ae_jax
+from ae_jax import export, grid
+from ae_jax.engine.group import groups
+from ae_jax.networks.residual_mlp import drop
+from ae_jax.types import UsageError
+
+GATED = {"network": "own_parts:gated", "objective": "vae"}
+
+
+def test_latent_sizes_and_its_numbers_share_a_program_and_equal_solo_runs():
+  points = [
+    SHORT | GATED | {"latent_size": size, "slope": slope}
+    for size in (3, 6)
+    for slope in (0.5, 2.0)
+  ]
+  assert len(groups(grid.resolve(points))) == 1
+  assert_equal_solo_runs(points, sizes=(3,))
+
+
+def test_two_pure_functions_are_a_network():
+  points = [
+    SHORT | {"network": own_parts.pure, "latent_size": size} for size in (2, 5)
+  ]
+  assert_equal_solo_runs(points)
+
+
+def test_loading_and_export_want_the_module_and_give_the_same(tmp_path):
+  points = [SHORT | GATED | {"slope": 2.5, "units": units} for units in (4, 6)]
+  results = run(points, folder=tmp_path / "run")
+  for trained in results:
+    z, again = trained.encode(TEST), trained.reconstruct(TEST)
+    assert trained.params["numbers"]["slope"] == 2.5
+    assert ("units", trained.row["units"]) in trained.spec.options
+    with pytest.raises(UsageError, match="needs the network own_parts:gated"):
+      ae_jax.load(tmp_path / "run", trained.row["id"])
+    loaded = ae_jax.load(
+      tmp_path / "run", trained.row["id"], modules=["own_parts"]
+    )
+    np.testing.assert_array_equal(loaded.encode(TEST), z)
+    np.testing.assert_array_equal(loaded.reconstruct(TEST), again)
+  trained.export(tmp_path / "exported")
+  for name, given, wanted in (
+    (export.ENCODE, TEST, z),
+    (export.DECODE, z, again),
+  ):
+    function = jax.export.deserialize(
+      (tmp_path / "exported" / name).read_bytes()
+    ).call
+    np.testing.assert_allclose(function(given), wanted, rtol=1e-5, atol=1e-5)
+  saved = ae_jax.load(tmp_path / "exported", modules=[own_parts])
+  np.testing.assert_array_equal(saved.encode(TEST), z)
+
+
+def test_its_numbers_are_those_of_training_in_every_metric():
+  point = SHORT | GATED | {"slope": 4.0}
+  (trained,) = run([point])
+  x = jnp.asarray(TEST)
+  own = ae_jax.autoencoder(trained.spec, numbers={"slope": 4.0})
+  other = ae_jax.autoencoder(trained.spec, numbers={"slope": 1.0})
+
+  def error(model):
+    z = model.encode(trained.params, x).mean
+    residual = x - model.mean(model.decode(trained.params, z))
+    return np.mean(np.sum(np.square(residual), axis=(1, 2)))
+
+  found = trained.row["test_squared_error"]
+  np.testing.assert_allclose(found, error(own), rtol=1e-4)
+  assert abs(found / error(other) - 1) > 1e-3
+
+
+RESIDUAL = {"network": "residual_mlp", "objective": "autoencoder"}
+
+
+def test_residual_blocks_match_numpy():
+  spec = ae_jax.Spec((6,), 2, "residual_mlp", (5,), options=(("blocks", 1),))
+  model = ae_jax.autoencoder(spec)
+  rng = np.random.default_rng(0)
+  params = jax.tree.map(
+    lambda p: rng.normal(size=p.shape).astype(np.float32),
+    model.init(jax.random.key(0)),
+  )
+  x = rng.normal(size=(7, 6)).astype(np.float32)
+  encoder = params["encoder"]
+
+  def dense(layer, h):
+    return h @ layer["kernel"] + layer["bias"]
+
+  h = dense(encoder["first"], x)
+  block = encoder["block_0"]
+  deviation = np.sqrt(h.var(axis=1, keepdims=True) + 1e-6)
+  normal = (h - h.mean(axis=1, keepdims=True)) / deviation
+  normal = normal * block["norm"]["scale"] + block["norm"]["bias"]
+  hidden = np.maximum(dense(block["first"], normal), 0)
+  h = h + dense(block["second"], hidden)
+  np.testing.assert_allclose(
+    model.encode(params, x), dense(encoder["code"], h), rtol=1e-4, atol=1e-5
+  )
+
+
+def test_dropout_is_of_training_alone_and_its_rate_is_a_number():
+  points = [SHORT | RESIDUAL | {"dropout": rate} for rate in (0.0, 0.2, 0.5)]
+  assert len(groups(grid.resolve(points))) == 1
+  results = run(points)
+  assert len({r.row["loss"] for r in results}) == 3
+  for trained in results:
+    np.testing.assert_array_equal(
+      trained.encode(TEST), trained.encode(TEST)
+    )  # without noise
+  spec = results[0].spec
+  plain = ae_jax.trainer(
+    ae_jax.OBJECTIVES["autoencoder"], spec, num_epochs=3, batch_size=64
+  )
+  # At rate 0 it is the network without dropout: the same loss at every epoch.
+  _, history = jax.jit(plain.train)(
+    jax.random.key(0), {"learning_rate": 1e-3, "dropout": 0.0}, DIGITS
+  )
+  np.testing.assert_allclose(
+    results[0].history["loss"], history["loss"], rtol=1e-5
+  )
+
+
+def test_dropout_keeps_the_mean_and_drops_the_share():
+  x = jnp.ones((400, 500))
+  dropped = np.asarray(drop(jax.random.key(0), x, 0.3))
+  share = np.mean(dropped == 0)
+  # Four standard errors of 200,000 draws.
+  assert abs(share - 0.3) < 4 * np.sqrt(0.3 * 0.7 / x.size)
+  np.testing.assert_allclose(dropped[dropped != 0], 1 / 0.7, rtol=1e-6)
+
+
+def test_the_noise_of_a_step_is_that_of_its_key():
+  spec = ae_jax.Spec((64,), 3, "residual_mlp", (16,))
+  one = ae_jax.trainer(ae_jax.OBJECTIVES["autoencoder"], spec, num_epochs=1)
+  hyper = {"learning_rate": 1e-3, "dropout": 0.5}
+  x = DIGITS[:32].reshape(32, 64)
+  state = one.init(jax.random.key(0), hyper)
+  (_, terms), (_, again) = (one.step(state, x, hyper) for _ in range(2))
+  assert terms["loss"] == again["loss"]
+  _, other = one.step(state._replace(step=state.step + 1), x, hyper)
+  assert other["loss"] != terms["loss"]
+
+
+TIED = {"tied": True, "widths": (16, 8)}
+
+
+@pytest.mark.parametrize("objective", ["autoencoder", "vae", "layerwise"])
+def test_tied_weights_are_transposes(objective):
+  points = [
+    SHORT | TIED | {"objective": objective, "latent_size": size}
+    for size in (3, 5)
+  ]
+  results = run(points)
+  for trained in results:
+    decoder = trained.params["decoder"]
+    assert all({*layer} == {"bias"} for layer in decoder.values())
+    z = trained.encode(TEST)
+    encoder = trained.params["encoder"]
+    head = "mean" if objective == "vae" else "code"
+    h = z @ encoder[head]["kernel"].T + decoder["latent"]["bias"]
+    for down, up in (("hidden_1", "hidden_0"), ("hidden_0", "hidden_1")):
+      h = np.maximum(h, 0) @ encoder[down]["kernel"].T + decoder[up]["bias"]
+    np.testing.assert_allclose(
+      trained.decode(z).reshape(len(z), -1), h, rtol=1e-4, atol=1e-5
+    )
+  assert_equal_solo_runs(points, sizes=(3,))
+
+
+def test_tied_weights_are_exported_and_loaded(tmp_path):
+  (trained,) = run([SHORT | TIED], folder=tmp_path / "run")
+  trained.export(tmp_path / "exported")
+  for place in ("run", "exported"):
+    loaded = ae_jax.load(tmp_path / place)
+    np.testing.assert_array_equal(
+      loaded.reconstruct(TEST), trained.reconstruct(TEST)
+    )
+  text = (tmp_path / "exported" / "README.md").read_text()
+  assert "kernels of the decoder are transposes" in text
+
+
+class OfOneSize(nn.Module):
+  """A module that takes the length of its batch."""
+
+  @nn.compact
+  def __call__(self, x):
+    return nn.Dense(4)(x.reshape(len(x), -1))
+
+
+def test_an_export_of_a_batch_of_one_size_is_one_line(tmp_path):
+  (trained,) = run([SHORT | {"network": network_of(OfOneSize(), output)}])
+  with pytest.raises(UsageError, match=r"of len\(x\) write x.shape"):
+    trained.export(tmp_path / "exported")
+
+
+def network_of(encoder, decoder, units=4):
+  @ae_jax.network()
+  def made(spec):
+    return ae_jax.Network(encoder, decoder(spec), units)
+
+  return made
+
+
+class WithStatistics(nn.Module):
+  """A module with variables that are no parameters."""
+
+  @nn.compact
+  def __call__(self, x):
+    return nn.BatchNorm(use_running_average=True)(x.reshape(len(x), -1))
+
+
+class Named(nn.Module):
+  """A module with a layer of a name that is taken."""
+
+  @nn.compact
+  def __call__(self, x):
+    return nn.Dense(4, name="code")(x.reshape(len(x), -1))
+
+
+class Small(nn.Module):
+  """A module that gives too few numbers."""
+
+  @nn.compact
+  def __call__(self, x):
+    return nn.Dense(3)(x)
+
+
+def output(spec):
+  return nn.Dense(spec.num_outputs)
+
+
+def undeclared(spec):
+  return ae_jax.Network(nn.Dense(4), output(spec), 4)
+
+
+@ae_jax.network()
+def no_network(spec):
+  return spec
+
+
+@ae_jax.network()
+def taken(spec, *, latent_size=3.0):
+  return spec, latent_size
+
+
+@pytest.mark.parametrize(
+  ("network", "message"),
+  [
+    (undeclared, r"is no network: decorate the function with @ae_jax.network"),
+    (no_network, "must return ae_jax.Network.*returns Spec"),
+    (taken, "'latent_size' of network .* needs a name that is no other"),
+    (network_of(WithStatistics(), output), "no other collections.*batch_stats"),
+    (network_of(Named(), output), "a layer of the network is named 'code'"),
+    (network_of(nn.Dense(4), output), r"must give \[n, units\]; it gives"),
+    (
+      network_of(nn.Sequential([lambda x: x.reshape(len(x), -1)]),
+                 lambda spec: Small()),
+      "must give 64 numbers for an example; it gives",
+    ),
+    ("residual", "unknown network 'residual'; did you mean residual_mlp"),
+  ],
+)  # fmt: skip
+def test_a_mistake_is_one_line_before_any_training(network, message):
+  with pytest.raises(UsageError, match=message):
+    run([SHORT | {"network": network}])
+
+
+def test_two_widths_are_none_of_a_residual_network():
+  with pytest.raises(UsageError, match=r"needs one width, got widths \(8, 4\)"):
+    run([SHORT | RESIDUAL | {"widths": (8, 4)}])
+  with pytest.raises(UsageError, match="tied weights need a likelihood of one"):
+    run([SHORT | {"tied": True, "likelihood": "logistic_mixture"}])
