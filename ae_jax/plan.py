@@ -14,7 +14,7 @@ from ae_jax.engine.training_loop import OnEpoch, OnParams
 from ae_jax.grid import resolve
 from ae_jax.metrics import own
 from ae_jax.metrics.eval_data import eval_data
-from ae_jax.metrics.registry import GROUPS, OWN, metric_groups
+from ae_jax.metrics.registry import OWN_GROUPS, metric_groups
 from ae_jax.store import Store
 from ae_jax.trial import Trial
 from ae_jax.types import UsageError
@@ -58,7 +58,8 @@ def checked(
     raise UsageError(f"memory_gb must be above 0; got {memory_gb}")
   trials, wanted = resolve(points), metric_groups(metrics)
   memory = half_of_memory() if memory_gb is None else int(memory_gb * 1e9)
-  check(trials, dataset, memory)
+  own_columns = {c for name in wanted for c in OWN_GROUPS.get(name, ())}
+  check(trials, dataset, memory, own_columns)
   _check_own_metrics(trials, dataset, wanted)
   return trials, wanted, memory
 
@@ -67,7 +68,7 @@ def _check_own_metrics(
   trials: list[Trial], dataset: Dataset, metric_groups: Iterable[str]
 ) -> None:
   """Raises UsageError where a user's metric does not go with a network."""
-  names = [name for name in metric_groups if name in OWN]
+  names = [name for name in metric_groups if name in OWN_GROUPS]
   if not names:
     return
   data = eval_data(dataset)
@@ -78,7 +79,7 @@ def _check_own_metrics(
     params = jax.eval_shape(one.init, key, hyper).params
     for name in names:
       own.check(name, one.model(hyper), params, data)
-      if taken := GROUPS[name].keys() & trial.settings.keys():
+      if taken := OWN_GROUPS[name].keys() & trial.settings.keys():
         raise UsageError(
           f"metric {name.partition('@')[0]}: the column {min(taken)!r} is a"
           " setting's"

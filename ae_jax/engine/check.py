@@ -3,7 +3,7 @@
 import functools
 import textwrap
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import jax
@@ -21,8 +21,19 @@ from ae_jax.trial import Trial
 from ae_jax.types import Labeled, UsageError
 
 
-def check(trials: list[Trial], dataset: Dataset, memory_bytes: int) -> None:
+def check(
+  trials: list[Trial],
+  dataset: Dataset,
+  memory_bytes: int,
+  own_columns: Collection[str] = (),
+) -> None:
   """Traces the training of every group, without compiling or running it.
+
+  Args:
+    trials: of the grid.
+    dataset: to train on.
+    memory_bytes: what a program may take.
+    own_columns: of a user's metrics.
 
   Raises:
     UsageError: a network or its likelihood does not fit the data; the state of
@@ -32,7 +43,8 @@ def check(trials: list[Trial], dataset: Dataset, memory_bytes: int) -> None:
   supervised = functools.cache(
     lambda kind: supervise(dataset, dataset.train, kind)
   )
-  columns = {*RESERVED, *METRICS}.union(*(trial.settings for trial in trials))
+  columns = {*RESERVED, *METRICS, *own_columns}
+  columns = columns.union(*(trial.settings for trial in trials))
   for group in groups(trials):
     _check_range(group[0], dataset.train)
     state, result, following = _trace(group, dataset, supervised)

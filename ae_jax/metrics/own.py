@@ -8,14 +8,14 @@ import jax
 
 from ae_jax.metrics.eval_data import EvalData
 from ae_jax.metrics.over_trials import Columns, Units, over_trials
-from ae_jax.metrics.registry import GROUPS, OWN
+from ae_jax.metrics.registry import OWN_FUNCTIONS, OWN_GROUPS
 from ae_jax.types import Autoencoder, Params, UsageError
 
 
 @functools.cache
 def measure(name: str) -> Callable[..., tuple[Columns, Units]]:
   """The metric group of that name, see `registry.register`."""
-  function = OWN[name]
+  function = OWN_FUNCTIONS[name]
 
   @over_trials
   def of_trial(
@@ -43,12 +43,12 @@ def check(
   shown = name.partition("@")[0]
   try:
     result: Any = jax.eval_shape(
-      functools.partial(OWN[name], model), params, data
+      functools.partial(OWN_FUNCTIONS[name], model), params, data
     )
   except Exception as error:
     reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
     raise UsageError(f"metric {shown} raised {reason}") from error
-  wanted = {*GROUPS[name]}
+  wanted = {*OWN_GROUPS[name]}
   shapes = jax.tree.map(lambda x: x.shape, result)
   if not isinstance(shapes, dict) or any(s != () for s in shapes.values()):
     raise UsageError(

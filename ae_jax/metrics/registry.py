@@ -3,7 +3,7 @@
 A metric that needs something that is missing (labels, data in [0, 1], a
 Gaussian code) is left out of the row. `pca_NAME` is the same metric of a PCA
 with as many components, `pixels_NAME` that of the data itself. A user's metrics
-join the table when they are first named, or read from a run.
+are beside the table, known once they are named or read from a run.
 """
 
 import importlib.util
@@ -161,13 +161,13 @@ METRICS: dict[str, Metric] = {
 }
 
 
-SHIPPED = tuple(GROUPS)
-_FIXED = {*METRICS}
-OWN: dict[str, Callable] = {}  # of a user: name, with a digest -> function
+# Those of a user, under the names that a table lists: `module:function@digest`.
+OWN_GROUPS: dict[str, dict[str, Metric]] = {}
+OWN_FUNCTIONS: dict[str, Callable] = {}
 
 
 def register(given: str | Callable) -> str:
-  """Adds a user's metric to the table.
+  """Makes a user's metric known.
 
   Args:
     given: a function that is declared as a metric, or `module:function`.
@@ -185,48 +185,56 @@ def register(given: str | Callable) -> str:
   digest = lookup.source_digest([function])[:8]
   group = f"{lookup.name_of('metric', function)}@{digest}"
   declare(group, declaration.columns)
-  OWN[group] = function
+  OWN_FUNCTIONS[group] = function
   return group
 
 
 def declare(group: str, columns: Mapping[str, Metric]) -> None:
-  """Adds the columns of a user's metric to the table.
+  """Makes the columns of a user's metric known.
 
   Raises:
-    UsageError: a column is another metric's, or might be a baseline's.
+    UsageError: a column is another metric's.
   """
-  of_others = {
-    column
-    for other, own in GROUPS.items()
-    if other.partition("@")[0] != group.partition("@")[0]
-    for column in own
-  }
-  for column in columns:
-    if column in of_others or column in _FIXED or not column.isidentifier():
+  from ae_jax.settings import DEFAULTS, OPTIONAL  # here: they know METRICS
+
+  taken = {*METRICS, *DEFAULTS, *OPTIONAL}
+  for name in columns:
+    if name in taken or not name.isidentifier():
       raise UsageError(
-        f"metric {group.partition('@')[0]}: the column {column!r} needs a name"
+        f"metric {group.partition('@')[0]}: the column {name!r} needs a name"
         " that is no other column's"
       )
-  GROUPS[group] = dict(columns)
-  METRICS.update(columns)
+  OWN_GROUPS.pop(group, None)  # the last one declared counts
+  OWN_GROUPS[group] = dict(columns)
 
 
-def more_is_better(column: str) -> bool:
+def column(name: str) -> Metric | None:
+  """What a column of the table is, where it is a metric."""
+  if name in METRICS:
+    return METRICS[name]
+  for columns in reversed(OWN_GROUPS.values()):
+    if name in columns:
+      return columns[name]
+  return None
+
+
+def more_is_better(name: str) -> bool:
   """Whether the largest value of a column is the best one, not the least.
 
   Raises:
     UsageError: neither is.
   """
-  better = METRICS[column].better if column in METRICS else "lower"
+  metric = column(name)
+  better = "lower" if metric is None else metric.better
   if not better:
-    raise UsageError(f"neither more nor less {column} is better: name another")
+    raise UsageError(f"neither more nor less {name} is better: name another")
   return better == "higher"
 
 
 def available_groups() -> tuple[str, ...]:
   """The metric groups whose packages are installed: the default."""
   has_coder = importlib.util.find_spec("constriction") is not None
-  return tuple(name for name in SHIPPED if name != "rate" or has_coder)
+  return tuple(name for name in GROUPS if name != "rate" or has_coder)
 
 
 def metric_groups(names: Iterable[str | Callable] | str) -> tuple[str, ...]:
@@ -239,17 +247,21 @@ def metric_groups(names: Iterable[str | Callable] | str) -> tuple[str, ...]:
   Raises:
     UsageError: a name is unknown, or its group needs a missing package.
   """
-  wanted = set()
+  wanted = {}
   for name in [names] if isinstance(names, str) else names:
-    if callable(name) or (":" in name and name not in GROUPS):
-      wanted.add(register(name))
-    elif name and name not in GROUPS:
+    if callable(name) or (":" in name and name not in OWN_GROUPS):
+      wanted[register(name)] = True
+    elif name and name not in GROUPS and name not in OWN_FUNCTIONS:
       raise UsageError(
-        f"unknown metrics {name!r}; allowed: {', '.join(SHIPPED)}, or"
+        f"unknown metrics {name!r}; allowed: {', '.join(GROUPS)}, or"
         " module:function"
       )
     else:
-      wanted.add(name)
+      wanted[name] = True
   if "rate" in wanted:
     require("compression", "constriction")
-  return tuple(g for g in GROUPS if g in wanted or g == "reconstruction")
+  own = (name for name in wanted if name in OWN_FUNCTIONS)
+  return (
+    *(g for g in GROUPS if g in wanted or g == "reconstruction"),
+    *own,
+  )

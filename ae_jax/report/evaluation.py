@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import plotly.graph_objects as go
 
-from ae_jax.metrics.registry import CORRUPTIONS, GROUPS, SHIPPED
+from ae_jax.metrics.registry import CORRUPTIONS, OWN_GROUPS
 from ae_jax.report import comparison, tables, units
 from ae_jax.report.blocks import Block, Plot, Section
 from ae_jax.report.run_record import RunRecord
@@ -59,7 +59,7 @@ def _own_groups(run: RunRecord) -> list[str]:
     group.partition("@")[0]: group
     for row in run.rows
     for group in groups_of(row)
-    if group in GROUPS and group not in SHIPPED
+    if group in OWN_GROUPS
   }
   return [*found.values()]
 

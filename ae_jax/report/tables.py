@@ -2,8 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from ae_jax.metrics import selection
-from ae_jax.metrics.registry import GROUPS, METRICS
+from ae_jax.metrics import registry, selection
 from ae_jax.report import trials
 from ae_jax.report.blocks import Cell, Table
 from ae_jax.report.trials import TextRows
@@ -90,9 +89,10 @@ def group_table(
   Returns:
     None where nothing of it was measured.
   """
+  group = (registry.GROUPS | registry.OWN_GROUPS)[name]
   columns = [
     column
-    for metric in GROUPS[name]
+    for metric in group
     if _any_number(best, metric)
     for column in (metric, f"pca_{metric}", f"pixels_{metric}")
     if _any_number(best, column)
@@ -104,8 +104,8 @@ def group_table(
     ["objective", "latent_size", *columns],
     caption,
   )
-  short = {f"pca_{n}": "PCA" for n in GROUPS[name]}
-  short |= {f"pixels_{n}": "the data" for n in GROUPS[name]}
+  short = {f"pca_{n}": "PCA" for n in group}
+  short |= {f"pixels_{n}": "the data" for n in group}
   headings = zip(table.columns[2:], columns, strict=True)
   return table._replace(
     columns=[*table.columns[:2], *(short.get(n, text) for text, n in headings)]
@@ -142,9 +142,9 @@ def table_of(
 
 
 def _title(name: str) -> str:
-  if name not in METRICS:
+  metric = registry.column(name)
+  if metric is None:
     return name
-  metric = METRICS[name]
   better = f", {metric.better} is better" if metric.better else ""
   return f"{name}: {metric.meaning} ({metric.unit}{better})"
 
@@ -155,7 +155,7 @@ def _cells(rows: TextRows, name: str) -> list[Cell]:
   if name == "id":
     return [Cell(text, text) for text in texts]
   numbers = [selection.number(row, name) for row in rows]
-  if name not in METRICS and not any("." in text for text in texts):
+  if registry.column(name) is None and not any("." in text for text in texts):
     return [Cell(text, text) for text in texts]
   finite = [value for value in numbers if value is not None]
   models = [selection.number(row, name.removeprefix("pca_")) for row in rows]

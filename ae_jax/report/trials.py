@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ae_jax.metrics.registry import METRICS, more_is_better
+from ae_jax.metrics.registry import column, more_is_better
 from ae_jax.metrics.selection import number
 from ae_jax.run_folder import load, results, run_config
 from ae_jax.run_folder.results import TextRow
@@ -99,7 +99,8 @@ def result_columns(rows: TextRows) -> list[str]:
 
 def unit(metric: str) -> str:
   """Of a column; empty where it is not known."""
-  return METRICS[metric].unit if metric in METRICS else ""
+  found = column(metric)
+  return "" if found is None else found.unit
 
 
 def heading(column: str) -> str:

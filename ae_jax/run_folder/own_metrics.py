@@ -19,7 +19,8 @@ _MAX_CHARACTERS = 300  # of a text
 
 def write(folder: Path, metric_groups: Collection[str]) -> None:
   """Keeps the columns of those groups that are a user's."""
-  own = {g: registry.GROUPS[g] for g in metric_groups if g in registry.OWN}
+  known = registry.OWN_GROUPS
+  own = {group: known[group] for group in metric_groups if group in known}
   if not own:
     return
   text = json.dumps(_read(folder) | own, indent=2) + "\n"
@@ -33,7 +34,7 @@ def declare(folder: Path) -> None:
     UsageError: the file is damaged, or a column is another metric's.
   """
   for group, columns in _read(folder).items():
-    if group not in registry.OWN:
+    if group not in registry.OWN_FUNCTIONS:
       registry.declare(group, columns)
 
 
