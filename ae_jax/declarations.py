@@ -68,7 +68,7 @@ class ObjectiveDeclaration(Declaration):
     params: (model, params, key, **hyper) -> a dict of arrays that are trained
       with the model; the objective finds it at `params["objective"]`.
     state: the same for arrays that are carried from step to step and not
-      trained, at `params["state"]`. The objective then returns (loss, terms,
+      trained, at `params["state"]`; the objective then returns (loss, terms,
       next state).
     after_update: (model, params, key, batch, **hyper) -> params, called after
       each update of the optimizer; it may change all that is in them.

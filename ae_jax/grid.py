@@ -72,7 +72,9 @@ def zipped(**axes: Sequence[Any]) -> list[Point]:
   ]
 
 
-def union(axes: Mapping[str, Any]) -> list[Point]:
+def union(
+  axes: Mapping[str, Any], fixed: Mapping[str, Any] | None = None
+) -> list[Point]:
   """One product for each objective, as a config writes it.
 
   `{"objective": ("autoencoder", "vae"), "latent_size": (2, 8),
@@ -83,6 +85,8 @@ def union(axes: Mapping[str, Any]) -> list[Point]:
 
   Args:
     axes: setting -> values, or objective -> {setting -> values}.
+    fixed: settings that all points will have: a network among them has its
+      hyper-parameters in `axes`.
 
   Returns:
     The points of all objectives, in their order.
@@ -98,7 +102,7 @@ def union(axes: Mapping[str, Any]) -> list[Point]:
     if not any(name in table for table in lookup.TABLES.values()):
       lookup.find("objective", name)
   chosen = product(**names)
-  functions = [functions_of(one) for one in chosen]
+  functions = [functions_of({**(fixed or {}), **one}) for one in chosen]
   has = [schedulable(all_hyper_parameters(one)) for one in functions]
   for name in shared:
     if name not in DEFAULTS and not any(name in own for own in has):

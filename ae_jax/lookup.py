@@ -147,7 +147,7 @@ _PLAIN = (bool, int, float, str, tuple)
 
 
 def _unknown(kind: str, name: str, table: Mapping[str, Any]) -> UsageError:
-  close = difflib.get_close_matches(name, table, n=1)
+  close = difflib.get_close_matches(name.lower(), table, n=1)
   hint = f"did you mean {close[0]}? " if close else ""
   if "," in name:
     hint = f"give several as sweep.{kind}=a,b; "

@@ -81,7 +81,7 @@ def hyper_parameters(kind: str, function: Callable) -> Point:
   if len(parameters) - len(keywords) != len(_ARGUMENTS[kind]):
     raise UsageError(
       f"{name} must take ({', '.join(_ARGUMENTS[kind])}) and keyword-only"
-      f" hyper-parameters; it takes {inspect.signature(function)}"
+      f" hyper-parameters; it takes ({', '.join(p.name for p in parameters)})"
     )
   for p in keywords:
     taken = any(

@@ -32,6 +32,7 @@ from ae_jax.types import (
   Params,
   Scalar,
   Terms,
+  UsageError,
 )
 
 Data = Array | Labeled | Pairs
@@ -167,8 +168,14 @@ class _TrainerFunctions:
       seen,
       **arguments(self.objective, hyper),
     )
-    carried = params.get("state", {})
-    return result if len(result) == 3 else (*result, carried)
+    has_state = of_objective(self.objective).state is not None
+    wanted = ("loss", "terms", "next state")[: 3 if has_state else 2]
+    if not isinstance(result, tuple) or len(result) != len(wanted):
+      raise UsageError(
+        f"an objective {'with' if has_state else 'without'} state must return"
+        f" ({', '.join(wanted)})"
+      )
+    return result if has_state else (*result, {})
 
   def seen(self, key: Key, batch: Array | Labeled) -> tuple[Key, Any]:
     """The batch as the objective sees it, and the key for the rest."""
@@ -195,6 +202,11 @@ class _TrainerFunctions:
     names = keyword_only(getattr(self.optimizer, "func", self.optimizer))
     own = {k: v for k, v in hyper.items() if k in names}
     transformation = self.optimizer(hyper["learning_rate"], **own)
+    if not hasattr(transformation, "update"):
+      raise UsageError(
+        "an optimizer must return an optax.GradientTransformation; it returns"
+        f" {type(transformation).__name__}"
+      )
     if "clip_norm" in hyper:
       return clipped(transformation, hyper["clip_norm"])
     return transformation
@@ -230,6 +242,7 @@ class _TrainerFunctions:
       _, seen = self.seen(noise_key, batch)
       params = after_update(self.model(now), params, update_key, seen, **own)
 
+    _check_same(state.params, params)
     finite = jnp.isfinite(value) & jnp.isfinite(optax.tree.norm(grads))
     was_alive = state.diverged_at < 0
     alive = finite & was_alive
@@ -293,6 +306,27 @@ class _TrainerFunctions:
       None,
       self.num_epochs,
     )
+
+
+def _check_same(before: Params, after: Params) -> None:
+  """Raises UsageError where a step changes shapes or types of parameters."""
+  old, new = _described(before), _described(after)
+  for path in old | new:
+    if old.get(path) != new.get(path):
+      raise UsageError(
+        f"a step makes {path or 'params'} another array:"
+        f" {old.get(path, 'none')} becomes {new.get(path, 'none')}"
+      )
+
+
+def _described(tree: Params) -> dict[str, str]:
+  """Path -> type and shape, such as `float32[3]`."""
+  return {
+    jax.tree_util.keystr(path, simple=True, separator="."): (
+      f"{jnp.result_type(leaf)}{[*jnp.shape(leaf)]}"
+    )
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
+  }
 
 
 def examples_of(data: Data | np.ndarray) -> Any:

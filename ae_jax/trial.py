@@ -169,8 +169,12 @@ def stored_functions(
       found[kind] = function
     elif kind != "objective" or needs_objective:
       module = name.partition(":")[0]
+      given = [
+        getattr(m, "__name__", m) for m in modules if not isinstance(m, dict)
+      ]
       raise UsageError(
         f"this model needs the {kind} {name}: give modules=[{module!r}]"
         f" (--modules={module}), which imports it"
+        + (f"; given: {given}" if given else "")
       )
   return found

@@ -3,10 +3,16 @@
 import os
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import numpy as np
 import pytest
+from shell import call
+
+import ae_jax
+from ae_jax.cli import evaluate, report, use
+from ae_jax.types import UsageError
 
 ROOT = Path(__file__).parent.parent
 THEIRS = """
@@ -107,9 +113,27 @@ def visit(folder, arguments, *more):
   return done, imported
 
 
-@pytest.mark.parametrize(
-  "part", ["network", *(pytest.param(p, marks=pytest.mark.slow) for p in PARTS)]
-)
+def test_a_model_says_which_module_it_needs(tmp_path, monkeypatch):
+  """In this process; those below are what a user does, and slow."""
+  folder = made(tmp_path, PARTS["network"], "__import__('theirs').data()")
+  monkeypatch.syspath_prepend(folder)
+  monkeypatch.chdir(folder)
+  for main, arguments in (
+    (use.main, ("encode", "run", "x.npy", "z.npy")),
+    (report.main, ("run",)),
+    (evaluate.main, ("run", "--metrics=activity")),
+  ):
+    code, _, err = call(main, *arguments)
+    assert code == 2, err
+    assert "this model needs the network theirs:net: give modules" in err
+  for place in ("run", "run-exported"):
+    with pytest.raises(UsageError, match="needs the network theirs:net"):
+      ae_jax.load(place)
+  assert "theirs" not in sys.modules
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", PARTS)
 def test_a_model_that_needs_a_function_says_so_and_imports_nothing(
   part, tmp_path
 ):
@@ -156,8 +180,10 @@ def test_a_name_in_a_file_calls_nothing_that_is_no_part(tmp_path):
     (folder / "changed" / "spec.json").write_text(text)
     weights = (folder / "run-exported" / "weights.safetensors").read_bytes()
     (folder / "changed" / "weights.safetensors").write_bytes(weights)
-    code = "import ae_jax, theirs\nae_jax.load('changed', modules=[theirs])"
-    done = python("-c", code, cwd=folder)
-    last = done.stderr.strip().splitlines()[-1]
-    assert "UsageError" in last, done.stderr
-    assert "is no network" in last or "needs the network os:system" in last
+    given = types.ModuleType("theirs")
+    given.system, given.os = os.system, os
+    given.plain = lambda *_: pytest.fail("it was called")
+    with pytest.raises(UsageError) as error:
+      ae_jax.load(folder / "changed", modules=[given])
+    message = str(error.value)
+    assert "is no network" in message or "needs the network os:" in message

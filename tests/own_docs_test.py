@@ -105,6 +105,12 @@ def bad(model, params, key, batch, {}):
   {}
 ae_jax.run_sweep([{{"objective": bad, {}}}], counts)
 """
+WITH_STATE = """
+@ae_jax.objective(state=lambda *_, **__: {})
+def bad(model, params, key, batch):
+  return batch.sum(), {}
+ae_jax.run_sweep([{"objective": bad}], counts)
+"""
 NETWORK = """
 @ae_jax.network()
 def bad(spec):
@@ -153,6 +159,7 @@ MISTAKES = {
   ],
   "objective": [
     LOSS.format("weight=1.0", "return batch.sum(), {}", ""),
+    WITH_STATE,
     LOSS.format("*, weight: float = 1.0", "return batch.sum(axis=1), {}", ""),
     LOSS.format("*, weight: float = 1", "return 0.0, {}", "'weight': 0.5"),
     LOSS.format("*, w: float = 1.0", "return (0.0, {}) if w > 0 else None", ""),

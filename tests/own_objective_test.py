@@ -226,7 +226,7 @@ def with_state(result):
     ({"objective": declared(likelihood="bernoulli"), "likelihood": "gaussian"},
      "is 'gaussian'; allowed: bernoulli"),
     ({"objective": with_state({"n": jnp.zeros(2)})},
-     r"makes state.n another array in a step: .*\(\), .* becomes"),
+     r"makes state.n another array: float32\[\] becomes float32\[2\]"),
     ({"objective": declared(params=lambda *_, **__: 1.0)},
      "must return a dict of arrays; it returns float"),
   ],

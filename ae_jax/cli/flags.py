@@ -23,6 +23,7 @@ from ae_jax.types import UsageError
 DEFAULT = Path(__file__).parent / "digits.py"
 _SWEEP = "--config.sweep."
 _FIXED = "--config.fixed."
+_METRICS = "--config.metrics="
 
 
 class CommandLine(NamedTuple):
@@ -62,6 +63,7 @@ def parse(
   swept = [a for a in arguments if a.startswith(_SWEEP)]
   rest = [a for a in arguments if a not in (*named, *swept)]
   path = _find(named[-1].partition("=")[2], configs) if named else DEFAULT
+  rest = [_quoted(a) if a.startswith(_METRICS) else a for a in rest]
   try:
     config, own = _parse(path, rest, own_flags)
   except UsageError as error:
@@ -152,6 +154,14 @@ def _one_token_each(arguments: Sequence[str]) -> Iterator[str]:
       yield argument
   if pending is not None:
     yield pending
+
+
+def _quoted(argument: str) -> str:
+  """`--config.metrics=a,b:c` as a tuple of texts; others as they are."""
+  field, _, text = argument.partition("=")
+  if ":" not in text or text.strip().startswith(("(", "[", "'", '"')):
+    return argument
+  return f"{field}={tuple(name.strip() for name in text.split(','))}"
 
 
 def _find(name: str, configs: Path | None) -> Path:

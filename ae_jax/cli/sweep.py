@@ -69,7 +69,7 @@ def prepare(argv: Sequence[str], configs: Path | None = None) -> Prepared:
   command = parse(argv, ("workdir",), configs)
   config = command.config
   fixed = config.fixed.to_dict()
-  points = [fixed | point for point in grid.union(command.axes)]
+  points = [fixed | point for point in grid.union(command.axes, fixed)]
   dataset = data.load(**_with_whole_paths(config.data))
   trials, metric_groups, memory = plans.checked(
     points, dataset, _names(config.metrics), config.memory_gb
@@ -159,7 +159,8 @@ def _report(prepared: Prepared) -> collections.Counter[str]:
   except UsageError as error:
     print(f"no page: {error}")
   else:
-    print(f"report: {report.write(folder.path, plan.dataset)}")
+    page = report.write(folder.path, plan.dataset, modules=folder.modules)
+    print(f"report: {page}")
   return ended
 
 

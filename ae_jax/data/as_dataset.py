@@ -47,6 +47,11 @@ def as_dataset(
         raise UsageError(
           f"{name} goes with an array; here the data is {_named(x)}"
         )
+  if callable(x):
+    raise UsageError(
+      "the data are a function: call it, or give its name as"
+      ' "module:function"'
+    )
   if isinstance(x, Dataset):
     if standardize:
       raise UsageError("standardize goes with an array, a file or a name")

@@ -38,8 +38,13 @@ def read(function: Callable[[], Any], name: str) -> dict[str, Any]:
   except Exception as error:  # a user's code may raise anything
     reason = " ".join(f"{type(error).__name__}: {error}".split())
     raise UsageError(f"dataset {name} raised {reason}") from error
-  if not isinstance(made, dict):
+  if isinstance(made, np.ndarray) or hasattr(made, "__array__"):
     return {"train": np.asarray(made)}
+  if not isinstance(made, dict):
+    raise UsageError(
+      f"dataset {name} must return an array x, or a dict of"
+      f" {', '.join(_FIELDS)}; it returns {type(made).__name__}"
+    )
   if "x" not in made or not made.keys() <= _FIELDS.keys():
     raise UsageError(
       f"dataset {name} must return x, or a dict of {', '.join(_FIELDS)} with x"

@@ -12,11 +12,13 @@ import numpy as np
 
 from ae_jax.data import Dataset, to_float
 from ae_jax.data.supervision import Pairs, supervise
-from ae_jax.declarations import of_likelihood
+from ae_jax.declarations import of_likelihood, of_objective
 from ae_jax.engine.group import group_trainer, groups, stack
 from ae_jax.metrics.registry import METRICS
 from ae_jax.parameters import split
+from ae_jax.schedules import Hyper
 from ae_jax.settings import RESERVED
+from ae_jax.training import Trainer, TrainState, examples_of
 from ae_jax.trial import Trial
 from ae_jax.types import Labeled, UsageError
 
@@ -47,17 +49,16 @@ def check(
   columns = columns.union(*(trial.settings for trial in trials))
   for group in groups(trials):
     _check_range(group[0], dataset.train)
-    state, result, following = _trace(group, dataset, supervised)
+    state, result = _trace(group, dataset, supervised)
     name = group[0].settings["objective"]
     _check_state(name, state, memory_bytes)
     _check_result(name, result, columns)
-    _check_carried(name, state.params, following.params)
 
 
 def _trace(
   group: list[Trial], dataset: Dataset, supervised: Callable[[str], Any]
-) -> tuple[Any, Any, Any]:
-  """Shapes of a state, of what an objective returns, of the next state."""
+) -> tuple[Any, Any]:
+  """Shapes of a trial's state, and of what its objective returns."""
   name = group[0].settings["objective"]
   one = group_trainer(group, dataset.train.shape[1:], dataset.num_train)
   key, hyper = jax.tree.map(lambda x: x[0], stack(group[:1]))
@@ -72,16 +73,29 @@ def _trace(
       state,
     )
     _check_scalars(name, result)
-    following, _ = jax.eval_shape(
-      lambda state: one.step(state, batch, hyper), state
+    x = examples_of(batch)
+    is_pairs = of_objective(group[0].functions["objective"]).batch == "pairs"
+    x = to_float(x[:, 0] if is_pairs else x)
+    shapes = jax.eval_shape(
+      functools.partial(_of_decoder, one, hyper, x), state
     )
+    _check_likelihood(group[0], *shapes)
+    jax.eval_shape(lambda state: one.step(state, batch, hyper), state)
   except UsageError:
     raise
   except Exception as error:
     if not group[0].source:
       raise
     raise UsageError(_where(group[0], error)) from error
-  return state, result, following
+  return state, result
+
+
+def _of_decoder(one: Trainer, hyper: Hyper, x: Any, state: TrainState) -> Any:
+  """What is decoded of codes of 0, its likelihood and its mean."""
+  model = one.model(hyper)
+  z = jnp.zeros((len(x), len(model.latent_mask)))
+  decoded = model.decode(state.params, z)
+  return decoded, model.nll(x, decoded), model.mean(decoded)
 
 
 def _check_floats(name: str, state: Any) -> None:
@@ -126,26 +140,21 @@ def _check_result(name: str, result: Any, columns: set[str]) -> None:
     )
 
 
-def _check_carried(name: str, before: Any, after: Any) -> None:
-  """Raises UsageError where a step changes shapes or types of parameters."""
-
-  def described(tree: Any) -> dict[str, tuple[Any, str]]:
-    leaves = jax.tree_util.tree_leaves_with_path(tree)
-    return {
-      jax.tree_util.keystr(path, simple=True, separator="."): (
-        leaf.shape,
-        str(leaf.dtype),
-      )
-      for path, leaf in leaves
-    }
-
-  old, new = described(before), described(after)
-  for path in old | new:
-    if old.get(path) != new.get(path):
-      raise UsageError(
-        f"objective {name} makes {path} another array in a step:"
-        f" {old.get(path, 'none')} becomes {new.get(path, 'none')}"
-      )
+def _check_likelihood(trial: Trial, decoded: Any, nll: Any, mean: Any) -> None:
+  """Raises UsageError at shapes that are none of a likelihood's."""
+  name = trial.settings["likelihood"]
+  size = of_likelihood(trial.functions["likelihood"]).size
+  features = decoded.shape[1:] if size == 1 else decoded.shape[1:-1]
+  if nll.shape != decoded.shape[:1]:
+    raise UsageError(
+      f"likelihood {name} must return [batch], summed over the features; it"
+      f" returns {[*nll.shape]} for {[*decoded.shape]}"
+    )
+  if mean.shape != (*decoded.shape[:1], *features):
+    raise UsageError(
+      f"the mean of likelihood {name} must be [batch, *features]; it is"
+      f" {[*mean.shape]} for {[*decoded.shape]}"
+    )
 
 
 def _minibatch(
@@ -175,10 +184,11 @@ def _check_range(trial: Trial, x: np.ndarray) -> None:
   least, most = of_likelihood(trial.functions["likelihood"]).support
   low, high = to_float(x.min()), to_float(x.max())
   if not least <= low <= high <= most:
+    fixed = of_objective(trial.functions["objective"]).likelihood
     raise UsageError(
       f"likelihood {trial.settings['likelihood']!r} needs data in [{least:g},"
-      f" {most:g}]; these are in [{low:.4g}, {high:.4g}]: take likelihood"
-      " 'gaussian' or 'sigmoid_gaussian'"
+      f" {most:g}]; these are in [{low:.4g}, {high:.4g}]"
+      + ("" if fixed else ": take likelihood 'gaussian' or 'sigmoid_gaussian'")
     )
 
 

@@ -17,7 +17,8 @@ def measure(name: str) -> Callable[..., tuple[Columns, Units]]:
   """The metric group of that name, see `registry.register`."""
   function = OWN_FUNCTIONS[name]
 
-  @over_trials
+  # On one device: a function that calls LAPACK would wait for ever on several.
+  @functools.partial(over_trials, parallel=False)
   def of_trial(
     model: Autoencoder, params: Params, data: EvalData
   ) -> tuple[Columns, Units]:

@@ -7,11 +7,13 @@ are beside the table, known once they are named or read from a run.
 """
 
 import importlib.util
+import inspect
 from collections.abc import Callable, Iterable, Mapping
 
 from ae_jax import lookup
 from ae_jax.declarations import Metric, MetricDeclaration, declared
 from ae_jax.extras import require
+from ae_jax.networks.spec import keyword_only
 from ae_jax.types import UsageError
 
 NUM_SAMPLES = 64  # of the importance-weighted bound
@@ -182,6 +184,12 @@ def register(given: str | Callable) -> str:
   function = lookup.find("metric", given)
   declaration = declared(function, MetricDeclaration)
   assert declaration is not None
+  names = [*inspect.signature(function).parameters]
+  if len(names) != 3 or keyword_only(function):
+    raise UsageError(
+      f"metric {lookup.name_of('metric', function)} must take (model, params,"
+      f" data) and has no hyper-parameters; it takes ({', '.join(names)})"
+    )
   digest = lookup.source_digest([function])[:8]
   group = f"{lookup.name_of('metric', function)}@{digest}"
   declare(group, declaration.columns)

@@ -66,6 +66,12 @@ class Spec:
       value = getattr(self, field)
       if not callable(value) and value not in allowed:
         raise UsageError(f"{field} is {value!r}; allowed: {', '.join(allowed)}")
+    activation = of_likelihood(self.likelihood_function).activation
+    if activation not in ACTIVATIONS:
+      raise UsageError(
+        f"likelihood {_text(self.likelihood)} declares activation"
+        f" {activation!r}; allowed: {', '.join(ACTIVATIONS)}"
+      )
     sizes = (*self.features, self.latent_size, *self.widths)
     if not all(isinstance(size, int) and size >= 1 for size in sizes):
       raise UsageError(

@@ -49,7 +49,7 @@ def k_sparse(
   *,
   k: float = 25.0,
   selection: str = "example",
-) -> tuple[Array, Terms]:
+) -> tuple[Array, Terms, Params]:
   """`d(x, g(z))`, z the k largest units of a linear code, averaged.
 
   With k at least the latent size it is the linear `autoencoder`. A trained
@@ -65,7 +65,7 @@ def k_sparse(
     selection: "example": k of each code; "batch": batch times k of all.
 
   Returns:
-    The loss in nats, and the term `reconstruction`.
+    The loss in nats, the term `reconstruction`, and k as it was.
 
   Raises:
     UsageError: there is no such selection.
@@ -82,4 +82,5 @@ def k_sparse(
   keep = _SELECTIONS[selection]
   z = keep(model.dense_code(params, batch), k, model.latent_mask)
   reconstruction = jnp.mean(model.nll(batch, model.decode(params, z)))
-  return reconstruction, {"reconstruction": reconstruction}
+  terms = {"reconstruction": reconstruction}
+  return reconstruction, terms, params["state"]

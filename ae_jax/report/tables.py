@@ -43,7 +43,7 @@ def best_trials(best: Sequence[TextRow], rows: TextRows, by: str) -> Table:
 def settings(row: TextRow, peers: TextRows) -> str:
   """The settings of a trial that vary among those of its objective."""
   names = [name for name in trials.varying(peers) if name != "latent_size"]
-  return " ".join(f"{name}={row[name]}" for name in names)
+  return " ".join(f"{name}={row[name]}" for name in names if row[name] != "")
 
 
 def all_trials(rows: TextRows, by: str) -> Table:

@@ -2,7 +2,10 @@
 
     ./launch.sh sweep --config=networks.py
 
-TIMES
+Ten trials in three groups, 9 minutes on 2 busy CPU cores. Test error at 8 and
+32 units: PCA 29.35 and 13.19; plain 17.47 and 8.01; tied weights 17.84 and
+7.91; two residual blocks on each side 16.90 and 8.68; with dropout of 0.1
+18.55 and 8.71, of 0.3 21.87 and 11.40: ten epochs are too few to overfit.
 """
 
 from ml_collections import ConfigDict
