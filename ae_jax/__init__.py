@@ -7,6 +7,7 @@ if TYPE_CHECKING:
   from ae_jax import compression, data, grid, metrics, objectives, pca
   from ae_jax.data import Dataset
   from ae_jax.declarations import (
+    dataset,
     likelihood,
     metric,
     network,
@@ -46,6 +47,7 @@ _NAMES = {
   "Network": "ae_jax.networks",
   "UsageError": "ae_jax.types",
   "autoencoder": "ae_jax.networks",
+  "dataset": "ae_jax.declarations",
   "evaluate": "ae_jax.sweep",
   "likelihood": "ae_jax.declarations",
   "load": "ae_jax.run_folder.load",
@@ -74,6 +76,7 @@ __all__ = [
   "autoencoder",
   "compression",
   "data",
+  "dataset",
   "evaluate",
   "grid",
   "likelihood",

@@ -33,7 +33,16 @@ class Declaration:
   ranges: Ranges = dataclasses.field(default_factory=dict)
 
   def __call__(self, function: F) -> F:
-    """Decorates a function."""
+    """Decorates a function.
+
+    Raises:
+      ValueError: it is declared already, as what is shipped is.
+    """
+    if hasattr(function, "declaration"):
+      raise ValueError(
+        f"{getattr(function, '__qualname__', function)} is declared already:"
+        " decorate a function of your own that calls it"
+      )
     function.declaration = self  # type: ignore[attr-defined]
     return function
 
@@ -48,8 +57,9 @@ class Declaration:
 class ObjectiveDeclaration(Declaration):
   """What an objective needs; a loss that needs nothing is not decorated.
 
-  An axis of the arrays of `params` and `state` that is as long as the code is
-  the padded one in a sweep; a loaded model has the first `latent_size` of it.
+  `params` and `state` make nested dicts of arrays. An axis that is as long as
+  the code is padded in a sweep. A trained model has the first `latent_size` of
+  it, if the objective is part of the model (`is_of_the_model`).
 
   Attributes:
     code: the code it needs, "gaussian" or the activation of a point code; ""
@@ -168,7 +178,12 @@ class Metric(NamedTuple):
   meaning: str
 
 
-class MetricDeclaration:
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class DatasetDeclaration(Declaration):
+  """Marks a dataset: () -> x, or a dict of arrays, see `data.own.read`."""
+
+
+class MetricDeclaration(Declaration):
   """The columns of a metric: (model, params, data) -> a dict of scalars.
 
   The function is vmapped over the trials; `data` is `metrics.EvalData`.
@@ -181,19 +196,17 @@ class MetricDeclaration:
     ValueError: there is no column, or another word than these.
   """
 
+  columns: Mapping[str, Metric]
+
   def __init__(self, **columns: Metric | tuple[str, str, str]):
-    self.columns = {name: Metric(*column) for name, column in columns.items()}
-    self.functions: list[Callable] = []
+    super().__init__()
+    declared = {name: Metric(*column) for name, column in columns.items()}
+    object.__setattr__(self, "columns", declared)
     if not columns:
       raise ValueError("a metric declares the columns that it returns")
-    for name, column in self.columns.items():
+    for name, column in declared.items():
       if column.better not in ("lower", "higher", ""):
         raise ValueError(f'{name}: give "lower", "higher" or "" as better')
-
-  def __call__(self, function: F) -> F:
-    """Decorates a function."""
-    function.declaration = self  # type: ignore[attr-defined]
-    return function
 
 
 objective = ObjectiveDeclaration
@@ -201,6 +214,7 @@ likelihood = LikelihoodDeclaration
 network = NetworkDeclaration
 optimizer = OptimizerDeclaration
 metric = MetricDeclaration
+dataset = DatasetDeclaration
 
 _PLAIN = ObjectiveDeclaration()
 T = TypeVar("T")
@@ -211,6 +225,12 @@ def declared(function: Callable | None, kind: type[T]) -> T | None:
   inner = getattr(function, "func", function)
   declaration = getattr(inner, "declaration", None)
   return declaration if isinstance(declaration, kind) else None
+
+
+def ranges_of(function: Callable) -> Ranges:
+  """The ranges that a function declares; `{}` where there are none."""
+  found = declared(function, Declaration)
+  return {} if found is None else found.ranges
 
 
 def of_objective(function: Callable | None) -> ObjectiveDeclaration:

@@ -27,8 +27,8 @@ from ae_jax.data import Standardization
 from ae_jax.extras import require
 from ae_jax.lookup import Modules
 from ae_jax.metrics.reconstruction import codes
-from ae_jax.networks import Spec
-from ae_jax.trial import stored_functions
+from ae_jax.networks import Spec, autoencoder
+from ae_jax.trial import sources_of, stored_functions
 from ae_jax.types import Array, Params, UsageError
 
 if TYPE_CHECKING:
@@ -215,17 +215,32 @@ def _network(
         node[leaf] = array
     fields = {name: _tuple(v) for name, v in described["spec"].items()}
     options = {k: _tuple(v) for k, v in fields.pop("options").items()}
-    needed = stored_functions(fields, fields["objective"] is not None, modules)
+    needed = stored_functions(
+      fields,
+      fields["objective"] is not None,
+      modules,
+      described.get("sources", {}),
+    )
     for kind in ("network", "likelihood"):
       if ":" in fields[kind]:
         fields[kind] = needed[kind]
     if fields["objective"] is not None:
       fields["objective"] = needed["objective"]
-    return Spec(**fields, options=(*options.items(),)), params
+    spec = Spec(**fields, options=(*options.items(),))
+    _check_shapes(folder, spec, params)
+    return spec, params
   except UsageError:
     raise
   except _OTHER as error:
     raise _of_other_version(folder) from error
+
+
+def _check_shapes(folder: Path, spec: Spec, params: Params) -> None:
+  """Raises UsageError unless the arrays are those of the network."""
+  like = jax.eval_shape(autoencoder(spec).init, jax.random.key(0))
+  own = {name: params[name] for name in like if name in params}
+  if jax.tree.map(np.shape, own) != jax.tree.map(np.shape, like):
+    raise UsageError(f"the weights in {folder} are of another network")
 
 
 def _of_other_version(folder: Path) -> UsageError:
@@ -282,6 +297,7 @@ def _describe(
     "trial": row,
     "history": {name: term.tolist() for name, term in trained.history.items()},
     "spec": _described_spec(spec),
+    "sources": sources_of(spec),
     "data": {
       "shape": ["b", *spec.features],
       "dtype": "float32",

@@ -27,6 +27,7 @@ from ae_jax.settings import (
   ramps_of,
   schedulable,
 )
+from ae_jax.source import source_digest
 from ae_jax.trial import Trial
 from ae_jax.types import UsageError
 
@@ -184,7 +185,7 @@ def _resolve(
     settings=settings,
     functions=functions,
     hyper={k: settings[k] for k in ("learning_rate", "latent_size", *traced)},
-    source=lookup.source_digest(users) if users else "",
+    source=source_digest(users) if users else "",
   )
 
 

@@ -7,16 +7,13 @@ taken from modules that the caller gives.
 
 import contextlib
 import difflib
-import functools
-import hashlib
 import importlib
-import inspect
 import types
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 from ae_jax.declarations import (
+  DatasetDeclaration,
   LikelihoodDeclaration,
   MetricDeclaration,
   NetworkDeclaration,
@@ -30,7 +27,8 @@ from ae_jax.types import UsageError
 
 # Where functions of a user may be taken from: modules, their names (which are
 # then imported), or functions by their names.
-Modules = Iterable[str | types.ModuleType | Mapping[str, Callable]]
+OneModule = str | types.ModuleType | Mapping[str, Callable]
+Modules = Iterable[OneModule]
 
 TABLES: dict[str, Mapping[str, Callable]] = {
   "objective": OBJECTIVES,
@@ -39,6 +37,7 @@ TABLES: dict[str, Mapping[str, Callable]] = {
   "optimizer": OPTIMIZERS,
 }
 _DECORATED = {
+  "dataset": DatasetDeclaration,
   "network": NetworkDeclaration,
   "likelihood": LikelihoodDeclaration,
   "metric": MetricDeclaration,
@@ -104,12 +103,11 @@ def among(kind: str, name: str, modules: Modules) -> Callable | None:
       if name in given:
         return _checked(kind, given[name], name)
     elif given == module:
-      return find(kind, name)
+      return _checked(kind, find(kind, name), name)
     elif not isinstance(given, str) and given.__name__ == module:
-      function = _attribute(given, path, None)
-      if not callable(function):
-        raise UsageError(f"module {module} has no {kind} {path}")
-      return _checked(kind, function, name)
+      with contextlib.suppress(AttributeError):
+        return _checked(kind, _attribute(given, path), name)
+      raise UsageError(f"module {module} has no {kind} {path[:100]}")
   return None
 
 
@@ -119,31 +117,19 @@ def name_of(kind: str, function: Callable) -> str:
     if known is function:
       return name
   if not hasattr(function, "__qualname__"):
-    raise UsageError(f"{kind} {function!r} is not a plain function")
+    raise UsageError(
+      f"{kind} {function!r} is not a plain function: give one that is defined"
+      f" by def{', or a name of' if kind in TABLES else ''}"
+      f" {', '.join(TABLES.get(kind, {}))}".rstrip()
+    )
   return f"{function.__module__}:{function.__qualname__}"
 
 
-def source_digest(functions: Iterable[Callable]) -> str:
-  """SHA-256 of what defines functions, also in a notebook or by a factory.
-
-  Of the function that decorators wrap, and of those that it declares: the file,
-  or else the source or the code; and the plain values that they are closed
-  over.
-  """
-  digest = hashlib.sha256()
-  for outer in functions:
-    inner = inspect.unwrap(outer)
-    declaration = getattr(outer, "declaration", None)
-    for function in (inner, *getattr(declaration, "functions", ())):
-      digest.update(_source(function))
-      for cell in getattr(function, "__closure__", None) or ():
-        with contextlib.suppress(ValueError):  # an empty cell
-          if isinstance(cell.cell_contents, _PLAIN):
-            digest.update(repr(cell.cell_contents).encode())
-  return digest.hexdigest()
-
-
-_PLAIN = (bool, int, float, str, tuple)
+def all_of(modules: Modules | OneModule) -> Modules:
+  """Modules as a tuple, of one module too."""
+  if isinstance(modules, str | types.ModuleType | Mapping):
+    return (modules,)
+  return tuple(modules)
 
 
 def _unknown(kind: str, name: str, table: Mapping[str, Any]) -> UsageError:
@@ -157,10 +143,18 @@ def _unknown(kind: str, name: str, table: Mapping[str, Any]) -> UsageError:
   )
 
 
-def _attribute(module: types.ModuleType, path: str, *default: Any) -> Any:
-  return functools.reduce(
-    lambda of, name: getattr(of, name, *default), path.split("."), module
-  )
+def _attribute(module: types.ModuleType, path: str) -> Any:
+  """What a path names in a module; nothing of a module in it.
+
+  Raises:
+    AttributeError: there is none.
+  """
+  found: Any = module
+  for name in path.split("."):
+    if isinstance(found, types.ModuleType) and found is not module:
+      raise AttributeError(f"{found.__name__} is another module")
+    found = getattr(found, name)
+  return found
 
 
 def _checked(kind: str, function: Callable, name: str) -> Callable:
@@ -170,22 +164,3 @@ def _checked(kind: str, function: Callable, name: str) -> Callable:
       f"{name} is no {kind}: decorate the function with @ae_jax.{kind}(...)"
     )
   return function
-
-
-def _source(function: Callable) -> bytes:
-  with contextlib.suppress(OSError, TypeError):
-    return Path(inspect.getfile(function)).read_bytes()
-  with contextlib.suppress(OSError, TypeError):
-    return inspect.getsource(function).encode()  # of a notebook's cell
-  code = getattr(function, "__code__", None)
-  if code is None:  # of jnp, say
-    return getattr(function, "__qualname__", repr(type(function))).encode()
-  return repr(_code(code)).encode()
-
-
-def _code(code: types.CodeType) -> tuple:
-  """What a code object does, without where it stands."""
-  constants = [
-    _code(c) if isinstance(c, types.CodeType) else c for c in code.co_consts
-  ]
-  return code.co_code, code.co_names, code.co_varnames, constants

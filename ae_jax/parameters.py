@@ -10,13 +10,14 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ae_jax import keys
 from ae_jax.declarations import of_objective
-from ae_jax.networks import Spec, autoencoder, unpad
+from ae_jax.networks import Spec, model_of, unpad
 from ae_jax.networks.spec import keyword_only
 from ae_jax.schedules import Hyper
-from ae_jax.types import Autoencoder, Key, Objective, Params, UsageError
+from ae_jax.types import Array, Autoencoder, Key, Objective, Params, UsageError
 
 _NOT_TRAINED = ("state", "numbers")
 
@@ -47,13 +48,33 @@ def init_params(
   ):
     if function is not None:
       made = function(model, params, jax.random.fold_in(key, number), **own)
-      if not isinstance(made, dict):
-        raise UsageError(
-          f"{function.__name__} must return a dict of arrays; it returns"
-          f" {type(made).__name__}"
-        )
+      _check_tree(function.__name__, made)
       params = params | {name: jax.tree.map(_float32, made)}
   return params
+
+
+def _check_tree(name: str, made: Any) -> None:
+  """Raises UsageError at what no file can hold."""
+  if not isinstance(made, dict):
+    raise UsageError(
+      f"{name} must return a dict of arrays; it returns {type(made).__name__}"
+    )
+  for key, value in made.items():
+    if not isinstance(key, str) or {*key} & {*"./"} or not key:
+      raise UsageError(
+        f"{name} returns the key {key!r}; keys are texts without . and /"
+      )
+    if isinstance(value, dict):
+      _check_tree(name, value)
+    elif not isinstance(value, int | float) and not (
+      hasattr(value, "dtype")
+      and jax.dtypes.issubdtype(value.dtype, np.number)
+      | (value.dtype == np.bool_)
+    ):
+      raise UsageError(
+        f"{name} returns {key!r}, which is no array of numbers and no dict of"
+        " them"
+      )
 
 
 def arguments(objective: Objective, hyper: Hyper) -> dict[str, Any]:
@@ -101,7 +122,7 @@ def unpadded(
   names = keyword_only(objective)
   hyper = {k: settings[k] for k in names if k in settings}
   true = jax.eval_shape(
-    lambda key: init_params(objective, autoencoder(spec), key, hyper),
+    lambda key: init_params(objective, model_of(spec, params), key, hyper),
     jax.random.key(0),
   )
   return cut | {
@@ -111,6 +132,41 @@ def unpadded(
       true[name],
     )
     for name in own
+  }
+
+
+def are_finite(params: Params) -> Array:
+  """Whether all numbers are, also those that no gradient has seen."""
+  leaves = jax.tree.leaves(params)
+  return jnp.all(jnp.stack([jnp.all(jnp.isfinite(p)) for p in leaves]))
+
+
+def check_same(before: tuple[Params, Any], after: tuple[Params, Any]) -> None:
+  """Checks that a step changes no shape or type.
+
+  Args:
+    before: parameters and the state of the optimizer.
+    after: the same, after a step.
+
+  Raises:
+    UsageError: it does.
+  """
+  old, new = _described(before), _described(after)
+  for path in old | new:
+    if old.get(path) != new.get(path):
+      raise UsageError(
+        f"a step makes {path.removeprefix('0.')} another array:"
+        f" {old.get(path, 'none')} becomes {new.get(path, 'none')}"
+      )
+
+
+def _described(tree: Any) -> dict[str, str]:
+  """Path -> type and shape, such as `float32[3]`."""
+  return {
+    jax.tree_util.keystr(path, simple=True, separator="."): (
+      f"{jnp.result_type(leaf)}{[*jnp.shape(leaf)]}"
+    )
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
   }
 
 

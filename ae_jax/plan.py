@@ -8,7 +8,7 @@ import jax
 
 from ae_jax.data import Dataset
 from ae_jax.engine.check import check
-from ae_jax.engine.group import group_trainer, groups, stack
+from ae_jax.engine.group import group_trainer, groups, padded_spec, stack
 from ae_jax.engine.placement import half_of_memory
 from ae_jax.engine.training_loop import OnEpoch, OnParams
 from ae_jax.grid import resolve
@@ -75,10 +75,11 @@ def _check_own_metrics(
   for group in groups(trials):
     trial = group[0]
     one = group_trainer(group, dataset.train.shape[1:], dataset.num_train)
-    key, hyper = jax.tree.map(lambda x: x[0], stack([trial]))
-    params = jax.eval_shape(one.init, key, hyper).params
+    keys, hyper = stack([trial])
+    params = jax.eval_shape(jax.vmap(one.init), keys, hyper).params
+    spec = padded_spec(group, dataset.train.shape[1:])
     for name in names:
-      own.check(name, one.model(hyper), params, data)
+      own.check(name, spec, params, data)
       if taken := OWN_GROUPS[name].keys() & trial.settings.keys():
         raise UsageError(
           f"metric {name.partition('@')[0]}: the column {min(taken)!r} is a"

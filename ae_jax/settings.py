@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ae_jax import lookup
-from ae_jax.declarations import of_objective
+from ae_jax.declarations import of_objective, ranges_of
 from ae_jax.metrics.registry import METRICS
 from ae_jax.networks import ACTIVATIONS
 from ae_jax.schedules import ANNEALING, LEARNING_RATE_SCHEDULES, settings_of
@@ -93,11 +93,11 @@ def hyper_parameters(kind: str, function: Callable) -> Point:
         " column's, and a number or string as default"
       )
   hyper = {p.name: p.default for p in keywords}
-  for ranged in getattr(getattr(function, "declaration", None), "ranges", ()):
-    if ranged not in hyper:
+  for ranged in ranges_of(function):
+    if type(hyper.get(ranged)) not in (int, float):
       raise UsageError(
         f"{name} declares a range of {ranged}, which is none of its"
-        " hyper-parameters"
+        " hyper-parameters that are numbers"
       )
   return hyper
 
@@ -121,7 +121,19 @@ def all_hyper_parameters(functions: Mapping[str, Callable]) -> Point:
         " trial, too: give it another name"
       )
     found |= own
+  for name, ramp in ramps_of(found).items():
+    if shared := found.keys() & ramp.keys():
+      raise UsageError(
+        f"hyper-parameter {min(shared)!r} has the name of a setting that"
+        f" schedules {name}: give it another name"
+      )
   return found
+
+
+def possible_settings(functions: Mapping[str, Callable]) -> dict[str, None]:
+  """The names of all settings that a trial of these functions may have."""
+  own = schedulable(all_hyper_parameters(functions))
+  return dict.fromkeys([*DEFAULTS, *sorted(own)])
 
 
 def given_by(
@@ -279,13 +291,12 @@ def check_range(settings: Point, functions: Mapping[str, Callable]) -> None:
 
 def _check_declared(settings: Point, function: Callable) -> None:
   """Raises UsageError at what a function declares as not allowed."""
-  declaration = getattr(function, "declaration", None)
-  for setting, (low, high) in getattr(declaration, "ranges", {}).items():
+  for setting, (low, high) in ranges_of(function).items():
     if setting in settings and not low <= settings[setting] <= high:
       raise UsageError(
         f"{setting} must be in [{low}, {high}]; got {settings[setting]}"
       )
-  check = getattr(declaration, "check", None)
+  check = of_objective(function).check
   if check is not None:
     check(settings)
 

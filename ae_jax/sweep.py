@@ -30,7 +30,7 @@ from ae_jax.epoch_order import batching
 from ae_jax.evaluation import Cost, Evaluator
 from ae_jax.executors import train_groups
 from ae_jax.interruption import Interruption, KeyboardInterruption
-from ae_jax.lookup import Modules
+from ae_jax.lookup import Modules, OneModule, all_of
 from ae_jax.metrics.registry import (
   available_groups,
   metric_groups,
@@ -87,8 +87,7 @@ def run_sweep(
     progress: shows a bar with the time left.
     on_epoch: called with trials, epoch and mean terms after each epoch.
     on_params: called with trials, epoch and their parameters after each epoch:
-      each array `[trials, ...]`, padded to the largest code of the group, see
-      `networks.unpad`.
+      each array `[trials, ...]`, padded to the largest code of the group.
 
   Returns:
     The rows and the trained trials, in the order of the points, each once.
@@ -126,7 +125,7 @@ def evaluate(
   metrics: Sequence[str | Callable] | str = available_groups(),
   x: ArrayLike | Dataset | str | os.PathLike[str] | None = None,
   *,
-  modules: Modules = (),
+  modules: Modules | OneModule = (),
   progress: bool = True,
 ) -> Results:
   """Measures the finished trials of a run by more metrics.
@@ -135,7 +134,8 @@ def evaluate(
 
   Args:
     folder: of the run.
-    metrics: names of `metrics.registry.GROUPS`.
+    metrics: names of `metrics.registry.GROUPS`, or functions that are declared
+      as metrics.
     x: the data that it was trained on, see `run_sweep`, or the `Dataset`; None
       loads them.
     modules: where functions of a user may be taken from, see `load`.
@@ -155,7 +155,7 @@ def evaluate(
   wanted, bar = metric_groups(metrics), Progress(progress)
   given = None if x is None else as_dataset(x)
   with RunFolder.reopen(folder) as store:
-    store.modules = modules
+    store.modules = modules = all_of(modules)
     dataset = dataset_of(store.path, given, modules)
     table = store.table()
     lacking = [row for row in table if not {*wanted} <= {*groups_of(row)}]

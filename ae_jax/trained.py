@@ -29,8 +29,8 @@ class Trained(NamedTuple):
   trained on: of a model that was trained on bytes they are read as x / 255;
   standardization is applied and undone. They process an array in batches, which
   `encode_batches` and its like yield one by one: with these, what does not fit
-  in memory may be a memory-mapped file. It holds arrays and plain values alone,
-  and can be pickled.
+  in memory may be a memory-mapped file. It can be pickled, where the functions
+  of its spec can: those of a module, not of a factory.
 
   Attributes:
     row: its row of the table, see `rows.trial_rows`.

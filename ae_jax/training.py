@@ -21,7 +21,14 @@ from ae_jax.epoch_order import batching, epoch_order
 from ae_jax.networks import Spec, autoencoder
 from ae_jax.networks.spec import keyword_only
 from ae_jax.optimizers import Optimizer, adam, clipped
-from ae_jax.parameters import arguments, init_params, split, with_numbers
+from ae_jax.parameters import (
+  are_finite,
+  arguments,
+  check_same,
+  init_params,
+  split,
+  with_numbers,
+)
 from ae_jax.schedules import Hyper, Schedule
 from ae_jax.types import (
   Array,
@@ -242,8 +249,10 @@ class _TrainerFunctions:
       _, seen = self.seen(noise_key, batch)
       params = after_update(self.model(now), params, update_key, seen, **own)
 
-    _check_same(state.params, params)
+    check_same((state.params, state.opt_state), (params, opt_state))
     finite = jnp.isfinite(value) & jnp.isfinite(optax.tree.norm(grads))
+    if after_update is not None or "state" in carried:
+      finite &= are_finite(params)
     was_alive = state.diverged_at < 0
     alive = finite & was_alive
     params, opt_state = jax.tree.map(
@@ -306,27 +315,6 @@ class _TrainerFunctions:
       None,
       self.num_epochs,
     )
-
-
-def _check_same(before: Params, after: Params) -> None:
-  """Raises UsageError where a step changes shapes or types of parameters."""
-  old, new = _described(before), _described(after)
-  for path in old | new:
-    if old.get(path) != new.get(path):
-      raise UsageError(
-        f"a step makes {path or 'params'} another array:"
-        f" {old.get(path, 'none')} becomes {new.get(path, 'none')}"
-      )
-
-
-def _described(tree: Params) -> dict[str, str]:
-  """Path -> type and shape, such as `float32[3]`."""
-  return {
-    jax.tree_util.keystr(path, simple=True, separator="."): (
-      f"{jnp.result_type(leaf)}{[*jnp.shape(leaf)]}"
-    )
-    for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
-  }
 
 
 def examples_of(data: Data | np.ndarray) -> Any:

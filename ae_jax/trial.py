@@ -4,17 +4,19 @@ import dataclasses
 import functools
 import hashlib
 import json
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ae_jax import lookup
-from ae_jax.declarations import of_objective
+from ae_jax.declarations import Declaration, declared, of_objective
 from ae_jax.epoch_order import batching
 from ae_jax.networks import Spec
 from ae_jax.networks.spec import keyword_only
 from ae_jax.optimizers import Optimizer
 from ae_jax.schedules import Schedule, make_schedule
 from ae_jax.settings import Point
+from ae_jax.source import source_digest
 from ae_jax.types import Objective, UsageError
 
 TRACED = ("latent_size", "seed", "learning_rate", "clip_norm")
@@ -118,7 +120,7 @@ def spec(
     for kind in ("network", "likelihood")
   }
   options = {
-    name: settings[name]
+    name: settings.get(name, default)
     for kind in parts
     for name, default in keyword_only(
       lookup.TABLES[kind].get(settings[kind]) or functions[kind]
@@ -148,8 +150,36 @@ def own_functions(trials: Iterable[Trial]) -> list[dict[str, Callable]]:
   ]
 
 
+def sources_of(spec: Spec) -> dict[str, str]:
+  """Digests of a user's functions that are part of a model."""
+  functions = {
+    "network": spec.network,
+    "likelihood": spec.likelihood,
+    "objective": spec.objective,
+  }
+  return {
+    kind: source_digest([function])
+    for kind, function in functions.items()
+    if callable(function) and ":" in lookup.name_of(kind, function)
+  }
+
+
+def _warn_if_changed(
+  kind: str, name: str, function: Callable, sources: Mapping[str, str]
+) -> None:
+  if kind in sources and source_digest([function]) != sources[kind]:
+    warnings.warn(
+      f"{kind} {name} has changed since this model was trained: what it gives"
+      " may be other numbers",
+      stacklevel=2,
+    )
+
+
 def stored_functions(
-  settings: Mapping[str, Any], needs_objective: bool, modules: lookup.Modules
+  settings: Mapping[str, Any],
+  needs_objective: bool,
+  modules: lookup.Modules,
+  sources: Mapping[str, str],
 ) -> dict[str, Callable]:
   """The functions that a model of a file needs; nothing is imported for it.
 
@@ -157,6 +187,10 @@ def stored_functions(
     settings: of its trial, as the file has them.
     needs_objective: whether the objective is part of the model.
     modules: that the caller gives, to take functions of his own from.
+    sources: of `sources_of`, when the model was trained.
+
+  Returns:
+    Kind -> function; a warning tells which one has changed.
 
   Raises:
     UsageError: a function is in none of the modules.
@@ -165,8 +199,9 @@ def stored_functions(
   for kind in ("objective", "network", "likelihood"):
     name = settings[kind]
     function = name and lookup.among(kind, name, modules)
-    if function:
+    if function and (kind != "objective" or declared(function, Declaration)):
       found[kind] = function
+      _warn_if_changed(kind, name, function, sources)
     elif kind != "objective" or needs_objective:
       module = name.partition(":")[0]
       given = [

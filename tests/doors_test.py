@@ -35,3 +35,8 @@ def test_no_module_names_an_objective_or_reads_its_parameters(path):
         assert value in CHOICES.get(relative, ()), (node.lineno, value)
       case ast.Subscript(value=of, slice=ast.Constant(value="objective")):
         assert "params" not in ast.unparse(of), node.lineno
+      case ast.Call(
+        func=ast.Attribute(value=of, attr="get"),
+        args=[ast.Constant(value="objective"), *_],
+      ):
+        assert "params" not in ast.unparse(of), node.lineno

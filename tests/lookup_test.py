@@ -2,8 +2,13 @@
 
 import functools
 
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
 from ae_jax.declarations import objective
-from ae_jax.lookup import source_digest
+from ae_jax.objectives import OBJECTIVES
+from ae_jax.source import source_digest
 
 PLAIN = """
 def loss(model, params, key, batch):
@@ -28,7 +33,7 @@ def test_numbers_and_names_count_where_there_is_no_file():
   assert source_digest([written(2.0, "sum")]) in digests
 
 
-def test_a_decorated_loss_is_the_one_inside():
+def test_a_decorator_and_the_loss_inside_both_count():
   def decorated(loss):
     @functools.wraps(loss)
     def wrapper(*args):
@@ -37,7 +42,8 @@ def test_a_decorated_loss_is_the_one_inside():
     return wrapper
 
   one, other = written(1.0, "sum"), written(2.0, "sum")
-  assert source_digest([decorated(one)]) == source_digest([one])
+  assert source_digest([decorated(one)]) == source_digest([decorated(one)])
+  assert source_digest([decorated(one)]) != source_digest([one])
   assert source_digest([decorated(one)]) != source_digest([decorated(other)])
 
 
@@ -60,3 +66,33 @@ def test_what_makes_its_parameters_counts_too():
 
   losses = [objective(params=init(text))(written(1.0, "sum")) for text in "12"]
   assert source_digest([losses[0]]) != source_digest([losses[1]])
+
+
+@pytest.mark.parametrize(
+  ("one", "other"),
+  [
+    (1.0, 2.0),
+    (np.ones(3), np.zeros(3)),
+    (jnp.ones(3), jnp.zeros(3)),
+    ([1, (2, "a")], [1, (2, "b")]),
+    ({"a": np.ones(1)}, {"a": np.zeros(1)}),
+    (written(1.0, "sum"), written(2.0, "sum")),
+    (functools.partial(pow, 2), functools.partial(pow, 3)),
+  ],
+  ids=lambda value: type(value).__name__,
+)
+def test_what_a_function_is_closed_over_or_bound_to_counts(one, other):
+  def closed(value):
+    return lambda model, params, key, batch: (value, {})
+
+  def bound(value):
+    return functools.partial(closed(0), value)
+
+  for make in (closed, bound):
+    assert source_digest([make(one)]) == source_digest([make(one)])
+    assert source_digest([make(one)]) != source_digest([make(other)])
+
+
+def test_what_is_declared_is_declared_once():
+  with pytest.raises(ValueError, match="vae is declared already"):
+    objective(code="gaussian")(OBJECTIVES["vae"])

@@ -74,7 +74,9 @@ def test_a_name_of_tfds_is_none():
 def written(tmp_path, monkeypatch, body):
   monkeypatch.syspath_prepend(tmp_path)
   sys.modules.pop("made_data", None)
-  (tmp_path / "made_data.py").write_text(f"import numpy as np\n{body}\n")
+  text = body.replace("def f", "@ae_jax.dataset()\ndef f")
+  imports = "import ae_jax\nimport numpy as np\n"
+  (tmp_path / "made_data.py").write_text(f"{imports}{text}\n")
   return "made_data:f"
 
 
@@ -88,8 +90,10 @@ def written(tmp_path, monkeypatch, body):
     ("def f():\n  return {'y': 1}", "must return x, or a dict of x, test"),
     ("def f():\n  return {'x': 1, 'z': 1}", "must return x, or a dict of x"),
     ("def f():\n  return {}", "it returns an empty dict"),
+    ("def f():\n  return 1, 2", "must return an array x, or a dict of x, test"),
     ("def f():\n  return np.array(['a', 'b'])", "numbers|type"),
     ("g = 1", "cannot load dataset 'made_data:f'"),
+    ("f = lambda: 1", "made_data:f is no dataset: decorate the function"),
     ("f = 1", "dataset 'made_data:f' is not a function"),
   ],
 )
@@ -102,6 +106,19 @@ def test_a_mistake_is_one_line(tmp_path, monkeypatch, body, message):
 def test_it_is_not_streamed():
   with pytest.raises(UsageError, match="data.stream needs a file or TFDS"):
     data.load(name=NAME, stream=True)
+
+
+def test_a_function_that_is_given_is_taken(tmp_path):
+  folder = tmp_path / "run"
+  ae_jax.run_sweep([SHORT], NAME, metrics=(), folder=folder, progress=False)
+
+  @ae_jax.dataset()
+  def other():
+    return own_parts.blobs() | {"x": own_parts.blobs()["x"] + 1}
+
+  with pytest.raises(UsageError, match="is not the one that run"):
+    ae_jax.evaluate(folder, ["activity"], modules={NAME: other})
+  ae_jax.evaluate(folder, ["activity"], modules={NAME: own_parts.blobs})
 
 
 def test_changed_data_are_told(tmp_path, monkeypatch):

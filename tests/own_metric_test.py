@@ -116,6 +116,31 @@ def of(columns, result):
   return function
 
 
+def test_two_metrics_of_one_column_are_told():
+  def first(model, params, data):
+    return {"same": jnp.float32(1)}
+
+  def second(model, params, data):
+    return {"same": jnp.float32(2)}
+
+  declare = {"same": ("", "lower", "a number")}
+  metrics = [ae_jax.metric(**declare)(f) for f in (first, second)]
+  with pytest.raises(UsageError, match="both have the column 'same'"):
+    sweep(metrics)
+
+
+def test_metrics_of_a_factory_are_told_apart():
+  def make(values):
+    @ae_jax.metric(made=("", "", "a number"))
+    def of_factory(model, params, data):
+      return {"made": jnp.sum(jnp.asarray(values))}
+
+    return of_factory
+
+  for values in (np.ones(1), np.ones(7)):
+    assert sweep([make(values)]).rows[0]["made"] == len(values)
+
+
 ONE = {"one": ("share", "higher", "a share")}
 
 
@@ -127,6 +152,8 @@ ONE = {"one": ("share", "higher", "a share")}
     ("spread", "unknown metrics 'spread'; allowed: reconstruction"),
     (of(ONE, {"two": jnp.float32(1)}), "declares one; it returns two"),
     (of(ONE, jnp.ones(3)), "must return a dict of scalars"),
+    (of({"id": ("", "", "")}, {}), "column 'id' needs a name that"),
+    (of({"loss": ("", "", "")}, {}), "column 'loss' needs a name that"),
     (of({"mig": ("", "", "")}, {}), "column 'mig' needs a name that is no"),
     (of({"seed": ("", "", "")}, {}), "column 'seed' needs a name that"),
   ],
@@ -177,7 +204,9 @@ def test_bytes_are_as_they_are():
   (trained,) = ae_jax.run_sweep(
     [SHORT], x, metrics=[own_parts.spread], progress=False
   )
-  z = trained.encode(x[240:])
+  dataset = ae_jax.data.from_arrays(x)
   np.testing.assert_allclose(
-    trained.row["code_norm"], np.linalg.norm(z, axis=1).mean(), rtol=0.1
+    trained.row["code_norm"],
+    np.linalg.norm(trained.encode(dataset.test), axis=1).mean(),
+    rtol=1e-5,
   )

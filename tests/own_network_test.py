@@ -1,5 +1,8 @@
 """Networks beside the MLP and the convolutional one, and a user's own."""
 
+import sys
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,6 +18,7 @@ from ae_jax.engine.group import groups
 from ae_jax.networks.residual_mlp import drop
 from ae_jax.types import UsageError
 
+ROOT = Path(__file__).parent.parent
 GATED = {"network": "own_parts:gated", "objective": "vae"}
 
 
@@ -274,6 +278,40 @@ def taken(spec, *, latent_size=3.0):
 def test_a_mistake_is_one_line_before_any_training(network, message):
   with pytest.raises(UsageError, match=message):
     run([SHORT | {"network": network}])
+
+
+@ae_jax.network()
+def of_latent_size(spec):
+  units = 4 * spec.latent_size
+  return ae_jax.Network(own_parts.Scaled(8), own_parts.Scaled(64), units)
+
+
+def test_a_network_that_depends_on_the_latent_size_is_told():
+  points = [
+    SHORT | {"network": of_latent_size, "latent_size": size} for size in (2, 3)
+  ]
+  with pytest.raises(UsageError, match="has other shapes at another latent"):
+    run(points)
+
+
+def test_a_changed_network_is_told_when_a_model_is_loaded(
+  tmp_path, monkeypatch
+):
+  monkeypatch.syspath_prepend(tmp_path)
+  monkeypatch.setattr(sys, "dont_write_bytecode", True)
+  file = tmp_path / "changing_net.py"
+  source = (ROOT / "tests" / "own_parts.py").read_text()
+  file.write_text(source)
+  (trained,) = run(
+    [SHORT | {"network": "changing_net:pure"}], folder=tmp_path / "run"
+  )
+  trained.save(tmp_path / "saved")
+  ae_jax.load(tmp_path / "run", modules="changing_net")
+  file.write_text(source.replace("jnp.tanh", "jnp.sin"))
+  sys.modules.pop("changing_net")
+  for place in ("run", "saved"):
+    with pytest.warns(UserWarning, match="changing_net:pure has changed"):
+      ae_jax.load(tmp_path / place, modules="changing_net")
 
 
 def test_two_widths_are_none_of_a_residual_network():

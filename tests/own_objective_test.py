@@ -197,6 +197,42 @@ def test_what_the_encoder_sees_is_so_everywhere(tmp_path):
   np.testing.assert_allclose(z[0], seen.mean[0], rtol=1e-5, atol=1e-6)
 
 
+def test_a_batch_is_traced_as_large_as_it_is():
+  def keep(model, params, key, **_):
+    return {"queue": jnp.zeros((64, len(model.latent_mask)))}
+
+  @ae_jax.objective(state=keep)
+  def of_largest(model, params, key, batch):
+    nll = model.nll(batch, model.decode(params, model.encode(params, batch)))
+    worst, _ = jax.lax.top_k(nll, 5)
+    return worst.mean(), {}, {"queue": model.encode(params, batch)}
+
+  (trained,) = run([SHORT | {"objective": of_largest}])
+  assert trained.row["status"] == "ok"
+
+
+def test_a_state_that_is_no_number_ends_the_trial_before_it():
+  @ae_jax.objective(state=lambda *_, **__: {"n": jnp.zeros(())})
+  def broken(model, params, key, batch):
+    z = model.encode(params, batch)
+    n = params["state"]["n"] + 1
+    loss = jnp.mean(model.nll(batch, model.decode(params, z)))
+    return loss, {}, {"n": jnp.where(n > 3, jnp.nan, n)}
+
+  (trained,) = run([SHORT | {"objective": broken}])
+  assert (trained.row["status"], trained.row["diverged_step"]) == (
+    "diverged",
+    3,
+  )
+  assert trained.params["state"]["n"] == 3
+
+
+def test_its_parameters_may_call_the_mean_of_a_likelihood_with_numbers():
+  point = SHORT | {"objective": "vamp_vae", "likelihood": "own_parts:laplace"}
+  (trained,) = run([point | {"scale": 0.5}])
+  assert np.isfinite(trained.reconstruct(DIGITS)).all()
+
+
 def declared(**fields):
   @ae_jax.objective(**fields)
   def loss(model, params, key, batch, *, weight=1.0):
@@ -204,6 +240,10 @@ def declared(**fields):
     return weight * jnp.mean(model.nll(batch, model.decode(params, z))), {}
 
   return loss
+
+
+def scheduled(model, params, key, batch, *, weight=1.0, weight_start=0.0):
+  raise NotImplementedError
 
 
 def with_state(result):
@@ -229,6 +269,13 @@ def with_state(result):
      r"makes state.n another array: float32\[\] becomes float32\[2\]"),
     ({"objective": declared(params=lambda *_, **__: 1.0)},
      "must return a dict of arrays; it returns float"),
+    ({"objective": declared(params=lambda *_, **__: {"a.b": 1.0})},
+     "returns the key 'a.b'; keys are texts without . and /"),
+    ({"objective": declared(params=lambda *_, **__: {"a": [1.0]})},
+     "returns 'a', which is no array of numbers and no dict of them"),
+    ({"objective": declared(state=lambda *_, **__: {"k": jax.random.key(0)})},
+     "returns 'k', which is no array of numbers"),
+    ({"objective": scheduled}, "'weight_start' has the name of a setting that"),
   ],
 )  # fmt: skip
 def test_a_mistake_is_one_line_before_any_training(point, message):

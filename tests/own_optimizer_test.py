@@ -176,6 +176,17 @@ def test_a_model_of_an_own_optimizer_needs_no_module(tmp_path):
   np.testing.assert_array_equal(loaded.encode(DIGITS), trained.encode(DIGITS))
 
 
+@pytest.mark.parametrize("other", [{"clip_norm": 1.0}, {"b1": 0.8}])
+def test_a_second_sweep_keeps_trials_with_and_without_an_optional_setting(
+  other, tmp_path
+):
+  point = SHORT | {"objective": own_parts.wae}
+  for points in ([point | other, point], [point], [point | other, point]):
+    results = run(points, folder=tmp_path / "run")
+    assert len(results) == len(points)
+  assert len(ae_jax.evaluate(tmp_path / "run", (), progress=False)) == 2
+
+
 @pytest.mark.parametrize(
   ("point", "message"),
   [

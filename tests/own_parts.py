@@ -235,6 +235,7 @@ def spread(model, params, data):
 # --- a dataset
 
 
+@ae_jax.dataset()
 def blobs():
   """Two clouds in five dimensions, and which one each example is of."""
   rng = np.random.default_rng(0)

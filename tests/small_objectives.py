@@ -51,10 +51,19 @@ def batch_of(name, x=X):
 def loss_and_terms(name, **static):
   """What an objective gives on its network and data."""
   model, params = network(name)
-  objective = functools.partial(OBJECTIVES[name], **floats(name), **static)
+  objective = functools.partial(stateless(name), **floats(name), **static)
   return jax.jit(functools.partial(objective, model))(
     params, KEY, batch_of(name)
   )
+
+
+def stateless(name):
+  """The objective without what it carries."""
+
+  def loss(*arguments, **hyper):
+    return OBJECTIVES[name](*arguments, **hyper)[:2]
+
+  return loss
 
 
 def params_of(name, model):

@@ -103,16 +103,17 @@ def test_a_model_of_classes_draws_of_a_class():
 def test_a_batch_without_its_hyper_parameter_is_one_line():
   x = FACTORS.astype(np.float32)
 
-  def loss(model, params, key, batch, *, pairs=1):
-    return 0.0, {}
-
   for batch, message in (
     ("pairs", "needs pairs: give it a hyper-parameter pairs: str"),
     ("labels", "needs labels: give it a hyper-parameter num_classes: int"),
   ):
-    declared = objective(batch=batch)(loss)
+
+    @objective(batch=batch)
+    def loss(model, params, key, batch, *, pairs=1):
+      return 0.0, {}
+
     with pytest.raises(UsageError, match=message):
-      run_sweep([{"objective": declared}], x, progress=False)
+      run_sweep([{"objective": loss}], x, progress=False)
 
 
 def test_data_without_any_pair_is_one_line():

@@ -49,8 +49,7 @@ def as_dataset(
         )
   if callable(x):
     raise UsageError(
-      "the data are a function: call it, or give its name as"
-      ' "module:function"'
+      'the data are a function: call it, or give its name as "module:function"'
     )
   if isinstance(x, Dataset):
     if standardize:

@@ -26,8 +26,9 @@ def read(function: Callable[[], Any], name: str) -> dict[str, Any]:
   """The arrays of a function, as `from_arrays` takes them.
 
   Args:
-    function: () -> x `[n, *features]`, or a dict of `x`, `test`, `labels`,
-      `test_labels` and `factors`; `x` alone is needed.
+    function: declared by `@ae_jax.dataset()`: () -> x `[n, *features]`, or a
+      dict of `x`, `test`, `labels`, `test_labels` and `factors`; `x` alone is
+      needed.
     name: of the function.
 
   Raises:

@@ -42,6 +42,7 @@ def load(
   binarize: bool = False,
   stream: bool = False,
   prepare: bool = True,
+  function: Callable[[], Any] | None = None,
 ) -> Dataset:
   """Loads a user's files, or else a dataset by its name.
 
@@ -67,6 +68,7 @@ def load(
       `.npy` of `path`; see `on_disk.from_file`.
     prepare: False writes and downloads nothing: a dataset of TFDS must be
       prepared already.
+    function: of `name`, where the caller has it; nothing is imported then.
 
   Returns:
     The dataset; its `source` holds these arguments.
@@ -74,7 +76,9 @@ def load(
   Raises:
     UsageError: at anything that cannot be loaded, in one line.
   """
-  source = _source(**locals())
+  source = _source(
+    **{k: v for k, v in locals().items() if k not in ("prepare", "function")}
+  )
   arrays, name, make = _read(
     name,
     path,
@@ -82,6 +86,7 @@ def load(
     (download_dir, data_dir),
     stream,
     prepare,
+    function,
   )
   dataset = make(
     **arrays,
@@ -100,7 +105,7 @@ def load(
 
 def _source(**arguments: Any) -> dict[str, Any]:
   """The arguments of `load` that say which data it is, paths absolute."""
-  source = {k: v for k, v in arguments.items() if k != "prepare"}
+  source = dict(arguments)
   for name in _PATHS:
     if source[name] is not None:
       source[name] = os.path.abspath(os.path.expanduser(source[name]))
@@ -117,6 +122,7 @@ def _read(
   tfds_dirs: tuple[_Path | None, _Path | None],
   stream: bool,
   prepare: bool,
+  function: Callable[[], Any] | None,
 ) -> tuple[dict[str, Any], str, Callable[..., Dataset]]:
   """The arrays, what to call them, and what makes a dataset of them."""
   make: Any = from_arrays
@@ -144,7 +150,7 @@ def _read(
       raise UsageError("data.stream needs a file or TFDS, not a function")
     from ae_jax import lookup  # here: it loads every table
 
-    arrays = own.read(lookup.find("dataset", name), name)
+    arrays = own.read(lookup.find("dataset", function or name), name)
   elif name.partition("/")[0] == "shapes":
     arrays = shapes.read(name.partition("/")[2])
     make = functools.partial(from_arrays, factor_names=shapes.FACTORS)

@@ -1,6 +1,7 @@
 """Checks a sweep before it starts: every group's training is traced."""
 
 import functools
+import inspect
 import textwrap
 import traceback
 from collections.abc import Callable, Collection
@@ -13,8 +14,10 @@ import numpy as np
 from ae_jax.data import Dataset, to_float
 from ae_jax.data.supervision import Pairs, supervise
 from ae_jax.declarations import of_likelihood, of_objective
-from ae_jax.engine.group import group_trainer, groups, stack
+from ae_jax.engine.group import group_trainer, groups, padded_spec, stack
+from ae_jax.epoch_order import batching
 from ae_jax.metrics.registry import METRICS
+from ae_jax.networks import autoencoder, unpad
 from ae_jax.parameters import split
 from ae_jax.schedules import Hyper
 from ae_jax.settings import RESERVED
@@ -49,6 +52,8 @@ def check(
   columns = columns.union(*(trial.settings for trial in trials))
   for group in groups(trials):
     _check_range(group[0], dataset.train)
+    if callable(group[0].spec((1,), 1).network):
+      _check_sizes(group, dataset.train.shape[1:])
     state, result = _trace(group, dataset, supervised)
     name = group[0].settings["objective"]
     _check_state(name, state, memory_bytes)
@@ -72,7 +77,7 @@ def _trace(
       ),
       state,
     )
-    _check_scalars(name, result)
+    _check_scalars(result)
     x = examples_of(batch)
     is_pairs = of_objective(group[0].functions["objective"]).batch == "pairs"
     x = to_float(x[:, 0] if is_pairs else x)
@@ -81,8 +86,10 @@ def _trace(
     )
     _check_likelihood(group[0], *shapes)
     jax.eval_shape(lambda state: one.step(state, batch, hyper), state)
-  except UsageError:
-    raise
+  except UsageError as error:
+    if not group[0].source:
+      raise
+    raise UsageError(f"objective {name}: {error}") from error
   except Exception as error:
     if not group[0].source:
       raise
@@ -115,15 +122,15 @@ def _check_state(name: str, state: Any, memory_bytes: int) -> None:
     )
 
 
-def _check_scalars(name: str, result: Any) -> None:
+def _check_scalars(result: Any) -> None:
   shapes = jax.tree.map(lambda x: x.shape, result)
   match shapes:
     case ((), dict() as terms, _) if all(s == () for s in terms.values()):
       pass
     case _:
       raise UsageError(
-        f"objective {name} must return a scalar loss and a dict of scalars (and"
-        f" its next state, where it declares one); it returns shapes {shapes}"
+        "it must return a scalar loss and a dict of scalars (and its next"
+        f" state, where it declares one); it returns shapes {shapes}"
       )
 
 
@@ -160,24 +167,44 @@ def _check_likelihood(trial: Trial, decoded: Any, nll: Any, mean: Any) -> None:
 def _minibatch(
   trial: Trial, dataset: Dataset, supervised: Callable[[str], Any]
 ) -> Any:
-  """Two examples as the trial's objective takes them.
+  """A batch as the trial's objective takes them, all of one example.
 
   Raises:
     UsageError: the dataset lacks what it needs.
   """
-  x = dataset.train[:2]
+  size, _ = batching(dataset.num_train, trial.settings["batch_size"])
+  one = dataset.train[:1]
+  x = np.broadcast_to(one, (size, *one.shape[1:]))
   if trial.batch_kind is None:
     return x
   rows = supervised(trial.batch_kind)
   if isinstance(rows, Pairs):
-    return np.stack([x, x], axis=1)
+    return np.broadcast_to(one[None], (size, 2, *one.shape[1:]))
   num_classes = int(rows.label.max()) + 1
   if num_classes > trial.settings["num_classes"]:
     raise UsageError(
       f"num_classes is {trial.settings['num_classes']}; this data has"
       f" {num_classes} classes"
     )
-  return Labeled(x, rows.label[:2])
+  return Labeled(x, np.broadcast_to(rows.label[:1], (size,)))
+
+
+def _check_sizes(group: list[Trial], features: tuple[int, ...]) -> None:
+  """Raises UsageError where a network's shapes depend on the latent size."""
+  size = min(trial.settings["latent_size"] for trial in group)
+  padded, true = (
+    jax.eval_shape(
+      lambda key, spec=spec: unpad(autoencoder(spec).init(key), size),
+      jax.random.key(0),
+    )
+    for spec in (padded_spec(group, features), group[0].spec(features, size))
+  )
+  if jax.tree.map(np.shape, padded) != jax.tree.map(np.shape, true):
+    raise UsageError(
+      f"network {group[0].settings['network']} has other shapes at another"
+      " latent_size: the layers next to the code are added to it, and nothing"
+      " else may depend on spec.latent_size"
+    )
 
 
 def _check_range(trial: Trial, x: np.ndarray) -> None:
@@ -194,20 +221,15 @@ def _check_range(trial: Trial, x: np.ndarray) -> None:
 
 def _where(trial: Trial, error: Exception) -> str:
   """What a user's function raised, and on which line, in one line."""
-  modules = {
-    trial.settings[kind].partition(":")[0]: kind
-    for kind in trial.functions
-    if ":" in trial.settings[kind]
+  own = {k: f for k, f in trial.functions.items() if ":" in trial.settings[k]}
+  of_code = {
+    getattr(inspect.unwrap(f), "__code__", None): k for k, f in own.items()
   }
-  frames = [
-    frame
-    for frame, _ in traceback.walk_tb(error.__traceback__)
-    if frame.f_globals.get("__name__") in modules
-  ]
-  kind = "objective"
-  line = ""
-  if frames:
-    kind = modules[frames[-1].f_globals["__name__"]]
-    line = f" (line {frames[-1].f_lineno})"
+  modules = {f.__module__ for f in own.values()}
+  kind, line = "objective" if "objective" in own else next(iter(own)), ""
+  for frame, number in traceback.walk_tb(error.__traceback__):
+    kind = of_code.get(frame.f_code, kind)
+    if frame.f_globals.get("__name__") in modules:
+      line = f" (line {number})"
   reason = textwrap.shorten(f"{type(error).__name__}: {error}", 300)
   return f"{kind} {trial.settings[kind]}{line} raised {reason}"

@@ -14,6 +14,7 @@ from ae_jax import lookup
 from ae_jax.declarations import Metric, MetricDeclaration, declared
 from ae_jax.extras import require
 from ae_jax.networks.spec import keyword_only
+from ae_jax.source import source_digest
 from ae_jax.types import UsageError
 
 NUM_SAMPLES = 64  # of the importance-weighted bound
@@ -190,7 +191,7 @@ def register(given: str | Callable) -> str:
       f"metric {lookup.name_of('metric', function)} must take (model, params,"
       f" data) and has no hyper-parameters; it takes ({', '.join(names)})"
     )
-  digest = lookup.source_digest([function])[:8]
+  digest = source_digest([function])[:8]
   group = f"{lookup.name_of('metric', function)}@{digest}"
   declare(group, declaration.columns)
   OWN_FUNCTIONS[group] = function
@@ -203,17 +204,43 @@ def declare(group: str, columns: Mapping[str, Metric]) -> None:
   Raises:
     UsageError: a column is another metric's.
   """
-  from ae_jax.settings import DEFAULTS, OPTIONAL  # here: they know METRICS
+  from ae_jax.settings import (  # here: they know METRICS
+    DEFAULTS,
+    OPTIONAL,
+    RESERVED,
+  )
 
-  taken = {*METRICS, *DEFAULTS, *OPTIONAL}
+  taken = {*METRICS, *DEFAULTS, *OPTIONAL, *RESERVED}
   for name in columns:
-    if name in taken or not name.isidentifier():
+    if (
+      name in taken
+      or not name.isidentifier()
+      or name.startswith(("pca_", "pixels_"))
+    ):
       raise UsageError(
         f"metric {group.partition('@')[0]}: the column {name!r} needs a name"
         " that is no other column's"
       )
   OWN_GROUPS.pop(group, None)  # the last one declared counts
   OWN_GROUPS[group] = dict(columns)
+
+
+def check_columns(metric_groups: Iterable[str]) -> None:
+  """Checks that no two of a user's metrics have one column.
+
+  Two digests of one metric have the same columns: the last one counts.
+
+  Raises:
+    UsageError: two have.
+  """
+  of: dict[str, str] = {}
+  for group in metric_groups:
+    metric = group.partition("@")[0]
+    for name in OWN_GROUPS.get(group, ()):
+      if of.setdefault(name, metric) != metric:
+        raise UsageError(
+          f"metrics {of[name]} and {metric} both have the column {name!r}"
+        )
 
 
 def column(name: str) -> Metric | None:
@@ -268,7 +295,8 @@ def metric_groups(names: Iterable[str | Callable] | str) -> tuple[str, ...]:
       wanted[name] = True
   if "rate" in wanted:
     require("compression", "constriction")
-  own = (name for name in wanted if name in OWN_FUNCTIONS)
+  own = [name for name in wanted if name in OWN_FUNCTIONS]
+  check_columns(own)
   return (
     *(g for g in GROUPS if g in wanted or g == "reconstruction"),
     *own,

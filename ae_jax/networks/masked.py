@@ -82,7 +82,7 @@ class LatentLayer(nn.Module):
 def unpad(params: Params, latent_size: int) -> Params:
   """Cuts masked parameters down to the true network of `latent_size` units.
 
-  Those of the objective stay as they are, see `parameters.unpad_own`.
+  Those of the objective stay as they are, see `parameters.unpadded`.
   """
   heads = {
     name: {

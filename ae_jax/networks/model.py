@@ -133,10 +133,7 @@ class _NetworkFunctions:
       )
     decoder |= rest
     if self.network.tie is not None:
-      decoder = {
-        name: {k: v for k, v in layer.items() if k != "kernel"}
-        for name, layer in decoder.items()
-      }
+      decoder = _without_kernels(decoder)
     return {
       "encoder": encoder | _init(self.code_layer, encoder_key, h),
       "decoder": decoder,
@@ -217,6 +214,14 @@ class _NetworkFunctions:
       return module.apply({"params": params}, x)
     noise = jax.random.fold_in(self.key, use)
     return module.apply({"params": params}, x, rngs={"dropout": noise})
+
+
+def _without_kernels(params: Params) -> Params:
+  return {
+    name: _without_kernels(p) if isinstance(p, dict) else p
+    for name, p in params.items()
+    if name != "kernel"
+  }
 
 
 def _init(module: Any, key: Key, x: Array) -> Params:

@@ -11,6 +11,7 @@ from ae_jax.declarations import (
   ObjectiveDeclaration,
   of_likelihood,
   of_objective,
+  ranges_of,
 )
 from ae_jax.likelihoods import LIKELIHOODS, Likelihood
 from ae_jax.networks.activations import ACTIVATIONS
@@ -72,12 +73,24 @@ class Spec:
         f"likelihood {_text(self.likelihood)} declares activation"
         f" {activation!r}; allowed: {', '.join(ACTIVATIONS)}"
       )
+    self._check_options()
     sizes = (*self.features, self.latent_size, *self.widths)
     if not all(isinstance(size, int) and size >= 1 for size in sizes):
       raise UsageError(
         f"features {self.features}, latent_size {self.latent_size} and widths"
         f" {self.widths} must be integers of at least 1"
       )
+
+  def _check_options(self) -> None:
+    try:
+      hash(self.options)
+    except TypeError as error:
+      raise UsageError("options must be numbers, texts or tuples") from error
+    for function in (self.network_function, self.likelihood_function):
+      for name, (low, high) in ranges_of(function).items():
+        value = dict(self.options).get(name, low)
+        if not low <= value <= high:
+          raise UsageError(f"{name} must be in [{low}, {high}]; got {value}")
 
   def __repr__(self) -> str:
     """The fields, functions by name: the same in every process."""
@@ -134,7 +147,7 @@ class Spec:
     """The likelihood, for numbers of its hyper-parameters."""
     function = self.likelihood_function
     declaration = of_likelihood(function)
-    own = self._arguments(function, numbers)
+    own = keyword_only(function) | self._arguments(function, numbers)
     if not own:
       return Likelihood(function, declaration.mean, declaration)
     return Likelihood(

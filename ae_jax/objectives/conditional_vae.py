@@ -34,7 +34,10 @@ def _biases(
   """A bias of the first layer of both sides for each class."""
   del model, key
   if "hidden_0" not in params["encoder"]:
-    raise UsageError("conditional_vae needs a hidden layer: give widths")
+    raise UsageError(
+      "conditional_vae needs a first layer hidden_0: network mlp or conv, with"
+      " widths"
+    )
   return {
     f"{part}_bias": jnp.zeros((num_classes, len(params[part][layer]["bias"])))
     for part, layer in _FIRST.items()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ae_jax.data import Dataset
 from ae_jax.extras import require
-from ae_jax.lookup import Modules
+from ae_jax.lookup import Modules, all_of
 from ae_jax.report.notebook import Page
 
 __all__ = ["REPORT", "Page", "check_packages", "write", "write_picture"]
@@ -40,7 +40,7 @@ def write(
   check_packages()
   from ae_jax.report import page
 
-  return page.write(folder, folder / REPORT, dataset, by, modules)
+  return page.write(folder, folder / REPORT, dataset, by, all_of(modules))
 
 
 def write_picture(
@@ -67,7 +67,7 @@ def write_picture(
   check_packages()
   from ae_jax.report import still
 
-  still.write_picture(folder, dataset, path, by, modules)
+  still.write_picture(folder, dataset, path, by, all_of(modules))
 
 
 def check_packages() -> None:

@@ -32,7 +32,7 @@ from ae_jax.engine.training_loop import TrainedGroup
 from ae_jax.lookup import Modules
 from ae_jax.networks import Spec, autoencoder
 from ae_jax.run_folder import run_config
-from ae_jax.trial import spec, stored_functions
+from ae_jax.trial import sources_of, spec, stored_functions
 from ae_jax.types import Params, UsageError
 
 Meta = dict[str, Any]
@@ -72,6 +72,7 @@ def save(folder: Path, trained: TrainedGroup) -> None:
     "features": trained.spec.features,
     "latent_size": trained.spec.latent_size,
     "needs_objective": trained.spec.objective is not None,
+    "sources": sources_of(trained.spec),
     "trials": [
       {"id": trial_id, "settings": settings}
       for trial_id, settings in zip(trained.ids, trained.settings, strict=True)
@@ -254,7 +255,9 @@ def _read(directory: Path, modules: Modules) -> TrainedGroup:
     step = manager.latest_step()
     meta = _restore(manager, step, meta=ocp.args.JsonRestore())["meta"]
     settings = [_settings(trial) for trial in meta["trials"]]
-    functions = stored_functions(settings[0], meta["needs_objective"], modules)
+    functions = stored_functions(
+      settings[0], meta["needs_objective"], modules, meta["sources"]
+    )
     padded = spec(
       settings[0], functions, tuple(meta["features"]), meta["latent_size"]
     )

@@ -1,7 +1,7 @@
 """The dataset that a run was trained on."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,14 +35,17 @@ def dataset_of(
   elif source is None:
     dataset = stored.load(folder / stored.DATA)
   else:
-    known = inspect.signature(data.load).parameters.keys() - {"prepare"}
+    known = inspect.signature(data.load).parameters.keys() - {
+      "prepare",
+      "function",
+    }
     if not source.keys() <= known:
       raise UsageError(
         f"{folder / run_config.CONFIG} names data by"
         f" {min(source.keys() - known)!r}, which is not known here"
       )
-    _check_own(source, modules)
-    dataset = data.load(**source, prepare=False)
+    function = _own_function(source, modules)
+    dataset = data.load(**source, prepare=False, function=function)
   if data.digest(dataset) != config["identity"].get("data"):
     raise UsageError(
       f"dataset {dataset.name} is not the one that run {folder} was trained"
@@ -51,14 +54,22 @@ def dataset_of(
   return dataset
 
 
-def _check_own(source: Mapping[str, Any], modules: lookup.Modules) -> None:
-  """Raises UsageError where a module would be imported that nobody gave."""
+def _own_function(
+  source: Mapping[str, Any], modules: lookup.Modules
+) -> Callable | None:
+  """The function that makes the data, if one does.
+
+  Raises:
+    UsageError: it is in none of the modules that the caller gives.
+  """
   name = str(source.get("name", ""))
   if source.get("path") is not None or not is_own(name):
-    return
+    return None
   module = name.partition(":")[0]
-  if lookup.among("dataset", name, modules) is None:
+  function = lookup.among("dataset", name, modules)
+  if function is None:
     raise UsageError(
       f"the data of this run are made by {name}: give modules=[{module!r}]"
       f" (--modules={module}), which imports it"
     )
+  return function

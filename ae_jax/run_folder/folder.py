@@ -41,6 +41,7 @@ from ae_jax.run_folder import (
 )
 from ae_jax.run_folder import snapshots as snapshot_files
 from ae_jax.run_folder.placements import Placements
+from ae_jax.settings import possible_settings
 from ae_jax.store import Survey, units_of
 from ae_jax.trial import Trial
 from ae_jax.types import UsageError
@@ -311,15 +312,15 @@ def _of_changed_losses(
   trials: Sequence[Trial], rows: Mapping[str, results.TextRow]
 ) -> list[str]:
   """Ids of rows whose settings are a trial's, but not the file of its loss."""
-  own = [trial for trial in trials if trial.source]
-  names = {trial.settings["objective"]: [*trial.settings] for trial in own}
-  now = {tuple(map(str, trial.settings.values())): trial.id for trial in own}
+  now: dict[tuple[str, ...], dict[tuple[str, ...], str]] = {}
+  for trial in trials:
+    if trial.source:
+      names = (*possible_settings(trial.functions),)
+      texts = tuple(str(trial.settings.get(name, "")) for name in names)
+      now.setdefault(names, {})[texts] = trial.id
   return [
     trial_id
     for trial_id, row in rows.items()
-    if now.get(
-      tuple(row.get(name, "") for name in names.get(row["objective"], ())),
-      trial_id,
-    )
-    != trial_id
+    for names, ids in now.items()
+    if ids.get(tuple(row.get(name, "") for name in names), trial_id) != trial_id
   ]

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from ae_jax.lookup import Modules
+from ae_jax.lookup import Modules, OneModule, all_of
 from ae_jax.metrics.selection import best_row
 from ae_jax.run_folder import checkpoints, curves, results, run_config
 from ae_jax.trained import Trained
@@ -17,7 +17,7 @@ def load(
   trial: str = "best",
   *,
   by: str = "test_squared_error",
-  modules: Modules = (),
+  modules: Modules | OneModule = (),
   **where: Any,
 ) -> Trained:
   """Loads one trained trial of a run, or a model that was saved alone.
@@ -43,7 +43,7 @@ def load(
     UsageError: there is no such run, trial, column or setting; settings for
       a trial that is given by its id; or the model needs another module.
   """
-  path = Path(os.path.expanduser(folder))
+  path, modules = Path(os.path.expanduser(folder)), all_of(modules)
   if (path / "spec.json").exists() and not (path / run_config.CONFIG).exists():
     from ae_jax import export  # here: it loads safetensors
 

@@ -15,6 +15,7 @@ from ae_jax.types import UsageError
 
 METRICS = "metrics.json"
 _MAX_CHARACTERS = 300  # of a text
+_MAX_COLUMNS = 1000
 
 
 def write(folder: Path, metric_groups: Collection[str]) -> None:
@@ -23,7 +24,9 @@ def write(folder: Path, metric_groups: Collection[str]) -> None:
   own = {group: known[group] for group in metric_groups if group in known}
   if not own:
     return
-  text = json.dumps(_read(folder) | own, indent=2) + "\n"
+  both = _read(folder) | own
+  registry.check_columns(both)
+  text = json.dumps(both, indent=2) + "\n"
   write_text(folder / METRICS, text)
 
 
@@ -46,6 +49,8 @@ def _read(folder: Path) -> dict[str, dict[str, Metric]]:
       group: {name: Metric(*column) for name, column in columns.items()}
       for group, columns in groups.items()
     }
+    if sum(map(len, found.values())) > _MAX_COLUMNS:
+      raise ValueError("there are too many columns")
     for group, columns in found.items():
       texts = [group, *columns, *(t for c in columns.values() for t in c)]
       if ":" not in group or not all(

@@ -1,0 +1,99 @@
+"""What defines a function, as a digest: a changed loss is another loss."""
+
+import contextlib
+import functools
+import hashlib
+import inspect
+import types
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+
+def source_digest(functions: Iterable[Callable]) -> str:
+  """SHA-256 of what defines functions, also in a notebook or by a factory.
+
+  Of each function, of those that it wraps, declares or is closed over: the
+  file, or else the source or the code; and the numbers, texts and arrays that
+  they are closed over or bound to. What they import, and other values, do not
+  count.
+  """
+  digest = hashlib.sha256()
+  seen: set[int] = set()
+  for function in functions:
+    for part in _parts(function, seen):
+      digest.update(part)
+  return digest.hexdigest()
+
+
+def _parts(value: Any, seen: set[int]) -> Iterator[bytes]:
+  """What a value adds to a digest."""
+  if isinstance(value, bool | int | float | complex | str | bytes | None):
+    yield repr(value).encode()
+  elif isinstance(value, np.ndarray | np.generic | jax.Array):
+    array = np.asarray(value)
+    yield f"{array.dtype}{array.shape}".encode() + array.tobytes()
+  elif isinstance(value, Mapping):
+    for item in value.items():
+      yield from _parts(item, seen)
+  elif isinstance(value, list | tuple | set | frozenset):
+    for item in value:
+      yield from _parts(item, seen)
+  elif callable(value) and id(value) not in seen:
+    seen.add(id(value))
+    yield from _of_callable(value, seen)
+
+
+def _of_callable(function: Any, seen: set[int]) -> Iterator[bytes]:
+  if isinstance(function, functools.partial):
+    yield from _parts([function.func, function.args, function.keywords], seen)
+    return
+  if _is_of_library(function):
+    yield f"{function.__module__}:{function.__qualname__}".encode()
+    return
+  yield _source(function)
+  for cell in getattr(function, "__closure__", None) or ():
+    with contextlib.suppress(ValueError):  # an empty cell
+      yield from _parts(cell.cell_contents, seen)
+  own = (getattr(function, "__wrapped__", None), _declared(function))
+  yield from _parts(own, seen)
+  if not isinstance(function, types.FunctionType | type):  # an instance
+    yield from _parts(getattr(function, "__dict__", {}), seen)
+
+
+def _declared(function: Any) -> list[Callable]:
+  return list(getattr(getattr(function, "declaration", None), "functions", ()))
+
+
+def _is_of_library(function: Any) -> bool:
+  """Whether it is JAX's, NumPy's or Optax's own: a version says what it is."""
+  name = getattr(function, "__module__", None) or ""
+  return name.partition(".")[0] in (
+    "jax",
+    "jaxlib",
+    "numpy",
+    "optax",
+    "flax",
+  ) and hasattr(function, "__qualname__")
+
+
+def _source(function: Any) -> bytes:
+  found = function if hasattr(function, "__code__") else type(function)
+  found = function if isinstance(function, type) else found
+  with contextlib.suppress(OSError, TypeError):
+    return Path(inspect.getfile(found)).read_bytes()
+  with contextlib.suppress(OSError, TypeError):
+    return inspect.getsource(found).encode()  # of a notebook's cell
+  code = getattr(function, "__code__", None)
+  return repr(found if code is None else _code(code)).encode()
+
+
+def _code(code: types.CodeType) -> tuple:
+  """What a code object does, without where it stands."""
+  constants = [
+    _code(c) if isinstance(c, types.CodeType) else c for c in code.co_consts
+  ]
+  return code.co_code, code.co_names, code.co_varnames, constants
