@@ -153,14 +153,22 @@ def _resolve(
 ) -> Trial:
   own = all_hyper_parameters(functions)
   check_supervision(functions["objective"], names["objective"], own)
-  ramps = {k: v for k, v in ramps_of(own).items() if f"{k}_schedule" in point}
+  ramps = {
+    name: ramp
+    for name, ramp in ramps_of(own).items()
+    if f"{name}_schedule" in point and f"{name}_schedule" not in own
+  }
   hyper = given_by(point, functions, own)
   for ramp in ramps.values():
     hyper |= ramp
   defaults = DEFAULTS | hyper
-  for name in ramps:
+  for name, ramp in ramps.items():
     if name not in defaults:  # an optional one
       raise UsageError(f"{name}_schedule needs {name}")
+    if shared := own.keys() & ramp.keys():
+      raise UsageError(
+        f"{name} cannot be scheduled: {min(shared)} is a hyper-parameter itself"
+      )
   for setting in point:
     if setting not in defaults:
       if setting in schedulable(own):

@@ -66,7 +66,7 @@ def with_metrics(
     values = own | baselines[trained.latent_sizes[i]]
     groups = [*groups_of(row), *metric_groups]
     new = row | {
-      **{name: float(values[name]) for name in _columns(values)},
+      **{name: float(values[name]) for name in _columns(values, groups)},
       "evaluation_seconds": float(row["evaluation_seconds"] or 0.0) + taken,
       METRIC_GROUPS: "+".join(dict.fromkeys(groups)),
     }
@@ -88,16 +88,15 @@ def _with_last_update(row: Row, num_steps: int) -> Row:
   return row | {"status": "diverged", "diverged_step": num_steps - 1}
 
 
-def _columns(values: Mapping[str, Any]) -> list[str]:
+def _columns(values: Mapping[str, Any], groups: Collection[str]) -> list[str]:
   """Those that are metrics, in the order of the table, a user's last."""
-  own = {name for columns in OWN_GROUPS.values() for name in columns}
-  return [name for name in METRICS if name in values] + [
-    name for name in values if name in own and name not in METRICS
-  ]
+  own = {name for group in groups for name in OWN_GROUPS.get(group, ())}
+  names = dict.fromkeys([*METRICS, *sorted(own)])
+  return [name for name in names if name in values]
 
 
 def _in_order(row: Row) -> Row:
-  metrics = _columns(row)
+  metrics = _columns(row, groups_of(row))
   first = {k: v for k, v in row.items() if k not in {*metrics, *_LAST}}
   middle = {name: row[name] for name in metrics}
   return first | middle | {name: row[name] for name in _LAST}

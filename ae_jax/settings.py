@@ -121,12 +121,6 @@ def all_hyper_parameters(functions: Mapping[str, Callable]) -> Point:
         " trial, too: give it another name"
       )
     found |= own
-  for name, ramp in ramps_of(found).items():
-    if shared := found.keys() & ramp.keys():
-      raise UsageError(
-        f"hyper-parameter {min(shared)!r} has the name of a setting that"
-        f" schedules {name}: give it another name"
-      )
   return found
 
 

@@ -94,6 +94,7 @@ ae_jax.run_sweep(
 """
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_to_the_same_bits(tmp_path):
   np.save(tmp_path / "x.npy", DIGITS[:128].reshape(128, 64))
   environment = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
@@ -275,7 +276,8 @@ def with_state(result):
      "returns 'a', which is no array of numbers and no dict of them"),
     ({"objective": declared(state=lambda *_, **__: {"k": jax.random.key(0)})},
      "returns 'k', which is no array of numbers"),
-    ({"objective": scheduled}, "'weight_start' has the name of a setting that"),
+    ({"objective": scheduled, "weight_schedule": "linear"},
+     "weight cannot be scheduled: weight_start is a hyper-parameter itself"),
   ],
 )  # fmt: skip
 def test_a_mistake_is_one_line_before_any_training(point, message):

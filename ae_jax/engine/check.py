@@ -78,14 +78,8 @@ def _trace(
       state,
     )
     _check_scalars(result)
-    x = examples_of(batch)
-    is_pairs = of_objective(group[0].functions["objective"]).batch == "pairs"
-    x = to_float(x[:, 0] if is_pairs else x)
-    shapes = jax.eval_shape(
-      functools.partial(_of_decoder, one, hyper, x), state
-    )
-    _check_likelihood(group[0], *shapes)
-    jax.eval_shape(lambda state: one.step(state, batch, hyper), state)
+    if group[0].source:  # what is shipped is tested
+      _trace_own(group[0], one, hyper, batch, state)
   except UsageError as error:
     if not group[0].source:
       raise
@@ -95,6 +89,22 @@ def _trace(
       raise
     raise UsageError(_where(group[0], error)) from error
   return state, result
+
+
+def _trace_own(
+  trial: Trial, one: Trainer, hyper: Hyper, batch: Any, state: TrainState
+) -> None:
+  """Traces what a user's likelihood, optimizer or hook takes part in.
+
+  Raises:
+    UsageError: a likelihood or a step gives other shapes.
+  """
+  x = examples_of(batch)
+  if of_objective(trial.functions["objective"]).batch == "pairs":
+    x = x[:, 0]
+  decoder = functools.partial(_of_decoder, one, hyper, to_float(x))
+  _check_likelihood(trial, *jax.eval_shape(decoder, state))
+  jax.eval_shape(lambda state: one.step(state, batch, hyper), state)
 
 
 def _of_decoder(one: Trainer, hyper: Hyper, x: Any, state: TrainState) -> Any:
