@@ -38,16 +38,19 @@ def _network(spec: Spec) -> str:
     )
   likelihood = spec.likelihood_function
   tied = _TIED if spec.network_of({}).tie is not None else ""
-  return tied + forward.format(
-    activation=spec.activation,
-    code="mean" if spec.code == "gaussian" else "code",
-    code_activation=(
+  words = {
+    "activation": spec.activation,
+    "code": "mean" if spec.code == "gaussian" else "code",
+    "code_activation": (
       "identity" if spec.code in ("gaussian", "linear") else spec.code
     ),
-    mean=of_likelihood(likelihood).formula
+    "mean": of_likelihood(likelihood).formula
     or f"the mean of {lookup.name_of('likelihood', likelihood)} at h",
-    features=spec.features,
-  )
+    "features": str(spec.features),
+  }
+  for name, word in words.items():  # other braces stay as they are
+    forward = forward.replace(f"{{{name}}}", word)
+  return tied + forward
 
 
 def _code(spec: Spec) -> str:

@@ -12,6 +12,8 @@ import types
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import jax
+
 from ae_jax.declarations import (
   DatasetDeclaration,
   LikelihoodDeclaration,
@@ -158,6 +160,11 @@ def _attribute(module: types.ModuleType, path: str) -> Any:
 
 
 def _checked(kind: str, function: Callable, name: str) -> Callable:
+  if isinstance(function, jax.stages.Wrapped):
+    raise UsageError(
+      f"{kind} {name} is jitted: give the function itself, it is compiled with"
+      " all that trains it"
+    )
   wanted = _DECORATED.get(kind)
   if wanted is not None and declared(function, wanted) is None:
     raise UsageError(

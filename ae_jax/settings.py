@@ -292,7 +292,14 @@ def _check_declared(settings: Point, function: Callable) -> None:
       )
   check = of_objective(function).check
   if check is not None:
-    check(settings)
+    try:
+      check(settings)
+    except UsageError:
+      raise
+    except Exception as error:  # a user's code may raise anything
+      raise UsageError(
+        f"{check.__name__} raised {type(error).__name__}: {error}"
+      ) from error
 
 
 def no_such_setting(

@@ -186,7 +186,7 @@ def stored_functions(
   Args:
     settings: of its trial, as the file has them.
     needs_objective: whether the objective is part of the model.
-    modules: that the caller gives, to take functions of his own from.
+    modules: that the caller gives, to take functions of their own from.
     sources: of `sources_of`, when the model was trained.
 
   Returns:

@@ -14,8 +14,10 @@ from solo_runs import assert_equal_solo_runs
 
 import ae_jax
 from ae_jax import export, grid
+from ae_jax.declarations import of_objective
 from ae_jax.engine.group import groups
 from ae_jax.networks.residual_mlp import drop
+from ae_jax.objectives import OBJECTIVES
 from ae_jax.types import UsageError
 
 ROOT = Path(__file__).parent.parent
@@ -272,12 +274,38 @@ def taken(spec, *, latent_size=3.0):
                  lambda spec: Small()),
       "must give 64 numbers for an example; it gives",
     ),
+    (jax.jit(undeclared), "is jitted: give the function itself"),
     ("residual", "unknown network 'residual'; did you mean residual_mlp"),
   ],
 )  # fmt: skip
 def test_a_mistake_is_one_line_before_any_training(network, message):
   with pytest.raises(UsageError, match=message):
     run([SHORT | {"network": network}])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("network", [own_parts.gated, "residual_mlp"])
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_every_objective_goes_with_every_network_or_says_why_not(
+  objective, network, tmp_path
+):
+  pairs = of_objective(OBJECTIVES[objective]).batch == "pairs"
+  points = [
+    SHORT
+    | {"objective": objective, "network": network, "latent_size": size}
+    | ({"pairs": "class"} if pairs else {})
+    for size in (2, 4)
+  ]
+  if objective in ("layerwise", "conditional_vae"):
+    with pytest.raises(UsageError, match="needs network 'mlp'|needs a first"):
+      run(points)
+    return
+  for trained in run(points, folder=tmp_path / "run"):
+    assert trained.row["status"] == "ok"
+    loaded = ae_jax.load(tmp_path / "run", trained.row["id"], modules=own_parts)
+    again = loaded.reconstruct(TEST)
+    np.testing.assert_array_equal(again, trained.reconstruct(TEST))
+  trained.export(tmp_path / "exported")
 
 
 @ae_jax.network()
