@@ -128,10 +128,38 @@ def name_of(kind: str, function: Callable) -> str:
 
 
 def all_of(modules: Modules | OneModule) -> Modules:
-  """Modules as a tuple, of one module too."""
+  """Modules as a tuple, of one module too; those given by name are imported.
+
+  Raises:
+    UsageError: there is no such module, or something else is given.
+  """
   if isinstance(modules, str | types.ModuleType | Mapping):
-    return (modules,)
-  return tuple(modules)
+    modules = (modules,)
+  return tuple(map(_imported, modules))
+
+
+def _imported(module: OneModule) -> OneModule:
+  if isinstance(module, types.ModuleType | Mapping):
+    return module
+  try:
+    return importlib.import_module(module)
+  except Exception as error:  # a module may raise anything when imported
+    reason = " ".join(f"{type(error).__name__}: {error}".split())
+    raise UsageError(f"cannot import module {module!r}: {reason}") from error
+
+
+def missing(kind: str, name: str, modules: Modules) -> UsageError:
+  """The error for a function that is in none of the modules."""
+  module = name[:200].partition(":")[0]
+  names = [getattr(m, "__name__", "") for m in modules]
+  given = f"; given: {', '.join(filter(None, names))}" if any(names) else ""
+  return UsageError(
+    f"this model needs the {kind} {name[:200]}: give modules=[{module!r}]"
+    f" (--modules={module}), which imports it{given}"
+    if kind != "dataset"
+    else f"the data of this run are made by {name[:200]}: give"
+    f" modules=[{module!r}] (--modules={module}), which imports it{given}"
+  )
 
 
 def _unknown(kind: str, name: str, table: Mapping[str, Any]) -> UsageError:

@@ -96,7 +96,8 @@ class Progress:
 
   def on_metrics(self, metric_group: str, num_trials: int) -> None:
     """Takes the news of metrics."""
-    self._describe(f"measured {metric_group}", refresh=False)
+    name = metric_group.partition("@")[0]  # a user's has a digest
+    self._describe(f"measured {name}", refresh=False)
     self._update(num_trials)
 
   def skip(self, num_trials: int, num_done: int, num_epochs: int) -> None:

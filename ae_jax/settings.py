@@ -84,13 +84,15 @@ def hyper_parameters(kind: str, function: Callable) -> Point:
       f" hyper-parameters; it takes ({', '.join(p.name for p in parameters)})"
     )
   for p in keywords:
-    taken = any(
-      p.name in names for names in (DEFAULTS, OPTIONAL, RESERVED, METRICS)
-    )
-    if taken or not isinstance(p.default, int | float | str):
+    if any(p.name in t for t in (DEFAULTS, OPTIONAL, RESERVED, METRICS)):
       raise UsageError(
         f"hyper-parameter {p.name!r} of {name} needs a name that is no other"
-        " column's, and a number or string as default"
+        " column's"
+      )
+    if not isinstance(p.default, int | float | str):
+      raise UsageError(
+        f"hyper-parameter {p.name!r} of {name} needs a number or string as"
+        " default"
       )
   hyper = {p.name: p.default for p in keywords}
   for ranged in ranges_of(function):

@@ -4,6 +4,7 @@ import contextlib
 import functools
 import hashlib
 import inspect
+import sys
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -16,10 +17,11 @@ import numpy as np
 def source_digest(functions: Iterable[Callable]) -> str:
   """SHA-256 of what defines functions, also in a notebook or by a factory.
 
-  Of each function, of those that it wraps, declares or is closed over: the
-  file, or else the source or the code; and the numbers, texts and arrays that
-  they are closed over or bound to. What they import, and other values, do not
-  count.
+  Of each function, and of those that it calls by name, wraps, declares or is
+  closed over: its file, its own source or else its code; the files of modules
+  that it reads; and the numbers, texts and arrays that it reads by name, is
+  closed over or bound to. What is of a library does not count, nor what those
+  modules import.
   """
   digest = hashlib.sha256()
   seen: set[int] = set()
@@ -42,6 +44,9 @@ def _parts(value: Any, seen: set[int]) -> Iterator[bytes]:
   elif isinstance(value, list | tuple | set | frozenset):
     for item in value:
       yield from _parts(item, seen)
+  elif isinstance(value, types.ModuleType) and not _is_library(value.__name__):
+    with contextlib.suppress(OSError, TypeError):
+      yield Path(inspect.getfile(value)).read_bytes()
   elif callable(value) and id(value) not in seen:
     seen.add(id(value))
     yield from _of_callable(value, seen)
@@ -55,6 +60,10 @@ def _of_callable(function: Any, seen: set[int]) -> Iterator[bytes]:
     yield f"{function.__module__}:{function.__qualname__}".encode()
     return
   yield _source(function)
+  with contextlib.suppress(OSError, TypeError):  # two of one name in a file
+    yield inspect.getsource(function).encode()
+  for name in _names(getattr(function, "__code__", None)):
+    yield from _parts(getattr(function, "__globals__", {}).get(name), seen)
   for cell in getattr(function, "__closure__", None) or ():
     with contextlib.suppress(ValueError):  # an empty cell
       yield from _parts(cell.cell_contents, seen)
@@ -68,16 +77,27 @@ def _declared(function: Any) -> list[Callable]:
   return list(getattr(getattr(function, "declaration", None), "functions", ()))
 
 
+def _names(code: types.CodeType | None) -> Iterator[str]:
+  """What a code object reads by name, in the functions inside it too."""
+  if code is not None:
+    yield from code.co_names
+    for constant in code.co_consts:
+      if isinstance(constant, types.CodeType):
+        yield from _names(constant)
+
+
 def _is_of_library(function: Any) -> bool:
-  """Whether it is JAX's, NumPy's or Optax's own: a version says what it is."""
-  name = getattr(function, "__module__", None) or ""
-  return name.partition(".")[0] in (
-    "jax",
-    "jaxlib",
-    "numpy",
-    "optax",
-    "flax",
-  ) and hasattr(function, "__qualname__")
+  module = getattr(function, "__module__", None) or ""
+  return hasattr(function, "__qualname__") and _is_library(module)
+
+
+def _is_library(module: str) -> bool:
+  """Whether a module is of a package or of Python, which have versions."""
+  package = module.partition(".")[0]
+  if package == "ae_jax" or package in sys.stdlib_module_names - {"__main__"}:
+    return True
+  file = getattr(sys.modules.get(module), "__file__", None) or ""
+  return bool({"site-packages", "dist-packages"} & {*Path(file).parts})
 
 
 def _source(function: Any) -> bytes:

@@ -165,7 +165,10 @@ def evaluate(
       with bar.over([row["num_epochs"] for row in lacking], len(wanted)):
         evaluator.measure_stored([row["id"] for row in lacking])
     else:
-      bar.say("every trial has these metrics already")
+      bar.say(
+        "every trial is measured by these metrics already, as far as the data"
+        " (labels, factors) and the code (Gaussian) allow"
+      )
     return Results(store, [row["id"] for row in table], dataset)
 
 

@@ -17,7 +17,7 @@ from ae_jax.optimizers import Optimizer
 from ae_jax.schedules import Schedule, make_schedule
 from ae_jax.settings import Point
 from ae_jax.source import source_digest
-from ae_jax.types import Objective, UsageError
+from ae_jax.types import Objective
 
 TRACED = ("latent_size", "seed", "learning_rate", "clip_norm")
 _SPEC = ("widths", "activation", "code")
@@ -203,13 +203,5 @@ def stored_functions(
       found[kind] = function
       _warn_if_changed(kind, name, function, sources)
     elif kind != "objective" or needs_objective:
-      module = name.partition(":")[0]
-      given = [
-        getattr(m, "__name__", m) for m in modules if not isinstance(m, dict)
-      ]
-      raise UsageError(
-        f"this model needs the {kind} {name}: give modules=[{module!r}]"
-        f" (--modules={module}), which imports it"
-        + (f"; given: {given}" if given else "")
-      )
+      raise lookup.missing(kind, name, modules)
   return found

@@ -236,7 +236,7 @@ def test_a_changed_loss_is_trained_again(run, tmp_path):
     assert "1 trained" in out
     (row,) = rows_of(workdir)  # the model of the other loss is no choice
     losses.append(float(row["loss"]))
-  assert "trials of earlier versions of a loss: 1" in out
+  assert "trials of earlier versions of a part: 1" in out
   assert losses[1] > 900 * losses[0]
 
 

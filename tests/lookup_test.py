@@ -1,6 +1,8 @@
 """A changed loss is another loss, wherever it was written."""
 
 import functools
+import importlib
+import sys
 
 import jax.numpy as jnp
 import numpy as np
@@ -96,3 +98,35 @@ def test_what_a_function_is_closed_over_or_bound_to_counts(one, other):
 def test_what_is_declared_is_declared_once():
   with pytest.raises(ValueError, match="vae is declared already"):
     objective(code="gaussian")(OBJECTIVES["vae"])
+
+
+def in_cell(text, **names):
+  exec(compile(text, "<cell>", "exec"), names)
+  return names["loss"]
+
+
+def test_values_and_functions_that_are_read_by_name_count():
+  text = "def loss(*_):\n  return f(K), {}"
+  one, other = (in_cell(text, K=k, f=written(1.0, "sum")) for k in (1.0, 2.0))
+  assert source_digest([one]) != source_digest([other])
+  third = in_cell(text, K=1.0, f=written(1.0, "mean"))
+  assert source_digest([one]) != source_digest([third])
+
+
+def test_two_functions_of_one_file_and_a_changed_helper_count(
+  tmp_path, monkeypatch
+):
+  monkeypatch.syspath_prepend(tmp_path)
+  monkeypatch.setattr(sys, "dont_write_bytecode", True)
+  (tmp_path / "two_losses.py").write_text(
+    "import a_helper\n\ndef one(*_):\n  return a_helper.f(1), {}\n\n"
+    "def other(*_):\n  return a_helper.f(2), {}\n"
+  )
+  digests = set()
+  for factor in (1, 2):
+    for name in ("two_losses", "a_helper"):
+      sys.modules.pop(name, None)
+    (tmp_path / "a_helper.py").write_text(f"def f(x):\n  return {factor} * x\n")
+    module = importlib.import_module("two_losses")
+    digests |= {source_digest([f]) for f in (module.one, module.other)}
+  assert len(digests) == 4

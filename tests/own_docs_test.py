@@ -45,6 +45,7 @@ def test_page_runs_and_its_messages_are_true(page, reader):
     if file is not None:
       module = file[1]
       (reader / f"{module}.py").write_text(block)
+      sys.modules.pop(module, None)  # another page's
       importlib.invalidate_caches()
     elif language == "python":
       exec(compile(block, page.name, "exec"), names)

@@ -220,7 +220,8 @@ def _unknown_field(
       peers = [f for f in fields if f.rpartition(".")[0] == section] or fields
       hint = f"did you mean {close[0]}? " if close else ""
       if name.startswith("config.fixed."):
-        hint += "a hyper-parameter of an objective is given in config.sweep; "
+        own = name.removeprefix("config.fixed.")
+        hint += f"a hyper-parameter is given as {_SWEEP}{own}=...; "
       return UsageError(
         f"unknown field {name}; {hint}the fields there: {', '.join(peers)}"
       )

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -78,6 +79,7 @@ def own_modules(names: list[str]) -> list[str]:
   """The names of `--modules`; Python finds them in the current folder then."""
   if names:
     with_own_modules()
+  warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
   return names
 
 

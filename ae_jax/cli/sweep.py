@@ -123,7 +123,10 @@ def train(prepared: Prepared, interruption: SignalInterruption) -> None:
 
 
 def _say_cost(cost: Cost) -> None:
-  parts = ", ".join(f"{name} {s:.1f}" for name, s in cost.measuring.items())
+  parts = ", ".join(
+    f"{name.partition('@')[0]} {seconds:.1f}"
+    for name, seconds in cost.measuring.items()
+  )
   print(
     f"preparing programs: {cost.preparing:.1f} s; training:"
     f" {cost.training:.1f} s at"

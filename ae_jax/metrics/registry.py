@@ -283,7 +283,7 @@ def metric_groups(names: Iterable[str | Callable] | str) -> tuple[str, ...]:
     UsageError: a name is unknown, or its group needs a missing package.
   """
   wanted = {}
-  for name in [names] if isinstance(names, str) else names:
+  for name in [names] if isinstance(names, str) or callable(names) else names:
     if callable(name) or (":" in name and name not in OWN_GROUPS):
       wanted[register(name)] = True
     elif name and name not in GROUPS and name not in OWN_FUNCTIONS:

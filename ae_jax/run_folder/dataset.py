@@ -65,11 +65,7 @@ def _own_function(
   name = str(source.get("name", ""))
   if source.get("path") is not None or not is_own(name):
     return None
-  module = name.partition(":")[0]
   function = lookup.among("dataset", name, modules)
   if function is None:
-    raise UsageError(
-      f"the data of this run are made by {name}: give modules=[{module!r}]"
-      f" (--modules={module}), which imports it"
-    )
+    raise lookup.missing("dataset", name, modules)
   return function

@@ -162,7 +162,7 @@ class RunFolder:
       k for k, row in kept.items() if not curves.are_intact(self.path, row)
     }
     out = {
-      "trials of earlier versions of a loss: {}; they are left out": earlier,
+      "trials of earlier versions of a part: {}; they are left out": earlier,
       "trials of the table without an intact model: {}; they are trained"
       " again": (ids & rows.keys()) - intact,
       "trials with damaged curves or units: {}; they are measured again": (
