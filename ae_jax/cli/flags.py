@@ -221,7 +221,7 @@ def _unknown_field(
       hint = f"did you mean {close[0]}? " if close else ""
       if name.startswith("config.fixed."):
         own = name.removeprefix("config.fixed.")
-        hint += f"a hyper-parameter is given as {_SWEEP}{own}=...; "
+        hint += f"a hyper-parameter is given in config.sweep.{own}; "
       return UsageError(
         f"unknown field {name}; {hint}the fields there: {', '.join(peers)}"
       )
