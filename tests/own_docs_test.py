@@ -34,7 +34,16 @@ def reader(monkeypatch, tmp_path):
     sys.modules.pop(file.stem, None)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+FAST = ("index", "objective", "network")
+
+
+@pytest.mark.parametrize(
+  "page",
+  [
+    pytest.param(p, marks=[] if p.stem in FAST else pytest.mark.slow, id=p.stem)
+    for p in PAGES
+  ],
+)
 def test_page_runs_and_its_messages_are_true(page, reader):
   text = page.read_text()
   names, module = {"jnp": jnp, "np": np, "nn": nn}, ""

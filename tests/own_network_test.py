@@ -159,10 +159,14 @@ def test_the_noise_of_a_step_is_that_of_its_key():
   assert other["loss"] != terms["loss"]
 
 
+OTHERS = ("autoencoder", "layerwise")
 TIED = {"tied": True, "widths": (16, 8)}
 
 
-@pytest.mark.parametrize("objective", ["autoencoder", "vae", "layerwise"])
+@pytest.mark.parametrize(
+  "objective",
+  ["vae", *(pytest.param(o, marks=pytest.mark.slow) for o in OTHERS)],
+)
 def test_tied_weights_are_transposes(objective):
   points = [
     SHORT | TIED | {"objective": objective, "latent_size": size}

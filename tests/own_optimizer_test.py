@@ -20,7 +20,7 @@ from ae_jax.types import UsageError
 RATES = {"sgd": 0.02, "sign_sgd": 1e-4, "adadelta": 1.0, "lamb": 1e-2}
 
 
-FAST = ("sgd", "adamw", "lion", "rmsprop", "lamb")
+FAST = ("lion", "lamb")
 
 
 @pytest.mark.parametrize(
@@ -76,6 +76,7 @@ def assert_close(params, others, **tolerance):
   )
 
 
+SLOW = ("adam", "sgd")  # as the others go
 LANES = {
   "adamw": (
     [{"weight_decay": d} for d in (1e-4, 0.5)],
@@ -102,7 +103,13 @@ LANES = {
 }
 
 
-@pytest.mark.parametrize("name", LANES)
+@pytest.mark.parametrize(
+  "name",
+  [
+    pytest.param(name, marks=pytest.mark.slow if name in SLOW else [])
+    for name in LANES
+  ],
+)
 def test_numbers_of_one_program_equal_optax_alone(name):
   numbers, alone = LANES[name]
   points = [

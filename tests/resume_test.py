@@ -307,7 +307,10 @@ def is_in_second_group(folder):
   return False
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize(
+  "number",
+  [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)],
+)
 def test_an_ended_python_goes_on_to_the_same_bits(
   program, undisturbed, tmp_path, number
 ):

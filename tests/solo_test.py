@@ -83,7 +83,7 @@ def slow(setting):
       | {"widths": (16, 8), "code": "tanh"}
     ),
     {"batch_size": 1000},
-    {"network": "residual_mlp", "dropout": 0.3, "blocks": 1},
+    slow({"network": "residual_mlp", "dropout": 0.3, "blocks": 1}),
   ],
   ids=str,
 )
