@@ -256,7 +256,7 @@ def _read(directory: Path, modules: Modules) -> TrainedGroup:
     meta = _restore(manager, step, meta=ocp.args.JsonRestore())["meta"]
     settings = [_settings(trial) for trial in meta["trials"]]
     functions = stored_functions(
-      settings[0], meta["needs_objective"], modules, meta["sources"]
+      settings[0], meta["needs_objective"], modules, meta.get("sources", {})
     )
     padded = spec(
       settings[0], functions, tuple(meta["features"]), meta["latent_size"]
