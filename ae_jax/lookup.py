@@ -50,7 +50,8 @@ def find(kind: str, given: str | Callable) -> Callable:
   """Finds a function by its name in the table or as "module:function".
 
   Args:
-    kind: "objective", "network", "likelihood", "optimizer" or "metric".
+    kind: "objective", "network", "likelihood", "optimizer", "metric" or
+      "dataset".
     given: its name, or the function itself.
 
   Raises:
@@ -60,11 +61,8 @@ def find(kind: str, given: str | Callable) -> Callable:
     return _checked(kind, given, name_of(kind, given))
   if not isinstance(given, str):
     raise UsageError(f"{kind} is {given!r}; give a name or a function")
-  table = TABLES.get(kind, {})
   if ":" not in given:
-    if given not in table:
-      raise _unknown(kind, given, table)
-    return table[given]
+    return _shipped(kind, given)
   module, _, path = given.partition(":")
   try:
     function = _attribute(importlib.import_module(module), path)
@@ -94,11 +92,8 @@ def among(kind: str, name: str, modules: Modules) -> Callable | None:
     UsageError: the module has no such function, or it is not declared as one of
       that kind.
   """
-  table = TABLES.get(kind, {})
   if ":" not in name:
-    if name not in table:
-      raise _unknown(kind, name, table)
-    return table[name]
+    return _shipped(kind, name)
   module, _, path = name.partition(":")
   for given in modules:
     if isinstance(given, Mapping):
@@ -162,12 +157,16 @@ def missing(kind: str, name: str, modules: Modules) -> UsageError:
   )
 
 
-def _unknown(kind: str, name: str, table: Mapping[str, Any]) -> UsageError:
+def _shipped(kind: str, name: str) -> Callable:
+  """A function of the table."""
+  table = TABLES.get(kind, {})
+  if name in table:
+    return table[name]
   close = difflib.get_close_matches(name.lower(), table, n=1)
   hint = f"did you mean {close[0]}? " if close else ""
   if "," in name:
     hint = f"give several as sweep.{kind}=a,b; "
-  return UsageError(
+  raise UsageError(
     f"unknown {kind} {name!r}; {hint}available:"
     f" {', '.join([*table, 'or module:function'])}"
   )
