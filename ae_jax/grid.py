@@ -132,6 +132,7 @@ def resolve(points: Iterable[Mapping[str, Any]]) -> list[Trial]:
   """
   trials: dict[str, Trial] = {}
   known: dict[tuple[str, str], Callable] = {}
+  digests: dict[tuple[Callable, ...], str] = {}  # reading files takes a while
   for point in points:
     functions = functions_of(point)
     names = {k: lookup.name_of(k, f) for k, f in functions.items()}
@@ -139,7 +140,12 @@ def resolve(points: Iterable[Mapping[str, Any]]) -> list[Trial]:
       function = functions[kind]
       if known.setdefault((kind, name), function) is not function:
         raise UsageError(f"two different {kind}s are both named {name}")
-    trial = _resolve(functions, names, point)
+    users = tuple(
+      f for k, f in functions.items() if names[k] not in lookup.TABLES[k]
+    )
+    if users and users not in digests:
+      digests[users] = source_digest(users)
+    trial = _resolve(functions, names, point, digests.get(users, ""))
     trials[trial.id] = trial
   if not trials:
     raise UsageError("the grid is empty: it has no point to train")
@@ -150,6 +156,7 @@ def _resolve(
   functions: Mapping[str, Callable],
   names: Mapping[str, str],
   point: Mapping[str, Any],
+  source: str,
 ) -> Trial:
   own = all_hyper_parameters(functions)
   check_supervision(functions["objective"], names["objective"], own)
@@ -188,12 +195,11 @@ def _resolve(
   for ramped in ramps:
     check_ramp(settings, ramped, functions)
   traced = [k for k, default in hyper.items() if isinstance(default, float)]
-  users = [f for k, f in functions.items() if names[k] not in lookup.TABLES[k]]
   return Trial(
     settings=settings,
     functions=functions,
     hyper={k: settings[k] for k in ("learning_rate", "latent_size", *traced)},
-    source=source_digest(users) if users else "",
+    source=source,
   )
 
 

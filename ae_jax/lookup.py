@@ -25,7 +25,7 @@ from ae_jax.likelihoods import LIKELIHOODS
 from ae_jax.networks import NETWORKS
 from ae_jax.objectives import OBJECTIVES
 from ae_jax.optimizers import OPTIMIZERS
-from ae_jax.types import UsageError
+from ae_jax.types import UsageError, reason
 
 # Where functions of a user may be taken from: modules, their names (which are
 # then imported), or functions by their names.
@@ -67,10 +67,9 @@ def find(kind: str, given: str | Callable) -> Callable:
   try:
     function = _attribute(importlib.import_module(module), path)
   except Exception as error:  # a module may raise anything when imported
-    reason = " ".join(f"{type(error).__name__}: {error}".split())
     raise UsageError(
-      f"cannot load {kind} {given!r}: {reason} (modules are searched in the"
-      " current folder too)"
+      f"cannot load {kind} {given!r}: {reason(error)} (modules are searched in"
+      " the current folder too)"
     ) from error
   if not callable(function):
     raise UsageError(f"{kind} {given!r} is not a function")
@@ -139,8 +138,9 @@ def _imported(module: OneModule) -> OneModule:
   try:
     return importlib.import_module(module)
   except Exception as error:  # a module may raise anything when imported
-    reason = " ".join(f"{type(error).__name__}: {error}".split())
-    raise UsageError(f"cannot import module {module!r}: {reason}") from error
+    raise UsageError(
+      f"cannot import module {module!r}: {reason(error)}"
+    ) from error
 
 
 def missing(kind: str, name: str, modules: Modules) -> UsageError:

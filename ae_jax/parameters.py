@@ -20,6 +20,7 @@ from ae_jax.schedules import Hyper
 from ae_jax.types import Array, Autoencoder, Key, Objective, Params, UsageError
 
 _NOT_TRAINED = ("state", "numbers")
+OWN = ("objective", *_NOT_TRAINED)  # what a network does not have itself
 
 
 def init_params(

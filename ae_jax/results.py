@@ -26,12 +26,7 @@ class Results(Sequence[Trained]):
     folder: of the run; None where everything is in memory.
   """
 
-  def __init__(
-    self,
-    store: Store,
-    trial_ids: Sequence[str],
-    dataset: Dataset,
-  ):
+  def __init__(self, store: Store, trial_ids: Sequence[str], dataset: Dataset):
     self._store, self._dataset = store, dataset
     found = store.rows(trial_ids)
     self.rows: list[Row] = [row for row in found if row is not None]

@@ -16,7 +16,7 @@ from ae_jax.declarations import of_objective, ranges_of
 from ae_jax.metrics.registry import METRICS
 from ae_jax.networks import ACTIVATIONS
 from ae_jax.schedules import ANNEALING, LEARNING_RATE_SCHEDULES, settings_of
-from ae_jax.types import Objective, UsageError
+from ae_jax.types import Objective, UsageError, reason
 
 Point = dict[str, Any]
 
@@ -299,9 +299,7 @@ def _check_declared(settings: Point, function: Callable) -> None:
     except UsageError:
       raise
     except Exception as error:  # a user's code may raise anything
-      raise UsageError(
-        f"{check.__name__} raised {type(error).__name__}: {error}"
-      ) from error
+      raise UsageError(f"{check.__name__} raised {reason(error)}") from error
 
 
 def no_such_setting(

@@ -26,7 +26,9 @@ def source_digest(functions: Iterable[Callable]) -> str:
   digest = hashlib.sha256()
   seen: set[int] = set()
   for function in functions:
-    for part in _parts(function, seen):
+    for part in _of_callable(
+      function, seen
+    ):  # also one of an installed package
       digest.update(part)
   return digest.hexdigest()
 
@@ -47,17 +49,16 @@ def _parts(value: Any, seen: set[int]) -> Iterator[bytes]:
   elif isinstance(value, types.ModuleType) and not _is_library(value.__name__):
     with contextlib.suppress(OSError, TypeError):
       yield Path(inspect.getfile(value)).read_bytes()
+  elif _is_of_library(value):
+    yield f"{value.__module__}:{value.__qualname__}".encode()
   elif callable(value) and id(value) not in seen:
-    seen.add(id(value))
     yield from _of_callable(value, seen)
 
 
 def _of_callable(function: Any, seen: set[int]) -> Iterator[bytes]:
+  seen.add(id(function))
   if isinstance(function, functools.partial):
     yield from _parts([function.func, function.args, function.keywords], seen)
-    return
-  if _is_of_library(function):
-    yield f"{function.__module__}:{function.__qualname__}".encode()
     return
   yield _source(function)
   with contextlib.suppress(OSError, TypeError):  # two of one name in a file

@@ -108,8 +108,8 @@ def spec(
 
   Args:
     settings: of a trial.
-    functions: its network and likelihood, where they are not shipped; and its
-      objective, where that may be part of the model.
+    functions: its network and likelihood; and its objective, where that may be
+      part of the model.
     features: shape of one example.
     latent_size: of the padded code.
   """
@@ -122,9 +122,7 @@ def spec(
   options = {
     name: settings.get(name, default)
     for kind in parts
-    for name, default in keyword_only(
-      lookup.TABLES[kind].get(settings[kind]) or functions[kind]
-    ).items()
+    for name, default in keyword_only(functions[kind]).items()
     if not isinstance(default, float)
   }
   objective = functions.get("objective")

@@ -27,6 +27,11 @@ class UsageError(ValueError):
     return " ".join(super().__str__().splitlines())  # names may hold any text
 
 
+def reason(error: BaseException) -> str:
+  """Kind and text of what a user's code raised, in one line."""
+  return " ".join(f"{type(error).__name__}: {error}".split())
+
+
 class Gaussian(NamedTuple):
   """A diagonal Gaussian `N(mean, diag(exp(log_variance)))`.
 

@@ -244,7 +244,7 @@ def declared(**fields):
 
 
 def scheduled(model, params, key, batch, *, weight=1.0, weight_start=0.0):
-  raise NotImplementedError
+  return weight * batch.mean() + weight_start, {}
 
 
 def with_state(result):

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ae_jax.types import UsageError
+from ae_jax.types import UsageError, reason
 
 _FIELDS = {
   "x": "train",
@@ -37,8 +37,7 @@ def read(function: Callable[[], Any], name: str) -> dict[str, Any]:
   try:
     made = function()
   except Exception as error:  # a user's code may raise anything
-    reason = " ".join(f"{type(error).__name__}: {error}".split())
-    raise UsageError(f"dataset {name} raised {reason}") from error
+    raise UsageError(f"dataset {name} raised {reason(error)}") from error
   if isinstance(made, np.ndarray) or hasattr(made, "__array__"):
     return {"train": np.asarray(made)}
   if not isinstance(made, dict):

@@ -53,7 +53,7 @@ def check(
   for group in groups(trials):
     _check_range(group[0], dataset.train)
     state, result = _trace(group, dataset, supervised)
-    if callable(group[0].spec((1,), 1).network):
+    if ":" in group[0].settings["network"]:  # a user's
       _check_sizes(group, dataset.train.shape[1:])
     name = group[0].settings["objective"]
     _check_state(name, state, memory_bytes)

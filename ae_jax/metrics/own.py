@@ -13,7 +13,7 @@ from ae_jax.metrics.eval_data import EvalData
 from ae_jax.metrics.over_trials import Columns, Units, over_trials
 from ae_jax.metrics.registry import OWN_FUNCTIONS, OWN_GROUPS
 from ae_jax.networks import Spec, model_of
-from ae_jax.types import Autoencoder, Params, UsageError
+from ae_jax.types import Autoencoder, Params, UsageError, reason
 
 
 def measure(name: str) -> Callable[..., tuple[Columns, Units]]:
@@ -47,14 +47,13 @@ def check(name: str, spec: Spec, params: Params, data: EvalData) -> None:
   Raises:
     UsageError: it raises, or does not give the columns that it declares.
   """
+  function, names = OWN_FUNCTIONS[name], (*OWN_GROUPS[name],)
   sizes = jax.ShapeDtypeStruct((1,), np.int32)
   try:
     jax.eval_shape(
       lambda params, sizes, data: jax.vmap(
         lambda params, size: _columns(
-          OWN_FUNCTIONS[name],
-          (*OWN_GROUPS[name],),
-          OWN_FUNCTIONS[name](model_of(spec, params, size), params, data),
+          function, names, function(model_of(spec, params, size), params, data)
         )
       )(params, sizes),
       params,
@@ -64,9 +63,8 @@ def check(name: str, spec: Spec, params: Params, data: EvalData) -> None:
   except UsageError:
     raise
   except Exception as error:  # a user's code may raise anything
-    reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
     raise UsageError(
-      f"metric {name.partition('@')[0]} raised {reason}"
+      f"metric {name.partition('@')[0]} raised {reason(error)[:300]}"
     ) from error
 
 

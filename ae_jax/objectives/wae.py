@@ -22,10 +22,8 @@ from ae_jax.types import (
 
 
 def _standard_normal(model: Autoencoder, params: Params) -> Gaussian:
-  """N(0, I), which the codes are drawn to."""
-  del params
-  zeros = jnp.zeros((1, len(model.latent_mask)))
-  return Gaussian(zeros, zeros)
+  """N(0, I), the prior of any model, which the codes are drawn to."""
+  return model.prior(params)
 
 
 def _informative(settings: Mapping[str, Any]) -> None:

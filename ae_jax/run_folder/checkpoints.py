@@ -31,6 +31,7 @@ from ae_jax.atomic import (
 from ae_jax.engine.training_loop import TrainedGroup
 from ae_jax.lookup import Modules
 from ae_jax.networks import Spec, autoencoder
+from ae_jax.parameters import OWN
 from ae_jax.run_folder import run_config
 from ae_jax.trial import sources_of, spec, stored_functions
 from ae_jax.types import Params, UsageError
@@ -40,7 +41,6 @@ Meta = dict[str, Any]
 FOLDER = "checkpoints"
 
 _PATTERN = "*?[]\\"
-_OWN = {"objective", "state", "numbers"}  # what a network does not have itself
 _MANIFEST = "manifest.json"  # written last: no checkpoint is there without it
 
 
@@ -289,7 +289,7 @@ def _like(params: Path, padded: Spec, num_trials: int) -> Params:
   keys = jax.random.split(jax.random.key(0), num_trials)
   like = jax.eval_shape(jax.vmap(autoencoder(padded).init), keys)
   saved = ocp.StandardCheckpointHandler().metadata(params)
-  for name in _OWN & saved.tree.keys():
+  for name in saved.tree.keys() & OWN:
     like[name] = jax.tree.map(
       lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), saved.tree[name]
     )
