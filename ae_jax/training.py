@@ -243,15 +243,11 @@ class _TrainerFunctions:
     params = optax.apply_updates(trained, updates) | carried
     if "state" in carried:
       params |= {"state": next_state}
-    after_update = of_objective(self.objective).after_update
-    if after_update is not None:
-      own = arguments(self.objective, now)
-      _, seen = self.seen(noise_key, batch)
-      params = after_update(self.model(now), params, update_key, seen, **own)
+    params = self.hooked(params, (update_key, noise_key), batch, now)
 
     check_same((state.params, state.opt_state), (params, opt_state))
     finite = jnp.isfinite(value) & jnp.isfinite(optax.tree.norm(grads))
-    if after_update is not None or "state" in carried:
+    if of_objective(self.objective).after_update or "state" in carried:
       finite &= are_finite(params)
     was_alive = state.diverged_at < 0
     alive = finite & was_alive
@@ -269,6 +265,22 @@ class _TrainerFunctions:
     )
     terms = {"loss": value, **terms}
     return state, {k: jnp.where(alive, v, jnp.nan) for k, v in terms.items()}
+
+  def hooked(
+    self,
+    params: Params,
+    own_and_noise_keys: tuple[Key, Key],
+    batch: Array | Labeled,
+    hyper: Hyper,
+  ) -> Params:
+    """The parameters after the objective's hook, if it declares one."""
+    hook = of_objective(self.objective).after_update
+    if hook is None:
+      return params
+    key, noise_key = own_and_noise_keys
+    _, seen = self.seen(noise_key, batch)  # as the objective saw it
+    own = arguments(self.objective, hyper)
+    return hook(self.model(hyper), params, key, seen, **own)
 
   def steps(
     self,

@@ -155,20 +155,31 @@ def _read(
     arrays = shapes.read(name.partition("/")[2])
     make = functools.partial(from_arrays, factor_names=shapes.FACTORS)
   else:
-    # Here, because TensorFlow Datasets takes a while to import.
-    from ae_jax.data import tfds_source
-
-    arrays = tfds_source.read(
-      name,
-      download_dir=tfds_dirs[0],
-      data_dir=tfds_dirs[1],
-      in_memory=not stream,
-      prepare=prepare,
-    )
-    if isinstance(train := arrays["train"], np.memmap):
-      make = functools.partial(from_file, str(train.filename))
-      del arrays["train"]
+    arrays, make = _read_tfds(name, tfds_dirs, stream, prepare)
   return arrays, name, make
+
+
+def _read_tfds(
+  name: str,
+  dirs: tuple[_Path | None, _Path | None],
+  stream: bool,
+  prepare: bool,
+) -> tuple[dict[str, Any], Callable[..., Dataset]]:
+  """The arrays of a dataset of TFDS, and what makes a dataset of them."""
+  # Here, because TensorFlow Datasets takes a while to import.
+  from ae_jax.data import tfds_source
+
+  arrays = tfds_source.read(
+    name,
+    download_dir=dirs[0],
+    data_dir=dirs[1],
+    in_memory=not stream,
+    prepare=prepare,
+  )
+  if not isinstance(train := arrays["train"], np.memmap):
+    return arrays, from_arrays
+  del arrays["train"]
+  return arrays, functools.partial(from_file, str(train.filename))
 
 
 def _check_memory(path: str | os.PathLike[str]) -> None:
