@@ -55,7 +55,9 @@ def encoder(trained: Trained) -> export.Exported:
       mean, std = trained.standardization
       high = mean.astype(np.float32)
       low = (mean - high).astype(np.float32)
-      x = ((x - high[None]) - low[None]) / std.astype(np.float32)[None]
+      # XLA folds the constants into one, (x - high) - low = x - (high + low).
+      x = jax.lax.optimization_barrier(x - high[None])
+      x = (x - low[None]) / std.astype(np.float32)[None]
     return codes(model, params, x)
 
   return _export(encode, spec.features)

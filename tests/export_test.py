@@ -100,6 +100,17 @@ def test_a_fresh_process_gives_the_same(folder, name, n):
   np.testing.assert_allclose(y, one.reconstruct(x), **CLOSE)
 
 
+def test_data_far_from_0_have_the_same_codes_in_any_batch():
+  """A mean of 1e6 has digits that no float32 holds, also in a batch of 1."""
+  one, rng = trained("mlp"), np.random.default_rng(0)
+  mean = 1e6 + np.linspace(-1, 1, 6) / 3
+  one = one._replace(standardization=Standardization(mean, np.ones(6)))
+  x = (mean + rng.normal(size=(7, 6))).astype(np.float32)
+  encode = jax.export.deserialize(export.encoder(one).serialize()).call
+  for n in (1, 7):
+    np.testing.assert_allclose(encode(x[:n]), one.encode(x[:n]), **CLOSE)
+
+
 def test_functions_are_for_every_platform():
   for function in (export.encoder, export.decoder):
     assert function(trained("conv")).platforms == ("cpu", "cuda", "rocm", "tpu")

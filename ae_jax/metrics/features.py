@@ -8,6 +8,7 @@ import optax
 
 from ae_jax.metrics.batching import map_batches
 from ae_jax.metrics.codes import with_classes
+from ae_jax.metrics.neighbors import squared_distances
 from ae_jax.metrics.over_trials import Columns
 from ae_jax.types import Array
 
@@ -146,15 +147,12 @@ def silhouette(codes: Array, classes: Array, num_classes: int) -> Array:
     Rousseeuw, "Silhouettes: a graphical aid to the interpretation and
     validation of cluster analysis", 1987.
   """
-  codes = codes - jnp.mean(codes, axis=0, keepdims=True)
-  squared = jnp.sum(codes**2, axis=1)
   one_hot = jax.nn.one_hot(classes, num_classes)
   counts = jnp.sum(one_hot, axis=0)
 
   def of_block(block: tuple[Array, Array, Array]) -> Array:
     z, own, index = block
-    distances = jnp.sum(z**2, axis=1)[:, None] + squared[None]
-    distances = jnp.sqrt(jnp.maximum(distances - 2 * z @ codes.T, 0.0))
+    distances = jnp.sqrt(squared_distances(z, codes))
     itself = index[:, None] == jnp.arange(len(codes))[None]
     sums = jnp.where(itself, 0.0, distances) @ one_hot  # [block, classes]
     is_own = jax.nn.one_hot(own, num_classes, dtype=bool)
