@@ -1,5 +1,6 @@
 """Arrays of any length, checked and handed on in batches."""
 
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -56,3 +57,29 @@ def finite(batches: Iterator[np.ndarray], what: str) -> Iterator[np.ndarray]:
       )
     yield batch
     start += len(batch)
+
+
+def like_trained(
+  batches: Iterator[np.ndarray], data_range: tuple[float, float]
+) -> Iterator[np.ndarray]:
+  """Gives the batches, with one warning where their units look like others.
+
+  Args:
+    batches: finite numbers.
+    data_range: the least and the greatest value of the train data. What lies
+      beyond by more than their difference is told.
+  """
+  least, greatest = data_range
+  width, is_told = greatest - least, False
+  for batch in batches:
+    if batch.size and not is_told:
+      low, high = batch.min(), batch.max()
+      is_told = bool(low < least - width or high > greatest + width)
+      if is_told:
+        warnings.warn(
+          f"the data are in [{low:.4g}, {high:.4g}], far beyond those that the"
+          f" model was trained on, in [{least:.4g}, {greatest:.4g}]: are they"
+          " in the same units?",
+          stacklevel=3,
+        )
+    yield batch

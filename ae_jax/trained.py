@@ -127,9 +127,14 @@ class Trained(NamedTuple):
     Returns:
       `[n, latent]`, float32.
 
+    Warns:
+      UserWarning: x goes beyond the train data, at either end, by more than
+        their whole range: it may be in other units.
+
     Raises:
       UsageError: x has another shape, or holds what is no finite number; or
-        bytes above 1 for a model that was trained on numbers up to 1.
+        bytes above 1 for a model that was trained on numbers up to 1; or whole
+        numbers above 1 of another type for one that was trained on bytes.
     """
     return np.concatenate([*self.encode_batches(x)])
 
@@ -290,11 +295,17 @@ class Trained(NamedTuple):
           f"bytes up to {x.max()} for a model that was trained on numbers up to"
           " 1: give x / 255"
         )
+    elif self.bytes and x.max(initial=0) > 1 and np.all(x == np.round(x)):
+      raise UsageError(
+        f"whole numbers up to {x.max():g}, held as {x.dtype}, for a model that"
+        " was trained on bytes: give them as uint8, or x / 255"
+      )
     return batches.float32(x)
 
   def _data(self, x: np.ndarray) -> Iterator[np.ndarray]:
     x = batches.checked(x, self.spec.features, "data")
     finite = batches.finite(map(self.numbers, batches.blocks(x)), "data")
+    finite = batches.like_trained(finite, self.data_range)
     if self.standardization is None:
       return finite
     return map(self.standardization.apply, finite)

@@ -40,6 +40,19 @@ def test_table_shows_what_varies():
   assert lines[3].split() == ["vae", "2", "0.5", "4", "0.25", "f"]
 
 
+def test_errors_in_small_units_keep_their_digits():
+  """Data of scale 1e-6; of them a PCA that leaves nothing but rounding."""
+  errors = {"train_squared_error": "3.1234e-12", "pca_test_squared_error": "0"}
+  small = row("a", "4.5678e-12") | errors
+  whole = row("b", "2e-12", size="9") | {
+    "train_squared_error": "1e-12",
+    "pca_test_squared_error": "7e-27",
+  }
+  lines = format_table([small, whole], [small, whole]).splitlines()
+  assert lines[1].split()[2:5] == ["3.123e-12", "4.568e-12", "0"]
+  assert lines[2].split()[3:5] == ["2e-12", "0"]
+
+
 def test_table_of_nothing_but_failures_has_no_lines():
   failed = [r for r in ROWS if r["status"] == "diverged"]
   assert len(format_table(best_trials(failed), failed).splitlines()) == 1

@@ -1,6 +1,7 @@
 """A trained model on arrays of any length, in the units of its data."""
 
 import pickle
+import warnings
 
 import jax
 import numpy as np
@@ -83,6 +84,31 @@ def test_bytes_stand_for_what_they_stood_for_in_training():
   )
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.uint16, np.int64])
+def test_bytes_that_are_held_as_another_type_are_one_line(dtype):
+  one = trained(MLP, bytes=True)
+  x = np.random.default_rng(0).integers(0, 256, (5, 4, 3))
+  with pytest.raises(UsageError, match="trained on bytes: give them as uint8"):
+    one.encode(x.astype(dtype))
+  one.encode((x > 127).astype(dtype))  # these are in [0, 1]
+  one.encode(x / 255 + 0.3)  # as noise may make them
+
+
+def test_data_in_other_units_are_told_once():
+  x = 40 * uniform(2500) - 10
+  one = trained(MLP, data_range=(-10.0, 30.0))  # degrees Celsius
+  with warnings.catch_warnings():
+    warnings.simplefilter("error")
+    one.encode(x)
+    one.encode(2 * x)  # beyond what was seen, by less than all of it
+  with pytest.warns(UserWarning, match="in the same units") as told:
+    one.encode(x + 273)
+  assert len(told) == 1
+  assert r"in [-10, 30]" in str(told[0].message)
+  with pytest.warns(UserWarning, match="in the same units"):
+    one.reconstruct(x - 60)
+
+
 def test_codes_are_never_bytes():
   one, z = trained(MLP), np.full((2, 5), 200, np.uint8)
   np.testing.assert_array_equal(one.decode(z), one.decode(z.astype(np.float32)))
@@ -91,9 +117,9 @@ def test_codes_are_never_bytes():
 def test_standardized_data_goes_in_and_out_in_its_own_units():
   mean = np.arange(12.0).reshape(4, 3)
   std = np.linspace(0.5, 3.0, 12).reshape(4, 3)
-  inside = trained(MLP)
+  inside = trained(MLP, data_range=(-40.0, 3.0))
   one = trained(MLP, Standardization(mean, std), bytes=True)
-  x = uniform(10) * 7
+  x = uniform(10)
   scaled = ((x - mean[None]) / std[None]).astype(np.float32)
   np.testing.assert_allclose(one.encode(x), inside.encode(scaled), **CLOSE)
   expected = inside.reconstruct(scaled) * std[None] + mean[None]

@@ -4,11 +4,15 @@ from collections.abc import Iterable, Sequence
 
 from ae_jax.metrics import selection
 from ae_jax.report.tables import settings
+from ae_jax.report.trials import without_rounding
 from ae_jax.run_folder.results import TextRow
 
 _HEADER = (
   "objective", "latent", "train error", "test error", "PCA test", "id",
   "settings",
+)  # fmt: skip
+_ERRORS = (
+  "train_squared_error", "test_squared_error", "pca_test_squared_error",
 )  # fmt: skip
 _NUMERIC = slice(1, 5)
 
@@ -36,18 +40,13 @@ def format_table(best: Sequence[TextRow], rows: Sequence[TextRow]) -> str:
       stays out.
   """
   lines: list[tuple[str, ...]] = [_HEADER]
-  for row in best:
+  errors = without_rounding([float(row[n]) for row in best for n in _ERRORS])
+  for i, row in enumerate(best):
     peers = [peer for peer in rows if peer["objective"] == row["objective"]]
-    errors = [
-      f"{round(float(row[name]), 9):.4g}"
-      for name in (
-        "train_squared_error",
-        "test_squared_error",
-        "pca_test_squared_error",
-      )
-    ]
+    own = errors[i * len(_ERRORS) : (i + 1) * len(_ERRORS)]
+    texts = [f"{error:.4g}" for error in own]
     lines.append(
-      (row["objective"], row["latent_size"], *errors, row["id"],
+      (row["objective"], row["latent_size"], *texts, row["id"],
        settings(row, peers))
     )  # fmt: skip
   widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
