@@ -70,40 +70,6 @@ def test_penalty_is_reported_unweighted(name):
   np.testing.assert_allclose(large - small, 1.5 * terms["penalty"], rtol=1e-5)
 
 
-def test_a_quantized_loss_has_the_gradients_of_the_paper():
-  model, params = network("vq_vae", latent_size=4)
-  own = {"codebook": np.float32([[-0.5], [0.1], [0.6]])}
-  params = params | {"objective": own}
-
-  def loss(params, commitment):
-    return OBJECTIVES["vq_vae"](
-      model, params, KEY, X, commitment=commitment, num_codes=3
-    )[0]
-
-  gradient = jax.grad(loss)(params, 0.0)
-  z = np.asarray(model.dense_code(params, X))
-  e = np.asarray(model.encode(params, X))
-  index = np.abs(z[..., None] - own["codebook"][:, 0]).argmin(-1)
-  # Each vector goes to the mean of the codes that it stands for.
-  expected = [2 * np.sum((e - z)[index == c]) / len(X) for c in range(3)]
-  np.testing.assert_allclose(
-    gradient["objective"]["codebook"][:, 0], expected, rtol=1e-4, atol=1e-6
-  )
-  at_codes = jax.grad(
-    lambda z: jnp.mean(model.nll(X, model.decode(params, z)))
-  )(e)
-  through = jax.vjp(lambda p: model.dense_code(p, X), params)[1](at_codes)[0]
-  jax.tree.map(
-    lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6),
-    gradient["encoder"],
-    through["encoder"],
-  )
-  assert np.any(
-    jax.grad(loss)(params, 1.0)["encoder"]["code"]["bias"]
-    != gradient["encoder"]["code"]["bias"]
-  )
-
-
 LAYERS = {"widths": (6, 4), "likelihood": "sigmoid_gaussian"}
 
 

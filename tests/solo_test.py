@@ -8,6 +8,7 @@ from solo_runs import assert_equal_solo_runs
 from ae_jax.objectives import OBJECTIVES
 from ae_jax.settings import hyper_parameters
 
+SHARES = ("stage", "content", "labeled", "decay")
 # A code halfway between two vectors takes either, by rounding; Adam then moves
 # a number by up to the learning rate, 1e-3, another way.
 TOLERANCES = {"vq_vae": {"atol": 1e-3}}
@@ -18,7 +19,7 @@ def points_of(name, sizes):
   hyper = hyper_parameters("objective", OBJECTIVES[name])
   numbers = {k: v for k, v in hyper.items() if isinstance(v, float)}
   changed = {
-    key: 0.4 if key in ("stage", "content", "labeled") else 2 * default or 0.5
+    key: 0.4 if key in SHARES else 2 * default or 0.5
     for key, default in numbers.items()
   }
   others = {"pairs": "class"} if "pairs" in hyper else {}

@@ -19,6 +19,9 @@ from ae_jax.types import (
   UsageError,
 )
 
+_DEAD = 0.1  # of the mean use of a vector: less is replaced
+_TINY = 1e-30  # no vector is divided by 0
+
 
 def _codebook(
   model: Autoencoder,
@@ -29,15 +32,17 @@ def _codebook(
   code_dim: int,
   **_: Scalar,
 ) -> Params:
-  """Vectors drawn uniformly from `[-1, 1]^dim / num_codes`."""
+  """The codebook and how often its vectors are used: never, so far."""
   del model, params
-  draw = jax.random.uniform(key, (num_codes, code_dim), minval=-1, maxval=1)
-  return {"codebook": draw / num_codes}
+  return {
+    "codebook": jax.random.normal(key, (num_codes, code_dim)),
+    "count": jnp.zeros(num_codes),
+  }
 
 
 def _quantized(params: Params, z: Array, latent_mask: Array) -> Array:
-  """Each part of z becomes the nearest row of objective.codebook."""
-  quantized = codes.quantize(z, params["objective"]["codebook"])
+  """Each part of z becomes the nearest row of state.codebook."""
+  quantized = codes.quantize(z, params["state"]["codebook"])
   return quantized * latent_mask[None]
 
 
@@ -49,12 +54,13 @@ def _divides(settings: Mapping[str, Any]) -> None:
 
 
 @objective(
-  params=_codebook,
+  state=_codebook,
   select=_quantized,
   check=_divides,
   code="linear",
   ranges={
     "commitment": (0.0, math.inf),
+    "decay": (0.0, 1.0),
     "num_codes": (2, math.inf),
     "code_dim": (1, math.inf),
   },
@@ -66,50 +72,90 @@ def vq_vae(
   batch: Array,
   *,
   commitment: float = 0.25,
+  decay: float = 0.95,
   num_codes: int = 64,
   code_dim: int = 1,
-) -> tuple[Array, Terms]:
-  """`d(x, g(e)) + ||sg f(x) - e||^2 + commitment * ||f(x) - sg e||^2`.
+) -> tuple[Array, Terms, Params]:
+  """`d(x, g(e)) + commitment * ||f(x) - sg e||^2`.
 
-  e is the code f(x), each part of `code_dim` units replaced by the nearest
-  vector of a codebook that is trained; sg stops the gradient. The decoder's
-  gradient goes through e to f(x) as it is; so does the metric `jacobian_norm`.
+  e is the code f(x), each part of `code_dim` units replaced by the nearest of
+  `num_codes` vectors; sg stops the gradient. The decoder's gradient goes
+  through e to f(x) as it is; so does the metric `jacobian_norm`.
+
+  The vectors are no parameters: each is the running mean of the parts that it
+  stood for. Those that stand for less than a tenth of a fair share of the
+  parts, which before the first step is all, start again from parts of the
+  batch.
 
   Args:
     model: the functions f and g, with d = -log p(x|z).
-    params: of the model, and the codebook.
-    key: not used; this objective is deterministic.
+    params: of the model; the codebook is in its state.
+    key: of the parts from which vectors start.
     batch: x `[batch, *features]`.
-    commitment: weight of the last term, at least 0.
+    commitment: weight of the second term, at least 0.
+    decay: of the running means, for each step, in [0, 1]; the paper has 0.99,
+      for epochs of more steps.
     num_codes: vectors of the codebook.
     code_dim: units of a vector; it divides the latent size.
 
   Returns:
-    The loss in nats, and the terms `reconstruction`, `penalty` (the second
-    term) and `perplexity`: how many vectors the batch uses.
+    The loss, `reconstruction` in nats, the terms `reconstruction`, `penalty`
+    (unweighted) and `perplexity` (how many vectors the batch uses), and the
+    next codebook.
 
   References:
-    van den Oord et al., "Neural Discrete Representation Learning", 2017, eq. 3.
+    van den Oord et al., "Neural Discrete Representation Learning", 2017, eq. 3
+    and appendix A.1; Razavi et al., "Generating Diverse High-Fidelity Images
+    with VQ-VAE-2", 2019, eq. 2; Dhariwal et al., "Jukebox", 2020, section 3.1
+    (vectors start again).
   """
-  del key, code_dim
-  codebook = params["objective"]["codebook"]
-  mask = model.latent_mask
   z = model.dense_code(params, batch)
-  index = codes.nearest(z, codebook)
-  e = codebook[index].reshape(z.shape) * mask[None]
+  parts = jax.lax.stop_gradient(z).reshape(len(z), -1, code_dim)
+  weights = model.latent_mask[::code_dim]
+  state = _restarted(key, params["state"], parts, weights)
+  index = codes.nearest(z, state["codebook"])
+  e = state["codebook"][index].reshape(z.shape) * model.latent_mask[None]
   decoded = model.decode(params, codes.straight_through(z, e))
   reconstruction = jnp.mean(model.nll(batch, decoded))
-  towards_codes, towards_vectors = (
-    jnp.mean(jnp.sum(difference**2, axis=-1))
-    for difference in (
-      jax.lax.stop_gradient(z) - e,
-      z - jax.lax.stop_gradient(e),
-    )
-  )
-  loss = reconstruction + towards_codes + commitment * towards_vectors
-  valid = mask.reshape(-1, codebook.shape[1])[:, 0]
-  return loss, {
+  penalty = jnp.mean(jnp.sum((z - e) ** 2, axis=-1))
+  terms = {
     "reconstruction": reconstruction,
-    "penalty": towards_codes,
-    "perplexity": codes.perplexity(index, num_codes, valid),
+    "penalty": penalty,
+    "perplexity": codes.perplexity(index, num_codes, weights),
   }
+  one_hot = jax.nn.one_hot(index, num_codes) * weights[None, :, None]
+  following = _followed(state, parts, one_hot, decay)
+  return reconstruction + commitment * penalty, terms, following
+
+
+def _restarted(key: Key, state: Params, parts: Array, weights: Array) -> Params:
+  """The state, with random parts in the place of vectors that are not used."""
+  num_codes, num_examples = len(state["count"]), len(parts)
+  share = num_examples * jnp.sum(weights) / num_codes
+  example_key, part_key = jax.random.split(key)
+  order = jax.random.permutation(example_key, num_examples)
+  example = order[jnp.arange(num_codes) % num_examples]
+  # Not randint: the draw is the same beside masked parts.
+  draw = jax.random.uniform(part_key, (num_codes,))
+  part = (draw * jnp.sum(weights)).astype(jnp.int32)
+  dead = state["count"] < _DEAD * share
+  return {
+    "codebook": jnp.where(
+      dead[:, None], parts[example, part], state["codebook"]
+    ),
+    "count": jnp.where(dead, share, state["count"]),
+  }
+
+
+def _followed(
+  state: Params, parts: Array, one_hot: Array, decay: Scalar
+) -> Params:
+  """The state after a batch: running counts, and means by running counts."""
+  codebook = state["codebook"]
+  now = (1 - decay) * jnp.sum(one_hot, axis=(0, 1))
+  total = (1 - decay) * jnp.einsum("npc,npd->cd", one_hot, parts)
+  count = decay * state["count"] + now
+  change = (total - now[:, None] * codebook) / jnp.maximum(count, _TINY)[
+    :, None
+  ]
+  return {"codebook": codebook + change, "count": count}
