@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from ae_jax import batches
-from ae_jax.data import Standardization, to_float
+from ae_jax.data import Standardization, check_integers, to_float
 from ae_jax.engine.training_loop import TrainedGroup
 from ae_jax.metrics.reconstruction import codes
 from ae_jax.networks import Spec, model_of
@@ -300,6 +300,7 @@ class Trained(NamedTuple):
         f"whole numbers up to {x.max():g}, held as {x.dtype}, for a model that"
         " was trained on bytes: give them as uint8, or x / 255"
       )
+    check_integers(x, "the data")
     return batches.float32(x)
 
   def _data(self, x: np.ndarray) -> Iterator[np.ndarray]:

@@ -37,6 +37,16 @@ def test_values_are_kept_as_float32(dtype, order, tmp_path):
   assert dataset.test_labels is None
 
 
+def test_integers_are_kept_up_to_where_float32_holds_them():
+  x = np.array([-(2**24), 1, 2**24 - 1])
+  np.testing.assert_array_equal(data.from_arrays(x, x).train, x)
+
+
+def test_signals_with_an_axis_of_their_channel_are_no_images():
+  assert not any(map(data.are_images, [(256,), (256, 1), (1, 256), (9, 1, 1)]))
+  assert all(map(data.are_images, [(8, 9), (8, 9, 1), (8, 9, 3)]))
+
+
 def test_bytes_stay_bytes_and_one_dimension_is_enough():
   dataset = data.from_arrays(np.arange(6, dtype=np.uint8), np.uint8([9]))
   assert dataset.train.dtype == np.uint8
@@ -77,8 +87,13 @@ def test_the_split_depends_on_the_seed():
     ({"anything": X}, False),
     ({"x": X}, False),
     ({"x": X, "y": Y}, True),
+    ({"data": X, "target": Y}, True),
     ({"x_train": X, "x_test": X}, False),
     ({"x_train": X, "y_train": Y, "x_test": X, "y_test": Y}, True),
+    (
+      {"x_train": X, "y_train": Y[:, None], "x_test": X, "y_test": Y[:, None]},
+      True,
+    ),
   ],
 )
 def test_npz_layouts(arrays, labels, tmp_path):
@@ -87,6 +102,10 @@ def test_npz_layouts(arrays, labels, tmp_path):
   assert len(dataset.train) == (6 if "x_test" in arrays else 5)
   assert (dataset.train_labels is not None) == labels
   assert (dataset.test_labels is not None) == labels
+  if labels:
+    np.testing.assert_array_equal(
+      dataset.train[:, 0, 0] / 4, dataset.train_labels
+    )
 
 
 def test_labels_and_test_sets_from_files_of_their_own(tmp_path):
@@ -166,7 +185,12 @@ def test_standardize_maps_bytes_to_the_unit_interval_first():
     (r"features of shape \(2,\).*\(2, 2\)", {"train": X, "test": X[:, 0]}),
     ("float32, the train data uint8", {"train": np.uint8(X), "test": X}),
     (r"the labels .*\(6,\): got \(5,\)", {"train": X, "train_labels": Y[:5]}),
-    (r"the labels .*\(6, 1\)", {"train": X, "train_labels": Y[:, np.newaxis]}),
+    (r"the labels .*\(6, 2\)", {"train": X, "train_labels": np.c_[Y, Y]}),
+    (r"data holds the integer 16777217,", {"train": [0, 0, 2**24 + 1]}),
+    (
+      r"data holds the integer -9223372036854775808",
+      {"train": [0, 0, -(2**63)]},
+    ),
     (
       r"test labels .*\(6,\): got \(2,\)",
       {"train": X, "test": X, "test_labels": Y[:2]},

@@ -60,7 +60,7 @@ def test_a_streamed_dataset_is_a_sample_a_test_set_and_all_the_rest(
 def test_labels_go_with_their_rows(tmp_path, monkeypatch):
   monkeypatch.setattr(on_disk, "_MAX_SAMPLE", 50)
   np.save(tmp_path / "x.npy", np.arange(500.0)[:, None])
-  np.save(tmp_path / "y.npy", np.arange(500))
+  np.save(tmp_path / "y.npy", np.arange(500)[:, None])
   dataset = data.load(
     path=tmp_path / "x.npy", labels_path=tmp_path / "y.npy", stream=True
   )
@@ -199,6 +199,14 @@ def test_what_is_no_array_is_told(tmp_path, content):
   (tmp_path / "x.npy").write_bytes(content)
   with pytest.raises(UsageError, match=r"no .npy of numbers|cannot read"):
     data.load(path=tmp_path / "x.npy", stream=True)
+
+
+def test_integers_that_float32_changes_are_told(tmp_path):
+  np.save(tmp_path / "x.npy", np.array([[1], [2], [2**24 + 1]]))
+  rows = OnDisk(tmp_path / "x.npy", dtype=np.dtype("f4"))
+  np.testing.assert_array_equal(rows[np.array([1, 0])], [[2], [1]])
+  with pytest.raises(UsageError, match="holds the integer 16777217"):
+    rows[np.array([2])]
 
 
 def test_a_file_by_columns_is_told(tmp_path):

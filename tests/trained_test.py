@@ -94,6 +94,12 @@ def test_bytes_that_are_held_as_another_type_are_one_line(dtype):
   one.encode(x / 255 + 0.3)  # as noise may make them
 
 
+def test_integers_that_float32_changes_are_one_line():
+  x = np.full((1, 4, 3), 2**24 + 1)
+  with pytest.raises(UsageError, match="holds the integer 16777217"):
+    trained(MLP, data_range=(0, 1e9)).encode(x)
+
+
 def test_data_in_other_units_are_told_once():
   x = 40 * uniform(2500) - 10
   one = trained(MLP, data_range=(-10.0, 30.0))  # degrees Celsius

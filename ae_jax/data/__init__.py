@@ -1,6 +1,6 @@
 """Names, files and arrays -> datasets."""
 
-from ae_jax.data.arrays import from_arrays
+from ae_jax.data.arrays import check_integers, from_arrays
 from ae_jax.data.as_dataset import as_dataset
 from ae_jax.data.dataset import (
   Dataset,
@@ -19,6 +19,7 @@ __all__ = [
   "are_images",
   "as_dataset",
   "binarized",
+  "check_integers",
   "digest",
   "from_arrays",
   "load",

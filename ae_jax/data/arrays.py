@@ -8,6 +8,8 @@ from numpy.typing import ArrayLike
 from ae_jax.data.dataset import Dataset, Standardization, to_float
 from ae_jax.types import UsageError
 
+_MAX_INTEGER = 1 << 24
+
 
 def from_arrays(
   train: ArrayLike,
@@ -27,14 +29,15 @@ def from_arrays(
 
   uint8 stays uint8, which stands for x / 255, unless it holds zeros and ones
   only. These, booleans, other integers and floats become float32 and
-  keep their values: nothing is rescaled unless `standardize` asks for it.
+  keep their values: nothing is rescaled unless `standardize` asks for it, and
+  integers that float32 does not hold are refused.
 
   Args:
     train: `[n, *features]`; features may be of any shape, `[n]` included.
     test: `[m, *features]`; without it, `round(test_fraction * n)` examples
       drawn from `train` are held out, at least one and all but two at most.
-    train_labels: `[n]`.
-    test_labels: `[m]`; needs `test`.
+    train_labels: `[n]` or `[n, 1]`.
+    test_labels: `[m]` or `[m, 1]`; needs `test`.
     train_factors: `[n, factors]`, numbers or words, see `Dataset`.
     test_factors: `[m, factors]`, of `test`; both are integers from 0 then.
     factor_names: of each; "factor_1", ... by default.
@@ -54,7 +57,7 @@ def from_arrays(
   """
   check_split(test_fraction, seed)
   x = _examples(train, "the data")
-  y = _labels(train_labels, len(x), "the labels")
+  y = checked_labels(train_labels, len(x), "the labels")
   factors = None
   if train_factors is not None:  # those of a test set are numbered with them
     is_whole = test_factors is None
@@ -141,7 +144,7 @@ def _test_set(
 ) -> _Part:
   """The test set that is given, of examples like those of the train set."""
   x = _examples(test, "the test data")
-  y = _labels(labels, len(x), "the test labels")
+  y = checked_labels(labels, len(x), "the test labels")
   if x.shape[1:] != like.shape[1:]:
     raise UsageError(
       f"the test data has features of shape {x.shape[1:]}, the train "
@@ -185,7 +188,7 @@ def check_split(test_fraction: float, seed: int) -> None:
 
 
 def _examples(values: ArrayLike, what: str) -> np.ndarray:
-  """Returns `[n, *features]` as uint8 or finite float32."""
+  """Returns `[n, *features]` as uint8 or finite float32 of the same value."""
   x = _array(values, what)
   if x.dtype.kind not in "buif":
     raise UsageError(
@@ -198,19 +201,39 @@ def _examples(values: ArrayLike, what: str) -> np.ndarray:
     )
   if x.dtype == np.uint8:
     return np.ascontiguousarray(x)
+  check_integers(x, what)
   with np.errstate(over="ignore"):  # an overflow is reported as infinite below
     x = np.ascontiguousarray(x, dtype=np.float32)
   _check_finite(x, what)
   return x
 
 
-def _labels(
+def check_integers(x: np.ndarray, what: str) -> None:
+  """Raises UsageError where float32 would change integers: beyond 2^24."""
+  if x.dtype.kind not in "iu" or x.size == 0:
+    return
+  for extreme in (int(x.min()), int(x.max())):
+    if abs(extreme) > _MAX_INTEGER:
+      raise UsageError(
+        f"{what} holds the integer {extreme}, and float32 holds them up to 2^24"
+        f" = {_MAX_INTEGER:,} only: give differences from one of them, or"
+        " floats if they may be rounded"
+      )
+
+
+def checked_labels(
   values: ArrayLike | None, num_examples: int, what: str
 ) -> np.ndarray | None:
-  """Returns `[num_examples]`, or None for None."""
+  """Labels as `[num_examples]`, of which they may be a column; None for None.
+
+  Raises:
+    UsageError: there are more or fewer, or they are Python objects.
+  """
   if values is None:
     return None
   y = _array(values, what)
+  if y.shape == (num_examples, 1):
+    y = y[:, 0]
   if y.shape != (num_examples,):
     raise UsageError(
       f"{what} must have one entry per example, shape ({num_examples},): got "

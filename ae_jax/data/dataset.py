@@ -93,8 +93,12 @@ class Dataset(NamedTuple):
 
 
 def are_images(features: tuple[int, ...]) -> bool:
-  """Whether examples are `[h, w]`, `[h, w, 1]` or `[h, w, 3]`."""
-  return len(features) == 2 or (len(features) == 3 and features[2] in (1, 3))
+  """Whether examples are `[h, w]`, `[h, w, 1]` or `[h, w, 3]`, h and w > 1.
+
+  What is one pixel wide or high is a signal with an axis of its channel.
+  """
+  has_channels = len(features) == 3 and features[2] in (1, 3)
+  return (len(features) == 2 or has_channels) and min(features[:2]) > 1
 
 
 def digest(dataset: Dataset) -> str:

@@ -12,6 +12,8 @@ from ae_jax.types import UsageError
 _ROLES = {
   "x": "train",
   "y": "train_labels",
+  "data": "train",
+  "target": "train_labels",
   "factors": "train_factors",
   "x_train": "train",
   "y_train": "train_labels",
@@ -19,6 +21,7 @@ _ROLES = {
   "y_test": "test_labels",
 }
 _PLAIN = {"x", "y", "factors"}
+_SCIKIT_LEARN = {"data", "target"}
 _KERAS = {"x_train", "y_train", "x_test", "y_test"}
 
 
@@ -33,7 +36,8 @@ def read(
   """Reads the arrays that `from_arrays` takes, as far as the files hold them.
 
   A `.npz` file holds `x` and perhaps `y` and `factors` `[n, factors]`; or
-  `x_train`, `x_test` and perhaps `y_train`, `y_test`; or one array of any name.
+  `data` and perhaps `target`, as scikit-learn has them; or `x_train`, `x_test`
+  and perhaps `y_train`, `y_test`, as Keras has; or one array of any name.
 
   Args:
     path: `.npy` or `.npz`.
@@ -92,12 +96,16 @@ def _read_data(
   keys = arrays.keys()
   if len(keys) == 1:
     return {"train": next(iter(arrays.values()))}
-  if keys <= _PLAIN and "x" in keys or {"x_train", "x_test"} <= keys <= _KERAS:
+  if (
+    {"x"} <= keys <= _PLAIN
+    or {"data"} <= keys <= _SCIKIT_LEARN
+    or {"x_train", "x_test"} <= keys <= _KERAS
+  ):
     return {_ROLES[key]: values for key, values in arrays.items()}
   raise UsageError(
     f"{option}={path} holds the arrays {sorted(keys)}: give x and optional y "
-    "and factors; or x_train, x_test and optional y_train, y_test; or one of "
-    "any name"
+    "and factors; or data and optional target; or x_train, x_test and optional "
+    "y_train, y_test; or one of any name"
   )
 
 

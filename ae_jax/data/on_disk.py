@@ -8,7 +8,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ae_jax.atomic import DAMAGED, check_regular
-from ae_jax.data.arrays import check_split, from_arrays
+from ae_jax.data.arrays import (
+  check_integers,
+  check_split,
+  checked_labels,
+  from_arrays,
+)
 from ae_jax.data.dataset import Dataset, Standardization
 from ae_jax.extras import require
 from ae_jax.types import UsageError
@@ -83,7 +88,8 @@ class OnDisk:
     """Reads rows, `[k, *features]`.
 
     Raises:
-      UsageError: the file is shorter than it says, or a row is not finite.
+      UsageError: the file is shorter than it says, or a row is not finite, or
+        of integers that float32 does not hold.
     """
     x = np.empty((len(indices), *self.shape[1:]), self._stored)
     buffer = x.reshape(-1).view(np.uint8).data
@@ -94,6 +100,7 @@ class OnDisk:
       at = self._offset + row * size
       if os.preadv(self._descriptor, [place], at) != size:
         raise UsageError(f"{self._path} ends before row {row}")
+    check_integers(x, str(self._path))
     with np.errstate(over="ignore"):
       x = x.astype(self._read_as, copy=False)
     if self._stored.kind == "f" and not np.isfinite(x).all():
@@ -108,7 +115,7 @@ class OnDisk:
 def from_file(
   path: str | os.PathLike[str],
   test: ArrayLike | None = None,
-  train_labels: np.ndarray | None = None,
+  train_labels: ArrayLike | None = None,
   test_labels: ArrayLike | None = None,
   *,
   name: str,
@@ -145,7 +152,9 @@ def from_file(
   if test is None and test_labels is not None:
     raise UsageError("there are test labels, but no test data")
   whole = OnDisk(path)
-  _check_length(whole, path, train_labels)
+  if len(whole) < 3:
+    raise UsageError(f"{path} holds {len(whole)} examples: give three or more")
+  all_labels = checked_labels(train_labels, len(whole), "the labels")
   num_test = 0
   if test is None:
     num_test = max(round(test_fraction * len(whole)), 1)
@@ -153,7 +162,7 @@ def from_file(
   held_out, sample = _draw_rows(len(whole), num_test, seed)
 
   def labels(rows: np.ndarray) -> np.ndarray | None:
-    return None if train_labels is None else train_labels[rows]
+    return None if all_labels is None else all_labels[rows]
 
   if test is None:
     test, test_labels = whole[held_out], labels(held_out)
@@ -173,20 +182,6 @@ def from_file(
       dataset.standardization,
     )
   )
-
-
-def _check_length(
-  whole: OnDisk,
-  path: str | os.PathLike[str],
-  labels: np.ndarray | None,
-) -> None:
-  if len(whole) < 3:
-    raise UsageError(f"{path} holds {len(whole)} examples: give three or more")
-  if labels is not None and labels.shape != (len(whole),):
-    raise UsageError(
-      f"the labels have shape {labels.shape}, and there are"
-      f" {len(whole)} examples"
-    )
 
 
 def _draw_rows(

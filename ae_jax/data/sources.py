@@ -50,8 +50,9 @@ def load(
     name: `digits`; `shapes[/3x3x8x8x8]`, see `shapes.read`;
       `module:function` of a user, see `own.read`; or `name[/config][:version]`
       as in TFDS's catalog; ignored if `path` is given.
-    path: `.npy`, or `.npz` with `x` and optional `y`; or `x_train`, `x_test`
-      and optional `y_train`, `y_test`; or one array of any name.
+    path: `.npy`, or `.npz` with `x` and optional `y`; or `data` and optional
+      `target`; or `x_train`, `x_test` and optional `y_train`, `y_test`; or one
+      array of any name.
     labels_path: `.npy` with the labels of `path`.
     test_path: `.npy` or `.npz` with the test set.
     test_labels_path: `.npy` with the labels of `test_path`.
