@@ -150,7 +150,8 @@ def univariate_gaussian_log_density(x: Array, p: Gaussian) -> Array:
   Returns:
     Elementwise.
   """
-  mahalanobis = (x - p.mean) ** 2 * jnp.exp(-p.log_variance)
+  # Not (x - m)^2 e^(-log s^2): that is 0 inf where log s^2 is below -88.
+  mahalanobis = ((x - p.mean) * jnp.exp(-0.5 * p.log_variance)) ** 2
   return -0.5 * (mahalanobis + p.log_variance + LOG_2PI)
 
 

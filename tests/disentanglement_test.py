@@ -57,7 +57,7 @@ def test_the_factors_themselves_score_one(of_factors):
 
 
 def test_order_sign_and_scale_do_not_matter(of_factors):
-  other = scores(KNOWN[:, ::-1] * np.array([3, -1, 0.1, 2, -5]) + 1)
+  other = scores(KNOWN[:, ::-1] * np.array([3, -1, 0.3, 2, -5]) + 1)
   for name, score in of_factors.items():
     assert abs(other[name] - score) < 0.005, name
 
@@ -107,6 +107,58 @@ def test_noise_scores_chance():
   assert noise["irs"] < 0.05  # the 0.99 quantile of a uniform is nearly its end
   # The share of the values that a guess meets.
   assert noise["dci_informativeness"] < np.mean(1 / np.array(NUM_VALUES)) + 0.05
+
+
+def test_the_order_of_the_rows_does_not_matter():
+  # Sorted, the first 10,000 of these have one value of the first factor.
+  factors = np.indices((2, 8, 875)).reshape(3, -1).T[:, :2]
+  noise = RNG.normal(size=(len(factors), 2)).astype(np.float32)
+  split = data.from_arrays(noise, noise[:2], train_factors=factors)
+  some = disentanglement.random_subset(eval_data(split))
+  assert some.num_values == (2, 8)
+  z, v = np.asarray(some.train), np.asarray(some.factors)
+  assert len(z) == disentanglement.NUM_EXAMPLES
+  information = disentanglement.mutual_information(z, v, some.num_values)
+  mig = disentanglement.mutual_information_gap(information, v, some.num_values)
+  # By chance, I(z; v) is about 19 (values - 1) / 2n: 1e-3 of log 2.
+  assert 0 <= mig < 0.01
+  found = interpretability.metrics(z, v)
+  assert found["dci_disentanglement"] < 0.02
+  # The share of the values that a guess meets, to four standard errors.
+  guesses = np.mean([1 / 2, 1 / 8])
+  assert abs(found["dci_informativeness"] - guesses) < 4 * np.sqrt(0.25 / 5000)
+
+
+def test_a_factor_that_varies_elsewhere_is_left_out():
+  factors = np.zeros((12_000, 3), int)
+  factors[:, 0], factors[:, 1] = np.arange(12_000) % 2, np.arange(12_000) % 3
+  unseen = np.random.default_rng(0).permutation(12_000)[-1]
+  factors[unseen, 2] = 1
+  x = np.zeros((12_000, 1), np.float32)
+  split = data.from_arrays(x, x[:2], train_factors=factors)
+  some = disentanglement.random_subset(eval_data(split))
+  assert some.factor_names == ("factor_1", "factor_2")
+  lone = data.from_arrays(x, x[:2], train_factors=factors[:, 1:])
+  assert disentanglement.random_subset(eval_data(lone)).factors is None
+
+
+def test_collapsed_units_have_no_vote():
+  z = (KNOWN @ ROTATION).astype(np.float32)
+  noise = 1e-3 * RNG.normal(size=(len(z), 27)).astype(np.float32)
+  score = jax.jit(disentanglement.factor_vae_score, static_argnums=3)
+  common = jnp.asarray(FACTORS), NUM_VALUES
+  alone = score(jax.random.key(0), jnp.asarray(z), *common)
+  beside = score(jax.random.key(0), jnp.hstack([z, noise]), *common)
+  assert alone == beside
+  assert score(jax.random.key(0), jnp.asarray(noise), *common) == 0
+
+
+def test_constant_codes_have_no_importance():
+  codes = np.zeros((200, 3), np.float32)
+  found = interpretability.metrics(codes, FACTORS[:200])
+  for name in ("dci_disentanglement", "dci_completeness", "irs"):
+    assert abs(found[name]) < 1e-12, name
+  assert found["explicitness"] == 0.5
 
 
 def test_information_is_that_of_scikit_learn():

@@ -231,6 +231,17 @@ def test_gaussian_kl_matches_monte_carlo(size, standard):
   assert 4 * standard_error < 0.02 * actual
 
 
+def test_a_certain_posterior_has_a_finite_density():
+  # e^100 is beyond float32; the sample is the mean, as 50 + e^-50 rounds to it.
+  q = Gaussian(np.full((1, 2), 50.0, "f"), np.full((1, 2), -100.0, "f"))
+  standard = Gaussian(np.zeros((1, 2), "f"), np.zeros((1, 2), "f"))
+  kl = float(divergences.gaussian_kl(q, standard)[0])
+  np.testing.assert_allclose(kl, 2599, RTOL)
+  ratio = divergences.log_ratio_to_mixture(q.mean, q, standard)[0]
+  # A sample at the mean misses E[e^2] / 2 = 1/2 a unit.
+  np.testing.assert_allclose(ratio, kl + 2 * 0.5, RTOL)
+
+
 def test_gaussian_kl_of_equals_is_exactly_zero():
   q = gaussian(0, (5, 3))
   np.testing.assert_array_equal(jax.jit(divergences.gaussian_kl)(q, q), 0)

@@ -1,39 +1,45 @@
 """Whether each unit of a code depends on one factor of the data.
 
-Codes are means of q(z|x), of at most 10,000 train examples. Binning and sample
-sizes are those of Locatello et al., "Challenging Common Assumptions in the
-Unsupervised Learning of Disentangled Representations", 2019, appendix C.
+Codes are means of q(z|x), of at most 10,000 train examples, drawn at random
+with a fixed seed; factors that do not vary among them are left out. Bins,
+sample sizes and the least deviation of a unit are those of Locatello et al.,
+"Challenging Common Assumptions in the Unsupervised Learning of Disentangled
+Representations", 2019, appendix C.
 """
 
+import dataclasses
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ae_jax.data import to_float
 from ae_jax.metrics import interpretability
 from ae_jax.metrics.codes import encode, nan_unless_finite
 from ae_jax.metrics.eval_data import EvalData
 from ae_jax.metrics.features import linear_probe_accuracy
 from ae_jax.metrics.over_trials import Columns, Units, over_trials
 from ae_jax.networks import Spec
-from ae_jax.types import Array, Autoencoder, Key, Params
+from ae_jax.types import Array, Autoencoder, Gaussian, Key, Params, Scalar
 
 NUM_EXAMPLES = 10_000
 _NUM_BINS = 20
 _BATCH = 64  # examples of a vote, pairs of a difference
 _NUM_TRAIN, _NUM_TEST = 10_000, 5_000  # votes, differences
 _BLOCK = 250  # votes at once
+_LEAST_STD = 0.05  # of a unit that may vote
 
 
 def measure(
   spec: Spec, params: Params, latent_sizes: Array, data: EvalData
 ) -> tuple[Columns, Units]:
   """The metric group "disentanglement", of data with known factors."""
+  data = random_subset(data)
   if data.factors is None:
     return {}, {}
   columns, units, codes = _of_factors(spec, params, latent_sizes, data)
-  factors = np.asarray(data.factors[: codes.shape[1]])
+  factors = np.asarray(data.factors)
   on_host = [
     interpretability.metrics(z[:, :size], factors)  # without the padding
     for z, size in zip(np.asarray(codes), latent_sizes.tolist(), strict=True)
@@ -44,18 +50,47 @@ def measure(
   }, units
 
 
+def random_subset(data: EvalData) -> EvalData:
+  """Train examples in random order, with the factors that vary among them.
+
+  The files of many datasets are sorted by their factors.
+  """
+  if data.factors is None:
+    return data
+  order = np.random.default_rng(0).permutation(len(data.train))
+  rows = order[:NUM_EXAMPLES]
+  factors = np.asarray(data.factors)[rows]
+  varies = np.ptp(factors, axis=0) > 0
+  if varies.sum() < 2:
+    return dataclasses.replace(data, factors=None)
+  return dataclasses.replace(
+    data,
+    train=data.train[rows],
+    factors=jnp.asarray(factors[:, varies]),
+    num_values=tuple(np.array(data.num_values)[varies].tolist()),
+    factor_names=tuple(np.array(data.factor_names)[varies].tolist()),
+  )
+
+
 @over_trials
 def _of_factors(
   model: Autoencoder, params: Params, data: EvalData
 ) -> tuple[Columns, Units, Array]:
   assert data.factors is not None
-  codes = encode(model, params, data.train[:NUM_EXAMPLES])
-  common = data.factors[:NUM_EXAMPLES], data.num_values
+  codes = encode(model, params, data.train)
+  common = data.factors, data.num_values
   information = mutual_information(codes, *common)
   key = jax.random.key(0)
+  # A unit of a Gaussian code is to have the deviation of N(0, 1); a point code
+  # has any scale.
+  code = jax.eval_shape(model.encode, params, to_float(data.train[:1]))
+  is_gaussian = isinstance(code, Gaussian)
+  scale = 1.0 if is_gaussian else jnp.max(jnp.std(codes, axis=0))
   columns = {
     "beta_vae_score": beta_vae_score(key, codes, *common),
-    "factor_vae_score": factor_vae_score(key, codes, *common),
+    "factor_vae_score": factor_vae_score(
+      key, codes, *common, _LEAST_STD * scale
+    ),
     "mig": mutual_information_gap(information, *common),
     "sap": separated_attribute_predictability(codes, *common),
     "modularity": modularity(information),
@@ -162,7 +197,8 @@ def modularity(information: Array) -> Array:
     information: of `mutual_information`, K at least 2.
 
   Returns:
-    A scalar in [0, 1]; units without any information are left out.
+    A scalar in [0, 1]; units without any information are left out (in
+    Locatello et al. 2019 they count 0).
 
   References:
     Ridgeway and Mozer, "Learning Deep Disentangled Embeddings with the
@@ -180,7 +216,11 @@ def modularity(information: Array) -> Array:
 
 
 def factor_vae_score(
-  key: Key, z: Array, factors: Array, num_values: tuple[int, ...]
+  key: Key,
+  z: Array,
+  factors: Array,
+  num_values: tuple[int, ...],
+  least_std: Scalar = _LEAST_STD,
 ) -> Array:
   """Accuracy of naming the factor that a batch shares by its quietest unit.
 
@@ -193,30 +233,33 @@ def factor_vae_score(
     z: codes `[n, latent]`.
     factors: `[n, factors]`.
     num_values: of each factor.
+    least_std: standard deviation of the codes below which a unit has no vote:
+      the noise of a unit that has collapsed is no sign of a factor.
 
   Returns:
-    A scalar in [0, 1].
+    A scalar in [0, 1]; 0 where no unit has a vote.
 
   References:
     Kim and Mnih, "Disentangling by Factorising", 2018, section 4.
   """
   rows = _rows(factors, num_values)
   variance = jnp.var(z, axis=0)
-  varies = variance > 1e-12
+  has_vote = (variance > 0) & (jnp.sqrt(variance) >= least_std)
 
   def quietest(key: Key) -> tuple[Array, Array]:
     factor_key, rows_key = jax.random.split(key)
     factor = jax.random.randint(factor_key, (), 0, len(num_values))
     some = _that_share(rows_key, rows, factor, _BATCH)
-    share = jnp.var(z[some], axis=0) / jnp.where(varies, variance, 1.0)
-    return factor, jnp.argmin(jnp.where(varies, share, jnp.inf))
+    share = jnp.var(z[some], axis=0) / jnp.where(has_vote, variance, 1.0)
+    return factor, jnp.argmin(jnp.where(has_vote, share, jnp.inf))
 
   keys = jax.random.split(key, _NUM_TRAIN + _NUM_TEST)
   factor, unit = jax.lax.map(quietest, keys, batch_size=_BLOCK)
   votes = jnp.zeros((z.shape[1], len(num_values)))
   votes = votes.at[unit[:_NUM_TRAIN], factor[:_NUM_TRAIN]].add(1)
   said = jnp.argmax(votes, axis=1)[unit[_NUM_TRAIN:]]
-  return jnp.mean(said == factor[_NUM_TRAIN:])
+  accuracy = jnp.mean(said == factor[_NUM_TRAIN:])
+  return jnp.where(jnp.any(has_vote), accuracy, 0.0)
 
 
 def beta_vae_score(

@@ -17,7 +17,9 @@ def unsupervised_disentanglement_ranking(
   and b of the other, r_b its largest in column b, and d the number of such
   units: `UDR_ij = 1/(d_i + d_j) [sum_b r_b^2 / sum_a R_ab + sum_a r_a^2 /
   sum_b R_ab]`. It is 1 where each unit has one partner, its copy up to sign and
-  scale; correlations by chance, about 0.8 / sqrt(n) each, lower it.
+  scale; correlations by chance, about 0.8 / sqrt(n) each, lower it. The paper's
+  code averages the two means, 1/(2 d_j) and 1/(2 d_i): another number where
+  models have unequally many such units.
 
   Args:
     codes: of each model, `[n, latent]`, of the same examples: posterior means.

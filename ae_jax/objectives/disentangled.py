@@ -86,10 +86,19 @@ def beta_tcvae(
 
   The divergence of `vae`, in three parts: the information that a code holds
   about its example, the total correlation of the units, and the divergence of
-  each unit. With all weights 1 it is the negative evidence lower bound. The
-  density of the aggregate posterior q(z) is estimated as the mean of q(z|x_j)
-  over the batch; the paper's minibatch weighting differs by a constant, with
-  the same gradient.
+  each unit. Their sum has a closed form, which takes the place of as much of
+  the estimates as it can: the loss is `E_q[-log p(x|z)] + KL(q(z|x) || p(z))
+  + (a - 1) I + (beta - 1) TC + (g - 1) sum_j KL_j`. It has the same expectation
+  with less noise: at a = g = 1 of the total correlation alone, and with all
+  weights 1 it is `vae`.
+
+  The density of the aggregate posterior q(z) is estimated as the mean of
+  q(z|x_j) over the batch; the paper's minibatch weighting differs by a
+  constant, with the same gradient. The three estimates are biased: the
+  information is at most log batch, whatever the code holds, and what it lacks
+  is found in the other two: of 10 independent units of posterior variance 0.1,
+  in a batch of 64, the total correlation is 7.0 in the place of 0. Compare them
+  between runs of one batch size alone.
 
   Args:
     model: q(z|x) as its encoder, p(x|z) as its decoder.
@@ -101,22 +110,48 @@ def beta_tcvae(
     unit_weight: g, at least 0.
 
   Returns:
-    The loss in nats, and the terms `reconstruction`, `information`,
-    `total_correlation` and `unit_kl` (unweighted).
+    The loss in nats, and the terms `reconstruction` and `kl`, `information`,
+    `total_correlation` and `unit_kl` (unweighted, in nats).
 
   References:
     Chen et al., "Isolating Sources of Disentanglement in Variational
-    Autoencoders", 2018, eq. 2 and 4.
+    Autoencoders", 2018, eq. 2 and 4; the closed form as in Locatello et al.,
+    "Challenging Common Assumptions in the Unsupervised Learning of Disentangled
+    Representations", 2019.
   """
   q = model.encode(params, batch)
   z = reparameterize(key, q)
   reconstruction = jnp.mean(model.nll(batch, model.decode(params, z)))
-  mask = model.latent_mask[None]
+  kl = jnp.mean(kl_from_standard_normal(q))
+  information, total_correlation, unit_kl = _decomposition(
+    model.latent_mask, q, z
+  )
+  loss = (
+    reconstruction
+    + kl
+    + (information_weight - 1) * information
+    + (beta - 1) * total_correlation
+    + (unit_weight - 1) * unit_kl
+  )
+  return loss, {
+    "reconstruction": reconstruction,
+    "kl": kl,
+    "information": information,
+    "total_correlation": total_correlation,
+    "unit_kl": unit_kl,
+  }
+
+
+def _decomposition(
+  latent_mask: Array, q: Gaussian, z: Array
+) -> tuple[Array, Array, Array]:
+  """Estimates of I(z; x), TC(z) and sum_j KL(q(z_j) || p(z_j)), in nats."""
+  mask = latent_mask[None]
   # log q(z_ij | x_k), [i, k, j]; exactly 0 in masked units.
   pairwise = mask[None] * univariate_gaussian_log_density(
     z[:, None], jax.tree.map(lambda field: field[None], q)
   )
-  log_batch = jnp.log(len(batch))
+  log_batch = jnp.log(len(z))
   log_q_given_x = jnp.einsum("iij->i", pairwise)
   log_q = jax.nn.logsumexp(jnp.sum(pairwise, axis=-1), axis=1) - log_batch
   log_q_units = jnp.sum(
@@ -124,21 +159,11 @@ def beta_tcvae(
   )
   standard = Gaussian(jnp.zeros_like(z), jnp.zeros_like(z))
   log_p = jnp.sum(mask * univariate_gaussian_log_density(z, standard), axis=-1)
-  information = jnp.mean(log_q_given_x - log_q)
-  total_correlation = jnp.mean(log_q - log_q_units)
-  unit_kl = jnp.mean(log_q_units - log_p)
-  loss = (
-    reconstruction
-    + information_weight * information
-    + beta * total_correlation
-    + unit_weight * unit_kl
+  return (
+    jnp.mean(log_q_given_x - log_q),
+    jnp.mean(log_q - log_q_units),
+    jnp.mean(log_q_units - log_p),
   )
-  return loss, {
-    "reconstruction": reconstruction,
-    "information": information,
-    "total_correlation": total_correlation,
-    "unit_kl": unit_kl,
-  }
 
 
 @objective(
