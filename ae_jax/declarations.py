@@ -73,6 +73,8 @@ class ObjectiveDeclaration(Declaration):
       counts.
     select: (params, z `[n, latent]`, latent mask `[latent]`) -> the code that
       the model gives, of its point code.
+    indices: (params, z `[n, latent]`) -> integers `[n, parts]`, as which a code
+      that takes finitely many values is written, see `metrics.rate`.
     prior: (model, params) -> p(z), a mixture of Gaussians of equal weight, each
       field `[components, latent]`; of a Gaussian code N(0, I) by default.
     params: (model, params, key, **hyper) -> a dict of arrays that are trained
@@ -97,6 +99,7 @@ class ObjectiveDeclaration(Declaration):
   batch: str = ""
   encoder_input: Callable[[Array], Array] | None = None
   select: Callable[[Params, Array, Array], Array] | None = None
+  indices: Callable[[Params, Array], Array] | None = None
   prior: Callable[[Autoencoder, Params], Gaussian] | None = None
   params: Callable[..., Params] | None = None
   state: Callable[..., Params] | None = None

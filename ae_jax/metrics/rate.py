@@ -1,11 +1,16 @@
 """Rate against distortion: codes that are rounded and entropy-coded."""
 
+from collections.abc import Callable
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from ae_jax.data import to_float
+from ae_jax.metrics import coordinates
 from ae_jax.metrics.batching import map_batches
 from ae_jax.metrics.codes import train_and_test_codes
+from ae_jax.metrics.coordinates import decoder_gram
 from ae_jax.metrics.eval_data import EvalData
 from ae_jax.metrics.over_trials import Columns, Units, over_trials
 from ae_jax.metrics.registry import STEPS
@@ -21,16 +26,23 @@ def measure(
   """The metric group "rate"."""
   codes = train_and_test_codes(spec, params, latent_sizes, data)
   train, test = map(np.asarray, codes)
+  indices = spec.declaration.indices
+  if indices is None:
+    gram = np.asarray(decoder_gram(spec, params, latent_sizes, data))
   rounded = np.zeros((*test.shape[:2], len(STEPS), test.shape[2]), np.float32)
   bits = np.zeros((len(test), len(STEPS)))
   for i, size in enumerate(latent_sizes.tolist()):
+    if indices is not None:
+      own = jax.tree.map(lambda p, i=i: p[i], params)
+      bits[i] = _bits_of_indices(indices, own, (train[i], test[i]))
+      rounded[i] = test[i][:, None]  # takes finitely many values as it is
+      continue
     for k, step in enumerate(STEPS):
       rounded[i, :, k, :size], bits[i, k] = entropy_code(
-        train[i, :, :size], test[i, :, :size], step
+        train[i, :, :size], test[i, :, :size], step, gram[i, :size, :size]
       )
-  own = params | {"codes": rounded}
-  errors = _errors_of_rounded(spec, own, latent_sizes, data)
-  errors = np.asarray(errors)
+  with_codes = params | {"codes": rounded}
+  errors = np.asarray(_errors_of_rounded(spec, with_codes, latent_sizes, data))
   bits = np.where(np.isfinite(errors), bits, np.nan)
   columns = {}
   for k, step in enumerate(STEPS):
@@ -47,51 +59,84 @@ def _errors_of_rounded(
 
 
 def entropy_code(
-  train: np.ndarray, test: np.ndarray, step: float
+  train: np.ndarray, test: np.ndarray, step: float, gram: np.ndarray
 ) -> tuple[np.ndarray, int]:
   """Rounds codes to a lattice, and encodes them with a range coder.
 
-  Each unit is rounded to multiples of `step * s` about its mean over the train
-  codes, where s is the root mean square of the units' standard deviations. The
-  probability of each rounded value of a unit is its frequency in the train
-  codes, with 1/2 added to every count.
+  Each of `coordinates.of_codes` is rounded to multiples of `step * s`, where s
+  is the root mean square of their standard deviations. The probability of each
+  rounded value of a coordinate is its frequency in the train codes, with 1/2
+  added to every count.
 
   Args:
     train: codes `[n, latent]`.
     test: codes `[m, latent]`, to be encoded.
     step: in parts of s.
+    gram: of the decoder, `[latent, latent]`, see `coordinates.decoder_gram`.
 
   Returns:
     The decoded test codes `[m, latent]`, float32, and the number of bits; NaN
-    and 0 where codes are not finite.
+    and 0 where codes or the decoder are not finite.
+  """
+  if not all(np.isfinite(a).all() for a in (train, test, gram)):
+    return np.full(test.shape, np.nan, np.float32), 0
+  own = coordinates.of_codes(train, gram)
+  train, test = own.of(train), own.of(test)
+  scale = np.sqrt(np.mean(train.var(axis=0)))
+  width = step * scale if scale > 0 else 1.0
+  seen, wanted = (
+    np.rint(np.clip(y / width, -_MAX, _MAX)).astype(np.int32)
+    for y in (train, test)
+  )
+  wanted = np.clip(wanted, seen.min(axis=0), seen.max(axis=0))
+  read, bits = range_code(seen, wanted)
+  return own.codes(read * width), bits
+
+
+def range_code(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, int]:
+  """Encodes integers by their frequencies, with a range coder, and decodes.
+
+  Args:
+    train: `[n, parts]`: what the frequencies of each part are counted in, with
+      1/2 added to every count between the least and the greatest.
+    test: `[m, parts]`, to be encoded.
+
+  Returns:
+    The decoded `[m, parts]`, int32, and the number of bits.
   """
   import constriction  # here: it is an extra
 
-  if not (np.isfinite(train).all() and np.isfinite(test).all()):
-    return np.full(test.shape, np.nan, np.float32), 0
-  mean = train.mean(axis=0, dtype=np.float64)
-  scale = np.sqrt(np.mean(train.var(axis=0, dtype=np.float64)))
-  width = step * scale if scale > 0 else 1.0
-  rounded = [
-    np.rint(np.clip((codes - mean) / width, -_MAX, _MAX)).astype(np.int32)
-    for codes in (train, test)
-  ]
-  low, high = rounded[0].min(axis=0), rounded[0].max(axis=0)
-  rounded[1] = np.clip(rounded[1], low, high)
+  low = np.minimum(train.min(axis=0), test.min(axis=0))
+  size = np.maximum(train.max(axis=0), test.max(axis=0)) - low + 1
   priors = {
-    unit: constriction.stream.model.Categorical(counts, perfect=False)
-    for unit, (seen, least) in enumerate(zip(rounded[0].T, low, strict=True))
-    if len(counts := np.bincount(seen - least) + 0.5) > 1
+    part: constriction.stream.model.Categorical(
+      np.bincount(train[:, part] - low[part], minlength=size[part]) + 0.5,
+      perfect=False,
+    )
+    for part in np.flatnonzero(size > 1)
   }
   encoder = constriction.stream.queue.RangeEncoder()
-  for unit, prior in priors.items():
-    own = np.ascontiguousarray(rounded[1][:, unit] - low[unit])
+  for part, prior in priors.items():
+    own = np.ascontiguousarray(test[:, part] - low[part], np.int32)
     encoder.encode(own, prior)
   decoder = constriction.stream.queue.RangeDecoder(encoder.get_compressed())
-  read = np.tile(low, (len(test), 1))
-  for unit, prior in priors.items():
-    read[:, unit] += decoder.decode(prior, len(test))
-  return (mean + read * width).astype(np.float32), encoder.num_bits()
+  read = np.tile(low, (len(test), 1)).astype(np.int32)
+  for part, prior in priors.items():
+    read[:, part] += decoder.decode(prior, len(test))
+  return read, encoder.num_bits()
+
+
+def _bits_of_indices(
+  indices: Callable[[Params, Array], Array],
+  params: Params,
+  codes: tuple[np.ndarray, np.ndarray],
+) -> int:
+  """What the indices of the test codes take by those of the train codes."""
+  train, test = (
+    np.asarray(map_batches(lambda z: indices(params, z), jnp.asarray(z)))
+    for z in codes
+  )
+  return range_code(train, test)[1]
 
 
 def squared_errors(

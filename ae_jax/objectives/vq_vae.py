@@ -46,6 +46,11 @@ def _quantized(params: Params, z: Array, latent_mask: Array) -> Array:
   return quantized * latent_mask[None]
 
 
+def _indices(params: Params, z: Array) -> Array:
+  """Of the vectors."""
+  return codes.nearest(z, params["state"]["codebook"])
+
+
 def _divides(settings: Mapping[str, Any]) -> None:
   """Raises UsageError unless a code is made of whole parts."""
   size, dim = settings["latent_size"], settings["code_dim"]
@@ -56,6 +61,7 @@ def _divides(settings: Mapping[str, Any]) -> None:
 @objective(
   state=_codebook,
   select=_quantized,
+  indices=_indices,
   check=_divides,
   code="linear",
   ranges={
