@@ -6,6 +6,7 @@ float rounding.
 """
 
 import functools
+import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -14,6 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ae_jax.data import Dataset, as_dataset
+from ae_jax.data.remarks import remarks
+from ae_jax.declarations import of_likelihood
 from ae_jax.engine.autotune import Choice
 from ae_jax.engine.input_pipeline import input_pipeline
 from ae_jax.engine.memory import Memory
@@ -193,6 +196,10 @@ def run(
   plan.store.say = progress.say
   plan.store.modules = own_functions(plan.trials)
   survey = plan.store.survey(plan.trials, plan.metric_groups)
+  likelihoods = [trial.functions["likelihood"] for trial in plan.trials]
+  supports = {of_likelihood(likelihood).support for likelihood in likelihoods}
+  is_gaussian = (-math.inf, math.inf) in supports
+  survey.remarks.extend(remarks(plan.dataset, is_gaussian))
   for line in survey.remarks if on_survey is None else ():
     progress.say(line)
   if on_survey is not None:

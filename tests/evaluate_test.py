@@ -298,6 +298,7 @@ LABEL_CASES = [
   (np.arange(20) % 2, True),
   (np.array(["a", "b"] * 10), True),
   ((np.arange(20) % 3).astype(float), True),
+  (np.repeat(np.arange(50), 2).astype(float), False),  # of a regression
   (np.arange(20) % 2 == 0, True),
   (np.linspace(0, 1, 20), False),
   (np.full(20, np.nan), False),

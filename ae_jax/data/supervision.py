@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ae_jax.data.dataset import Dataset
+from ae_jax.data.labels import are_classes
 from ae_jax.types import Array, Labeled, UsageError
 
 KINDS = ("one_factor", "class")
@@ -45,6 +46,12 @@ def supervise(dataset: Dataset, x: Array | np.ndarray, kind: str) -> Any:
     raise UsageError(
       "this objective needs labels, and this data has none: give labels=y"
       " or data.labels_path"
+    )
+  if not are_classes(dataset.train_labels):
+    raise UsageError(
+      "this objective needs classes, and these labels are targets of a"
+      " regression: numbers that are not whole or occur less than three times"
+      " on average; give words to make them classes"
     )
   _, label = np.unique(dataset.train_labels, return_inverse=True)
   return Labeled(x, label.astype(np.int32))

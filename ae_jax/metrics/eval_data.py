@@ -7,9 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from ae_jax.data import Dataset, binarized, to_float
+from ae_jax.data.labels import no_classes
 from ae_jax.types import Array
-
-_MAX_CLASSES = 1000
 
 
 @jax.tree_util.register_dataclass
@@ -44,8 +43,7 @@ class EvalData:
 def eval_data(dataset: Dataset) -> EvalData:
   """Puts a dataset on the device and reads its labels as classes.
 
-  Labels are classes if they are strings, booleans or whole numbers, at least
-  two in each part and at most 1,000 in all.
+  See `data.labels` for labels that are classes.
   """
   classes = _classes(dataset.train_labels, dataset.test_labels)
   parts = (dataset.train, dataset.test)
@@ -78,15 +76,8 @@ def _classes(
 ) -> tuple[Array, Array] | None:
   if train is None or test is None:
     return None
+  if no_classes(train, test):
+    return None
   labels = np.concatenate([train, test])
-  whole = labels.dtype.kind in "biuSU" or (
-    labels.dtype.kind == "f" and np.all(labels == np.floor(labels))
-  )
-  if not whole:
-    return None
-  names, classes = np.unique(labels, return_inverse=True)
-  parts = classes[: len(train)], classes[len(train) :]
-  fewest = min(len(np.unique(part)) for part in parts)
-  if fewest < 2 or len(names) > _MAX_CLASSES:
-    return None
-  return jnp.asarray(parts[0]), jnp.asarray(parts[1])
+  classes = np.unique(labels, return_inverse=True)[1]
+  return jnp.asarray(classes[: len(train)]), jnp.asarray(classes[len(train) :])

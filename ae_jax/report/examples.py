@@ -6,6 +6,7 @@ import numpy as np
 
 from ae_jax import pca
 from ae_jax.data import Dataset, to_float
+from ae_jax.data.labels import are_classes
 
 _NUM_CODES = 1000  # test examples whose codes are drawn
 _NUM_EXAMPLES = 10  # of them that are shown
@@ -17,6 +18,7 @@ class ShownExamples(NamedTuple):
   Attributes:
     x: test examples `[n, *features]`, in the units of the data.
     labels: `[n]`, or None.
+    are_classes: whether the labels name classes.
     shown: indices of the few to look at, one a class where there are classes.
     low: of `x`, which is drawn black.
     high: of `x`, which is drawn white.
@@ -27,6 +29,7 @@ class ShownExamples(NamedTuple):
 
   x: np.ndarray
   labels: np.ndarray | None
+  are_classes: bool
   shown: list[int]
   low: float
   high: float
@@ -41,14 +44,17 @@ def select_examples(dataset: Dataset) -> ShownExamples:
   x = raw_test_examples(dataset)
   labels = dataset.test_labels
   labels = None if labels is None else labels[indices]
+  named = dataset.train_labels
+  by_class = named is not None and are_classes(named)
   order = [*range(len(x))]
-  if labels is not None:
+  if labels is not None and by_class:
     firsts = np.unique(labels, return_index=True)[1].tolist()
     order = [*firsts, *sorted({*order} - {*firsts})]
   low, high = float(x.min()), float(x.max())
   return ShownExamples(
     x=x,
     labels=labels,
+    are_classes=by_class,
     shown=order[:_NUM_EXAMPLES],
     low=low,
     high=high if high > low else low + 1.0,

@@ -252,9 +252,13 @@ def _plane(
     return None
   caption += f"; {len(z)} test examples"
   if examples.labels is not None:
-    caption += ", colored and marked by class"
+    caption += (
+      ", colored and marked by class"
+      if examples.are_classes
+      else ", colored by the rank of their labels, dark the least"
+    )
   return pictures.embed(
-    pictures.scatter(z, examples.labels),
+    pictures.scatter(z, examples.labels, examples.are_classes),
     f"{caption}.",
     f"Scatter plot. {caption}",
   )

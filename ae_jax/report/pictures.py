@@ -152,10 +152,15 @@ def profiles(rows: Sequence[tuple[str, np.ndarray]]) -> Figure:
   return figure
 
 
-def scatter(points: np.ndarray, labels: np.ndarray | None) -> Figure:
-  """Codes `[n, 2]`, colored and marked by class `[n]`, with its name."""
+def scatter(
+  points: np.ndarray, labels: np.ndarray | None, are_classes: bool
+) -> Figure:
+  """Codes `[n, 2]`, colored and marked by class `[n]`, with its name.
+
+  Labels that are no classes, or too many, color by their rank.
+  """
   figure, (axes,) = _figure(*_HALF)
-  _draw_classes(axes, points, labels)
+  _draw_labels(axes, points, labels, are_classes)
   _quiet(axes)
   return figure
 
@@ -236,14 +241,17 @@ def _figure(
   return figure, axes[:, 0].tolist()
 
 
-def _draw_classes(
-  axes: Axes, points: np.ndarray, labels: np.ndarray | None
+def _draw_labels(
+  axes: Axes,
+  points: np.ndarray,
+  labels: np.ndarray | None,
+  are_classes: bool,
 ) -> None:
   if labels is None:
     axes.scatter(points[:, 0], points[:, 1], s=6, color=COLORS[0], linewidths=0)
     return
   classes, index = np.unique(labels, return_inverse=True)
-  if len(classes) > _MAX_NAMED_CLASSES:
+  if not are_classes or len(classes) > _MAX_NAMED_CLASSES:
     axes.scatter(
       points[:, 0], points[:, 1], s=6, c=index, cmap="cividis", linewidths=0
     )
