@@ -11,7 +11,8 @@ def top_k(z: Array, k: Scalar, latent_mask: Array) -> Array:
 
   Args:
     z: codes `[n, latent]`.
-    k: how many, rounded; may be traced. All are kept where there are fewer.
+    k: how many, rounded; may be traced. All are kept where there are fewer, and
+      all that equal the k-th.
     latent_mask: `[latent]` of 0/1; masked units are never kept.
 
   Returns:
@@ -24,23 +25,29 @@ def top_k(z: Array, k: Scalar, latent_mask: Array) -> Array:
   return jnp.where(_are_top_k(valid, k), z, 0) * latent_mask[None]
 
 
-def batch_top_k(z: Array, k: Scalar, latent_mask: Array) -> Array:
-  """The n k largest units of n codes together; the others are 0.
+def batch_threshold(z: Array, k: Scalar, latent_mask: Array) -> Array:
+  """The least of the n k largest units of n codes together.
 
   Args:
     z: codes `[n, latent]`.
     k: how many a code has on average, rounded; may be traced.
-    latent_mask: `[latent]` of 0/1; masked units are never kept.
+    latent_mask: `[latent]` of 0/1; masked units do not count.
 
   Returns:
-    `[n, latent]`.
+    A scalar; the least unit where there are fewer.
 
   References:
     Bussmann et al., "BatchTopK Sparse Autoencoders", 2024, section 3.
   """
-  valid = jnp.where(latent_mask[None] > 0, z, -jnp.inf)
-  kept = _are_top_k(valid.reshape(-1), len(z) * jnp.round(k))
-  return jnp.where(kept.reshape(z.shape), z, 0) * latent_mask[None]
+  valid = latent_mask[None] > 0
+  ranked = jnp.where(valid, z, -jnp.inf).reshape(-1)
+  kept = _are_top_k(ranked, len(z) * jnp.round(k)).reshape(z.shape)
+  return jnp.min(jnp.where(kept & valid, z, jnp.inf))
+
+
+def at_least(z: Array, threshold: Scalar, latent_mask: Array) -> Array:
+  """The units of codes `[n, latent]` of at least a threshold; others are 0."""
+  return jnp.where(z >= threshold, z, 0) * latent_mask[None]
 
 
 def _are_top_k(z: Array, k: Scalar) -> Array:

@@ -22,13 +22,22 @@ def test_the_largest_units_of_each_code_are_kept(k):
   np.testing.assert_array_equal(kept, expected)
 
 
-@pytest.mark.parametrize("k", [1.0, 4.0, 9.0])
-def test_the_largest_units_of_a_batch_are_kept(k):
-  kept = np.asarray(jax.jit(codes.batch_top_k)(Z, k, MASK))
-  threshold = np.sort(Z[:, :9].ravel())[::-1][7 * int(k) - 1]
-  expected = np.where((threshold <= Z) & (MASK > 0), Z, 0)
-  np.testing.assert_array_equal(kept, expected)
-  assert np.count_nonzero(kept) == 7 * k
+@pytest.mark.parametrize("k", [1.0, 4.0, 9.0, 100.0])
+def test_the_threshold_of_a_batch_keeps_its_largest_units(k):
+  least = np.asarray(jax.jit(codes.batch_threshold)(Z, k, MASK))
+  falling = np.sort(Z[:, :9].ravel())[::-1]
+  assert least == falling[min(7 * int(k), 63) - 1]
+  kept = codes.at_least(Z, least, MASK)
+  np.testing.assert_array_equal(kept, np.where((least <= Z) & (MASK > 0), Z, 0))
+  assert np.count_nonzero(kept) == min(7 * k, 63)
+
+
+def test_units_that_equal_the_last_one_kept_are_kept_too():
+  tied = jnp.array([[3.0, 1.0, 1.0, 0.5], [1.0, 2.0, 0.0, 1.0]])
+  kept = [[3, 1, 1, 0], [1, 2, 0, 1]]
+  np.testing.assert_array_equal(codes.top_k(tied, 2.0, jnp.ones(4)), kept)
+  least = codes.batch_threshold(tied, 2.0, jnp.ones(4))
+  np.testing.assert_array_equal(codes.at_least(tied, least, jnp.ones(4)), kept)
 
 
 def test_the_gradient_reaches_what_is_kept():

@@ -179,6 +179,23 @@ def test_code_follows_the_objective():
       r"alpha \+ strength must be at least 1; got 0.5 \+ 0.1",
     ),
     ({"objective": "vq_vae", "latent_size": 3, "code_dim": 2}, "must divide"),
+    (
+      {"objective": "k_sparse", "latent_size": 8, "k": 25.0},
+      "k must be at most latent_size, 8; got 25.0",
+    ),
+    (
+      {"objective": "k_sparse", "k": 2.0, "latent_size": 8}
+      | {"k_schedule": "linear", "k_start": 9.0},
+      "k_start: k must be at most latent_size, 8; got 9.0",
+    ),
+    (
+      {"objective": "denoising", "corruption": "masking", "noise": 3.0},
+      "noise is a probability .* at most 1; got 3.0",
+    ),
+    (
+      {"objective": "layerwise", "kind": "denoising", "strength": 3.0},
+      "strength of kind denoising is a share, at most 1; got 3.0",
+    ),
     ({"schedule": "cosin"}, "cosin.*allowed: constant, linear, cosine"),
     ({"widths": "64"}, "widths must be of type tuple of ints"),
     ({"widths": (64, 0.5)}, "widths must be of type tuple of ints"),

@@ -10,6 +10,7 @@ from small_objectives import (
   KEY,
   X,
   network,
+  params_of,
 )
 
 from ae_jax import corruptions
@@ -42,7 +43,8 @@ ESTIMATORS = [
   ],
 )
 def test_switched_off_it_is_the_plain_autoencoder(name, off):
-  model, params = network(name)
+  model, _ = network(name)
+  params = params_of(name, model, **off)
 
   def value_and_grad(objective, **hyper):
     return jax.jit(

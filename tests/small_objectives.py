@@ -66,8 +66,8 @@ def stateless(name):
   return loss
 
 
-def params_of(name, model):
-  hyper = hyper_parameters("objective", OBJECTIVES[name])
+def params_of(name, model, **given):
+  hyper = hyper_parameters("objective", OBJECTIVES[name]) | given
   return init_params(OBJECTIVES[name], model, jax.random.key(0), hyper)
 
 

@@ -23,6 +23,8 @@ def points_of(name, sizes):
     for key, default in numbers.items()
   }
   others = {"pairs": "class"} if "pairs" in hyper else {}
+  if "k" in hyper:  # no more than there are units
+    others, changed = {"k": 2.0}, {"k": 3.0}
   return [
     SHORT | {"objective": name, "latent_size": size, "seed": seed} | own
     for size in sizes
@@ -79,6 +81,7 @@ def slow(setting):
     slow({"likelihood": "logistic_mixture", "objective": "vae"}),
     {"objective": "denoising", "corruption": "salt_and_pepper"},
     {"objective": "contractive", "estimator": "hutchinson"},
+    {"objective": "k_sparse", "k": 2.0, "selection": "batch"},
     slow(
       {"objective": "contractive", "estimator": "subset", "num_samples": 5}
       | {"widths": (16, 8), "code": "tanh"}

@@ -1,6 +1,8 @@
 """The denoising autoencoder."""
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import jax.numpy as jnp
 
@@ -9,7 +11,17 @@ from ae_jax.declarations import objective
 from ae_jax.types import Array, Autoencoder, Key, Params, Terms, UsageError
 
 
-@objective(ranges={"noise": (0.0, math.inf)})
+def _is_probability(settings: Mapping[str, Any]) -> None:
+  """Raises UsageError at a probability above 1."""
+  noise, corruption = settings["noise"], settings["corruption"]
+  if corruption != "gaussian" and noise > 1:
+    raise UsageError(
+      f"noise is a probability where corruption is {corruption}: at most 1; got"
+      f" {noise}"
+    )
+
+
+@objective(check=_is_probability, ranges={"noise": (0.0, math.inf)})
 def denoising(
   model: Autoencoder,
   params: Params,

@@ -2,6 +2,8 @@
 
 import functools
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +24,19 @@ from ae_jax.types import (
 _KINDS = ("plain", "denoising", "sparse", "contractive")
 
 
-@objective(ranges={"stage": (0.0, 1.0), "strength": (0.0, math.inf)})
+def _is_share(settings: Mapping[str, Any]) -> None:
+  """Raises UsageError where masking noise strikes more than all units."""
+  kind, strength = settings["kind"], settings["strength"]
+  if kind == "denoising" and strength > 1:
+    raise UsageError(
+      f"strength of kind denoising is a share, at most 1; got {strength}"
+    )
+
+
+@objective(
+  check=_is_share,
+  ranges={"stage": (0.0, 1.0), "strength": (0.0, math.inf)},
+)
 def layerwise(
   model: Autoencoder,
   params: Params,
