@@ -13,6 +13,7 @@ import pytest
 from shell import call, rows_of
 
 import ae_jax
+from ae_jax import report
 from ae_jax.cli import sweep
 from ae_jax.engine.autotune import OutOfMemory
 from ae_jax.engine.placement import Placement
@@ -61,8 +62,12 @@ def copy(small, tmp_path):
 
 @pytest.fixture
 def run(images, tmp_path, monkeypatch):
-  """Calls the program; returns its workdir, exit code, stdout and stderr."""
+  """Calls the program; returns its workdir, exit code, stdout and stderr.
+
+  It draws no page: that of `small` is drawn, and any_page_test has the others.
+  """
   monkeypatch.chdir(tmp_path)
+  monkeypatch.setattr(report, "write", lambda folder, *_, **__: folder)
 
   def run(*arguments, workdir=tmp_path / "run", data=images):
     argv = [f"--workdir={workdir}", "--config.metrics=()", *arguments]

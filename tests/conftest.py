@@ -10,7 +10,11 @@ os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 if "JAX_DISABLE_MOST_OPTIMIZATIONS" not in os.environ:
   os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
   if importlib.metadata.version("jaxlib").startswith("0.10."):  # gone in 0.12
-    os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
+    os.environ.setdefault(
+      "XLA_FLAGS",
+      "--xla_cpu_use_fusion_emitters=false"
+      " --xla_cpu_parallel_codegen_split_count=1",
+    )
 
 import jax  # noqa: E402
 import numpy as np  # noqa: E402

@@ -12,7 +12,18 @@ TINY = problems.Problem(
 )
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES)
+# One of each kind of batch, state and optimizer; the rest is slow, for
+# solo_test trains every objective.
+FAST = {"autoencoder", "vae", "ada_gvae", "conditional_vae", "factor_vae"}
+
+
+@pytest.mark.parametrize(
+  "objective",
+  [
+    name if name in FAST else pytest.param(name, marks=pytest.mark.slow)
+    for name in OBJECTIVES
+  ],
+)
 def test_every_objective_has_a_row(objective):
   options = Options({"tiny": TINY}, (objective,), (1,), 1, 0.0, True)
   (row,) = trials.SECTION.rows(options)
