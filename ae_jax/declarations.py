@@ -12,6 +12,8 @@ decorator, which changes nothing but its attribute `declaration`:
 """
 
 import dataclasses
+import functools
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
@@ -127,13 +129,24 @@ class ObjectiveDeclaration(Declaration):
 class LikelihoodDeclaration(Declaration):
   """What a likelihood p(x|z) is, beside its negative logarithm.
 
-  The function is (x `[batch, *features]`, decoded, **hyper) -> `-log p(x|z)`
-  `[batch]` in nats, summed over the features.
+  The function is (x `[batch, *features]`, decoded, **hyper) -> `-log p(x|z)` in
+  nats, of each feature `[batch, *features]`, or summed over them `[batch]`.
+  Other functions take those hyper-parameters that they name.
 
   Attributes:
     mean: (decoded, **hyper) -> x~, the mean of p(x|z), in the units of x.
-    size: parameters of p(x|z) per feature; more than one are the last axis of
-      what is decoded.
+    size: numbers that the network gives per feature, or (**hyper) -> that; more
+      than one are the last axis of what is decoded.
+    params: (features, **hyper) -> a dict of arrays that all examples share and
+      that are trained with the model, such as the logarithm of a scale, each of
+      a shape that broadcasts to `features`. They are further numbers of each
+      feature in what is decoded, behind the network's, in the order of their
+      names; a model has them at `params["likelihood"]`.
+    encoder_input: (x `[n, *features]`, **hyper) -> what the encoder sees of it,
+      such as `jnp.log1p` of counts, unless the objective says.
+    library_size: (x `[n, *features]`, **hyper) -> `[n]`, such as the sum of an
+      example's counts: `mean` is that at library size 1, and what reconstructs
+      x multiplies it by that of x.
     activation: of the decoder's last layer, a name in `networks.ACTIVATIONS`.
     support: the least and greatest x that it allows.
     log_normalizer: what the function leaves out, in nats per feature.
@@ -141,7 +154,10 @@ class LikelihoodDeclaration(Declaration):
   """
 
   mean: Callable[..., Array]
-  size: int = 1
+  size: int | Callable[..., int] = 1
+  params: Callable[..., Params] | None = None
+  encoder_input: Callable[..., Array] | None = None
+  library_size: Callable[..., Array] | None = None
   activation: str = "linear"
   support: tuple[float, float] = (-_INFINITY, _INFINITY)
   log_normalizer: float = 0.0
@@ -221,6 +237,16 @@ dataset = DatasetDeclaration
 
 _PLAIN = ObjectiveDeclaration()
 T = TypeVar("T")
+
+
+@functools.cache
+def keyword_only(function: Callable) -> dict[str, Any]:
+  """The keyword-only arguments of a function, with their defaults."""
+  return {
+    p.name: p.default
+    for p in inspect.signature(function).parameters.values()
+    if p.kind is p.KEYWORD_ONLY
+  }
 
 
 def declared(function: Callable | None, kind: type[T]) -> T | None:

@@ -13,9 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from ae_jax import keys
-from ae_jax.declarations import of_objective
+from ae_jax.declarations import keyword_only, of_objective
 from ae_jax.networks import Spec, model_of, unpad
-from ae_jax.networks.spec import keyword_only
 from ae_jax.schedules import Hyper
 from ae_jax.types import Array, Autoencoder, Key, Objective, Params, UsageError
 

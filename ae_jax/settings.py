@@ -13,6 +13,7 @@ from typing import Any
 
 from ae_jax import lookup
 from ae_jax.declarations import of_objective, ranges_of
+from ae_jax.likelihoods import default_for
 from ae_jax.metrics.registry import METRICS
 from ae_jax.networks import ACTIVATIONS
 from ae_jax.schedules import ANNEALING, LEARNING_RATE_SCHEDULES, settings_of
@@ -33,7 +34,9 @@ DEFAULTS: Point = {
   "widths": (64,),
   "activation": "relu",
   "code": "",  # empty: what the objective needs, else "linear"
-  "likelihood": "",  # empty: what the objective needs, else "gaussian"
+  # Empty: what the objective needs, else "calibrated_gaussian" where the code
+  # is Gaussian and "gaussian", the squared error, where it is a point.
+  "likelihood": "",
   "optimizer": "adam",
 }
 KINDS = ("objective", "network", "likelihood", "optimizer")  # of functions
@@ -153,8 +156,9 @@ def functions_of(point: Mapping[str, Any]) -> dict[str, Callable]:
   """
   given = {kind: point.get(kind, DEFAULTS[kind]) for kind in KINDS}
   objective = lookup.find("objective", given["objective"])
-  needed = of_objective(objective).likelihood
-  likelihood = given["likelihood"] or needed or "gaussian"
+  declared = of_objective(objective)
+  needed = declared.likelihood
+  likelihood = given["likelihood"] or needed or default_for(declared.code)
   functions = {
     "objective": objective,
     "network": lookup.find("network", given["network"]),

@@ -16,10 +16,9 @@ import optax
 from ae_jax import keys
 from ae_jax.data import to_float
 from ae_jax.data.supervision import Pairs
-from ae_jax.declarations import of_objective
+from ae_jax.declarations import keyword_only, of_objective
 from ae_jax.epoch_order import batching, epoch_order
 from ae_jax.networks import Spec, autoencoder
-from ae_jax.networks.spec import keyword_only
 from ae_jax.optimizers import Optimizer, adam, clipped
 from ae_jax.parameters import (
   are_finite,

@@ -9,10 +9,14 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ae_jax import lookup
-from ae_jax.declarations import Declaration, declared, of_objective
+from ae_jax.declarations import (
+  Declaration,
+  declared,
+  keyword_only,
+  of_objective,
+)
 from ae_jax.epoch_order import batching
 from ae_jax.networks import Spec
-from ae_jax.networks.spec import keyword_only
 from ae_jax.optimizers import Optimizer
 from ae_jax.schedules import Schedule, make_schedule
 from ae_jax.settings import Point

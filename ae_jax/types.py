@@ -76,10 +76,11 @@ class Autoencoder(NamedTuple):
     encode_and_jacobian_norm: (params, x) -> z and `||dz/dx||_F^2` `[...]`, in
       the cheapest exact form that the network has; of a Gaussian, its mean.
     decode: (params, z) -> means or logits `[..., *features]`, or parameters of
-      p(x|z) `[..., *features, size]`, which `nll` and `mean` understand.
+      p(x|z) `[..., *features, numbers]`, which `nll` and `mean` understand.
     nll: (x `[batch, *features]`, decoded) -> `-log p(x|z)` `[batch]`, without
       `log_normalizer`.
-    mean: decoded -> x~, in the units of x.
+    mean: (decoded, x=None) -> x~, in the units of x; of counts at the library
+      size of the examples x, or else at 1.
     log_normalizer: what `nll` leaves out of `-log p(x|z)`, in nats:
       d/2 log 2 pi of a Gaussian with d features, 0 of a Bernoulli.
     prior: params -> p(z), a mixture of diagonal Gaussians of equal weight, each
@@ -95,7 +96,7 @@ class Autoencoder(NamedTuple):
   encode_and_jacobian_norm: Callable[[Params, Array], tuple[Array, Array]]
   decode: Callable[[Params, Array], Array]
   nll: Callable[[Array, Array], Array]
-  mean: Callable[[Array], Array]
+  mean: Callable[..., Array]
   log_normalizer: float
   prior: Callable[[Params], Gaussian]
   layers: tuple[Layer, ...]

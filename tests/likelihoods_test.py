@@ -109,7 +109,7 @@ def test_logistic_mixture_is_a_log_mass(shape):
   masses = scipy_masses(parameters)
   taken = np.take_along_axis(masses, level[..., None], axis=-1)[..., 0]
   x = level.astype(np.float32) / 255
-  actual = jax.jit(likelihoods.logistic_mixture)(x, parameters)
+  actual = sum_features(jax.jit(likelihoods.logistic_mixture)(x, parameters))
   # A mass of 1e-3 is that of float32 arguments near 1, times e^2: 1e-5 of it.
   np.testing.assert_allclose(
     actual, sum_features(-np.log(taken)), rtol=2e-5, atol=2e-5
@@ -126,7 +126,7 @@ def test_masses_and_mean_of_logistic_mixtures():
   each = jax.jit(likelihoods.logistic_mixture)(
     np.tile(np.arange(256, dtype=np.float32)[:, None] / 255, (1, 9)),
     np.tile(parameters[:1], (256, 1, 1)),
-  )
+  ).sum(axis=1)
   in_order = -np.sum(np.log(np.maximum(expected[0], 1e-300)), axis=0)
   shown = in_order < 200  # nats, of all nine features
   assert shown.any()
@@ -150,7 +150,7 @@ def test_logistic_mixture_of_extreme_parameters(part, value):
   losses, pullback = jax.vjp(
     jax.jit(likelihoods.logistic_mixture), x, parameters
   )
-  gradients = pullback(np.ones(3, np.float32))
+  gradients = pullback(np.ones((3, 5), np.float32))
   mean = jax.jit(likelihoods.logistic_mixture_mean)(parameters)
   for array in (losses, *gradients, mean):
     assert np.isfinite(array).all()

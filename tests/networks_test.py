@@ -19,6 +19,7 @@ from small_networks import (
 )
 
 from ae_jax import likelihoods, networks
+from ae_jax.declarations import keyword_only
 from ae_jax.networks import Spec, autoencoder
 from ae_jax.types import Gaussian, UsageError
 
@@ -69,9 +70,17 @@ def test_mlp_decoder_matches_numpy(widths, likelihood):
     x = special.expit(x)
 
   actual = quick_jit(model.decode)(params, z)
-  size = likelihoods.LIKELIHOODS[likelihood].declaration.size
-  shape = (7, 3, 4) if size == 1 else (7, 3, 4, size)
-  np.testing.assert_allclose(actual, x.reshape(shape), **TOLERANCE)
+  shared = params.get("likelihood", {})
+  expected = np.concatenate(
+    [x.reshape(7, 3, 4, -1)]
+    + [
+      np.broadcast_to(shared[name], (7, 3, 4))[..., None]
+      for name in sorted(shared)
+    ],
+    axis=-1,
+  )
+  expected = expected[..., 0] if expected.shape[-1] == 1 else expected
+  np.testing.assert_allclose(actual, expected, **TOLERANCE)
 
 
 def correlate(layer, x, pads, stride):
@@ -154,20 +163,20 @@ def test_distance_and_mean_follow_the_output(likelihood):
   spec = Spec((3, 4), 5, likelihood=likelihood)
   model = autoencoder(spec)
   x, decoded = images(spec, 7), normal(7, 3, 4)
-  if likelihood == "logistic_mixture":
-    decoded = normal(7, 3, 4, 3 * likelihoods.NUM_LOGISTICS)
-    mean = quick_jit(likelihoods.logistic_mixture_mean)(decoded)
-    np.testing.assert_allclose(quick_jit(model.mean)(decoded), mean)
-    distance = quick_jit(likelihoods.logistic_mixture)(x, decoded)
-    np.testing.assert_allclose(quick_jit(model.nll)(x, decoded), distance)
-    assert model.log_normalizer == 0
-    return
   if likelihood == "bernoulli":
     mean = special.expit(decoded.astype(float))
     distance = -special.xlogy(x, mean) - special.xlog1py(1 - x, -mean)
-  else:
+  elif "gaussian" in likelihood and likelihood != "calibrated_gaussian":
     mean = decoded
     distance = 0.5 * (x - decoded) ** 2
+  else:
+    function = likelihoods.LIKELIHOODS[likelihood]
+    own = keyword_only(function)
+    one = jax.eval_shape(model.decode, any_params(model), normal(1, 5))
+    decoded = normal(7, *one.shape[1:])
+    mean = function.declaration.mean(decoded, **own)
+    distance = function(x, decoded, **own)
+    assert model.log_normalizer == 0
   np.testing.assert_allclose(quick_jit(model.mean)(decoded), mean, **TOLERANCE)
   np.testing.assert_allclose(
     quick_jit(model.nll)(x, decoded),

@@ -206,6 +206,7 @@ def bad(learning_rate, decay=0.9):
     LIKELIHOOD.format(""),
     LIKELIHOOD.format("@ae_jax.likelihood(mean=abs, support=(0, np.inf))"),
     LIKELIHOOD.format("@ae_jax.likelihood(mean=abs, size=2)"),
+    LIKELIHOOD.format("@ae_jax.likelihood(mean=abs)").replace("axis=1", ""),
     trained("'likelihood': my_likelihoods.laplace, 'scale': 0.0"),
     "ae_jax.load('runs/own')",
   ],

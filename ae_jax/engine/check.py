@@ -103,16 +103,22 @@ def _trace_own(
   if of_objective(trial.functions["objective"]).batch == "pairs":
     x = x[:, 0]
   decoder = functools.partial(_of_decoder, one, hyper, to_float(x))
-  _check_likelihood(trial, *jax.eval_shape(decoder, state))
+  mean = jax.eval_shape(decoder, state)
+  if mean.shape != x.shape:
+    raise UsageError(
+      f"the mean of likelihood {trial.settings['likelihood']} must be [batch,"
+      f" *features]; it is {[*mean.shape]} for {[*x.shape]}"
+    )
   jax.eval_shape(lambda state: one.step(state, batch, hyper), state)
 
 
 def _of_decoder(one: Trainer, hyper: Hyper, x: Any, state: TrainState) -> Any:
-  """What is decoded of codes of 0, its likelihood and its mean."""
+  """The mean of what is decoded of codes of 0; its likelihood is traced."""
   model = one.model(hyper)
   z = jnp.zeros((len(x), len(model.latent_mask)))
   decoded = model.decode(state.params, z)
-  return decoded, model.nll(x, decoded), model.mean(decoded)
+  model.nll(x, decoded)
+  return model.mean(decoded)
 
 
 def _check_floats(name: str, state: Any) -> None:
@@ -154,23 +160,6 @@ def _check_result(name: str, result: Any, columns: set[str]) -> None:
     raise UsageError(
       f"objective {name} names a term {taken[0]!r}; that is another column"
       " of the table"
-    )
-
-
-def _check_likelihood(trial: Trial, decoded: Any, nll: Any, mean: Any) -> None:
-  """Raises UsageError at shapes that are none of a likelihood's."""
-  name = trial.settings["likelihood"]
-  size = of_likelihood(trial.functions["likelihood"]).size
-  features = decoded.shape[1:] if size == 1 else decoded.shape[1:-1]
-  if nll.shape != decoded.shape[:1]:
-    raise UsageError(
-      f"likelihood {name} must return [batch], summed over the features; it"
-      f" returns {[*nll.shape]} for {[*decoded.shape]}"
-    )
-  if mean.shape != (*decoded.shape[:1], *features):
-    raise UsageError(
-      f"the mean of likelihood {name} must be [batch, *features]; it is"
-      f" {[*mean.shape]} for {[*decoded.shape]}"
     )
 
 

@@ -11,9 +11,13 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 
 from ae_jax import lookup
-from ae_jax.declarations import Metric, MetricDeclaration, declared
+from ae_jax.declarations import (
+  Metric,
+  MetricDeclaration,
+  declared,
+  keyword_only,
+)
 from ae_jax.extras import require
-from ae_jax.networks.spec import keyword_only
 from ae_jax.source import source_digest
 from ae_jax.types import UsageError
 

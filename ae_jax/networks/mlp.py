@@ -168,7 +168,7 @@ def layers(
       if not is_first:
         return activation(h)
       x = ACTIVATIONS[likelihood.declaration.activation](h)
-      return x.reshape(len(x), *likelihood.shape((spec.num_features,)))
+      return likelihood.decoded(params, x, (spec.num_features,))
 
     nll = likelihood.nll if is_first else likelihoods.half_squared_error
     return Layer(encode, decode, nll)

@@ -4,6 +4,7 @@ Networks are Flax Linen modules; parameters are plain dicts.
 """
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -134,16 +135,17 @@ class _NetworkFunctions:
     decoder |= rest
     if self.network.tie is not None:
       decoder = _without_kernels(decoder)
+    shared = self.likelihood.init()
     return {
       "encoder": encoder | _init(self.code_layer, encoder_key, h),
       "decoder": decoder,
-    }
+    } | ({"likelihood": shared} if shared else {})
 
   def dense_code(self, params: Params, x: Array) -> Array | Gaussian:
     batch = _leading(x, self.spec.features)
     x = x.reshape(-1, *self.spec.features)
-    if self.spec.declaration.encoder_input is not None:
-      x = self.spec.declaration.encoder_input(x)
+    if self._encoder_input is not None:
+      x = self._encoder_input(x)
     encoder = params["encoder"]
     h = self._apply(self.network.encoder, encoder, x, keys.ENCODER)
     heads: Any = self.code_layer.apply({"params": encoder}, h)
@@ -185,7 +187,9 @@ class _NetworkFunctions:
     h: Any = self.latent_layer.apply({"params": decoder}, flat)
     decoded = self._apply(self.network.decoder, decoder, h, keys.DECODER)
     decoded = ACTIVATIONS[self.likelihood.declaration.activation](decoded)
-    return decoded.reshape(*batch, *self.likelihood.shape(self.spec.features))
+    features = self.spec.features
+    decoded = self.likelihood.decoded(params, decoded, features)
+    return decoded.reshape(*batch, *decoded.shape[1:])
 
   def standard_normal(self, params: Params) -> Gaussian:
     del params
@@ -202,9 +206,14 @@ class _NetworkFunctions:
 
   @property
   def _is_of_layers(self) -> bool:
-    """Whether the objective adds nothing to the layers of the encoder."""
-    declared = self.spec.declaration
-    return declared.select is None and declared.encoder_input is None
+    """Whether nothing is added to the layers of the encoder."""
+    return self.spec.declaration.select is None and self._encoder_input is None
+
+  @property
+  def _encoder_input(self) -> Callable[[Array], Array] | None:
+    """What the encoder sees of x: the objective says, or the likelihood."""
+    own = self.spec.declaration.encoder_input
+    return self.likelihood.encoder_input if own is None else own
 
   def _apply(
     self, module: Module, params: Params, x: Array, use: int | None

@@ -1,14 +1,13 @@
 """The static shape of an autoencoder."""
 
 import dataclasses
-import functools
-import inspect
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from ae_jax.declarations import (
   ObjectiveDeclaration,
+  keyword_only,
   of_likelihood,
   of_objective,
   ranges_of,
@@ -38,7 +37,7 @@ class Spec:
     code: activation of the code, a name in `ACTIVATIONS`; or "gaussian" for an
       encoder that returns the mean and log-variance of q(z|x).
     likelihood: p(x|z), a name in `likelihoods.LIKELIHOODS`, or a function that
-      is declared as one.
+      is declared as one. A sweep's default is `likelihoods.default_for(code)`.
     objective: whose declaration is part of the model, see
       `declarations.ObjectiveDeclaration`; or None.
     options: static hyper-parameters of network and likelihood, as pairs.
@@ -120,8 +119,8 @@ class Spec:
 
   @property
   def num_outputs(self) -> int:
-    """Numbers that the decoder gives for an example."""
-    return self.num_features * of_likelihood(self.likelihood_function).size
+    """Numbers that the network's decoder gives for an example."""
+    return self.num_features * self.likelihood_of({}).size
 
   @property
   def declaration(self) -> ObjectiveDeclaration:
@@ -146,31 +145,14 @@ class Spec:
   def likelihood_of(self, numbers: Numbers) -> Likelihood:
     """The likelihood, for numbers of its hyper-parameters."""
     function = self.likelihood_function
-    declaration = of_likelihood(function)
     own = keyword_only(function) | self._arguments(function, numbers)
-    if not own:
-      return Likelihood(function, declaration.mean, declaration)
-    return Likelihood(
-      functools.partial(function, **own),
-      functools.partial(declaration.mean, **own),
-      declaration,
-    )
+    return Likelihood(function, self.features, own)
 
   def _arguments(self, function: Callable, numbers: Numbers) -> dict[str, Any]:
     names = keyword_only(function)
     return {k: v for k, v in self.options if k in names} | {
       k: v for k, v in numbers.items() if k in names
     }
-
-
-@functools.cache
-def keyword_only(function: Callable) -> dict[str, Any]:
-  """The keyword-only arguments of a function, with their defaults."""
-  return {
-    p.name: p.default
-    for p in inspect.signature(function).parameters.values()
-    if p.kind is p.KEYWORD_ONLY
-  }
 
 
 def _text(value: Any) -> str:

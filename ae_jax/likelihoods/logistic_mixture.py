@@ -1,81 +1,10 @@
-"""Likelihoods p(x|z), each with its negative logarithm per example.
-
-The negative log-likelihoods are in nats, the Gaussian one up to a constant.
-They are summed over the features and never over the batch.
-"""
-
-from collections.abc import Callable
-from typing import NamedTuple
+"""Bytes as a discretized mixture of logistics."""
 
 import jax
 import jax.numpy as jnp
 
-from ae_jax.declarations import LikelihoodDeclaration, likelihood
-from ae_jax.divergences import LOG_2PI
+from ae_jax.declarations import likelihood
 from ae_jax.types import Array
-
-
-class Likelihood(NamedTuple):
-  """What the output of a decoder means, as p(x|z).
-
-  Attributes:
-    nll: (x `[batch, *features]`, decoded) -> `-log p(x|z)` `[batch]` in nats,
-      without `log_normalizer`.
-    mean: decoded -> x~, the mean of p(x|z), in the units of x.
-    declaration: the rest.
-  """
-
-  nll: Callable[[Array, Array], Array]
-  mean: Callable[[Array], Array]
-  declaration: LikelihoodDeclaration
-
-  def shape(self, features: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape of one decoded example."""
-    size = self.declaration.size
-    return features if size == 1 else (*features, size)
-
-
-def half_squared_error(x: Array, reconstruction: Array) -> Array:
-  """Half the squared distance, `1/2 ||x - x~||^2`.
-
-  The negative log-density of N(x~, I) in nats, less `d/2 log 2 pi`.
-
-  Args:
-    x: data `[batch, *features]`.
-    reconstruction: x~, the shape of `x`.
-
-  Returns:
-    `[batch]`, summed over the features.
-
-  Raises:
-    ValueError: the shapes differ.
-  """
-  _check_same_shape(x, reconstruction)
-  return 0.5 * _sum_features((x - reconstruction) ** 2)
-
-
-def bernoulli_cross_entropy(x: Array, logits: Array) -> Array:
-  """Bernoulli cross-entropy from logits l, in nats.
-
-  `-x log s(l) - (1 - x) log(1 - s(l))
-  = x log(1 + e^-l) + (1 - x) log(1 + e^l)`, s the sigmoid. Finite, with finite
-  gradients, at any finite logit.
-
-  Args:
-    x: data `[batch, *features]` in [0, 1].
-    logits: the shape of `x`.
-
-  Returns:
-    `[batch]`, summed over the features.
-
-  Raises:
-    ValueError: the shapes differ.
-  """
-  _check_same_shape(x, logits)
-  return _sum_features(
-    x * jax.nn.softplus(-logits) + (1 - x) * jax.nn.softplus(logits)
-  )
-
 
 NUM_LEVELS = 256  # values of a byte
 NUM_LOGISTICS = 4  # in a mixture
@@ -128,7 +57,7 @@ def logistic_mixture(x: Array, parameters: Array) -> Array:
       means m, and log-scales, which are clipped to -7 ... 7.
 
   Returns:
-    `[batch]`, summed over the features.
+    `[batch, *features]`.
 
   Raises:
     ValueError: the shapes do not belong together.
@@ -151,9 +80,7 @@ def logistic_mixture(x: Array, parameters: Array) -> Array:
   inside = (x >= 0.5 * _BIN) & (x <= 1 - 0.5 * _BIN)
   log_width = jnp.log(-jnp.expm1(-_BIN * inverse_scale))
   log_mass = log_first + log_second + jnp.where(inside, log_width, 0)
-  return -_sum_features(
-    jax.scipy.special.logsumexp(log_weights + log_mass, axis=-1)
-  )
+  return -jax.scipy.special.logsumexp(log_weights + log_mass, axis=-1)
 
 
 def logistic_mixture_masses(parameters: Array) -> Array:
@@ -180,50 +107,3 @@ def _logistics(parameters: Array) -> tuple[Array, Array, Array]:
   logits, mean, log_scale = jnp.split(parameters, 3, axis=-1)
   log_scale = jnp.clip(log_scale, -_MAX_LOG_SCALE, _MAX_LOG_SCALE)
   return jax.nn.log_softmax(logits), mean, jnp.exp(-log_scale)
-
-
-def _check_same_shape(x: Array, reconstruction: Array) -> None:
-  if x.shape != reconstruction.shape:
-    raise ValueError(
-      f"data {x.shape} and reconstruction {reconstruction.shape} differ in"
-      " shape"
-    )
-
-
-def _sum_features(per_feature: Array) -> Array:
-  return jnp.sum(per_feature, axis=tuple(range(1, per_feature.ndim)))
-
-
-def _identity(decoded: Array) -> Array:
-  return decoded
-
-
-@likelihood(mean=_identity, log_normalizer=0.5 * LOG_2PI, formula="h")
-def gaussian(x: Array, decoded: Array) -> Array:
-  """`-log N(x; x~, I)`, see `half_squared_error`."""
-  return half_squared_error(x, decoded)
-
-
-@likelihood(
-  mean=_identity,
-  activation="sigmoid",
-  log_normalizer=0.5 * LOG_2PI,
-  formula="sigmoid(h)",
-)
-def sigmoid_gaussian(x: Array, decoded: Array) -> Array:
-  """The same, with x~ in (0, 1)."""
-  return half_squared_error(x, decoded)
-
-
-@likelihood(mean=jax.nn.sigmoid, support=(0.0, 1.0), formula="sigmoid(h)")
-def bernoulli(x: Array, decoded: Array) -> Array:
-  """See `bernoulli_cross_entropy`."""
-  return bernoulli_cross_entropy(x, decoded)
-
-
-LIKELIHOODS: dict[str, Callable[..., Array]] = {
-  "gaussian": gaussian,
-  "sigmoid_gaussian": sigmoid_gaussian,
-  "bernoulli": bernoulli,
-  "logistic_mixture": logistic_mixture,
-}

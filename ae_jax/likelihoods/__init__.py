@@ -1,0 +1,59 @@
+"""Likelihoods p(x|z), each with its negative logarithm.
+
+The negative log-likelihoods are in nats and of each feature, those of variance
+1 up to a constant; `Likelihood.nll` sums them over the features, and never over
+the batch.
+"""
+
+from collections.abc import Callable
+
+from ae_jax.likelihoods.bernoulli import bernoulli, bernoulli_cross_entropy
+from ae_jax.likelihoods.likelihood import Likelihood
+from ae_jax.likelihoods.location_scale import (
+  calibrated_gaussian,
+  gaussian,
+  half_squared_error,
+  sigmoid_gaussian,
+)
+from ae_jax.likelihoods.logistic_mixture import (
+  NUM_LEVELS,
+  NUM_LOGISTICS,
+  logistic_mixture,
+  logistic_mixture_masses,
+  logistic_mixture_mean,
+)
+from ae_jax.types import Array
+
+LIKELIHOODS: dict[str, Callable[..., Array]] = {
+  "gaussian": gaussian,
+  "calibrated_gaussian": calibrated_gaussian,
+  "sigmoid_gaussian": sigmoid_gaussian,
+  "bernoulli": bernoulli,
+  "logistic_mixture": logistic_mixture,
+}
+
+__all__ = [
+  "LIKELIHOODS",
+  "NUM_LEVELS",
+  "NUM_LOGISTICS",
+  "Likelihood",
+  "bernoulli",
+  "bernoulli_cross_entropy",
+  "calibrated_gaussian",
+  "default_for",
+  "gaussian",
+  "half_squared_error",
+  "logistic_mixture",
+  "logistic_mixture_masses",
+  "logistic_mixture_mean",
+  "sigmoid_gaussian",
+]
+
+
+def default_for(code: str) -> str:
+  """The likelihood of a trial that names none, by its code.
+
+  A Gaussian code weighs errors against a divergence, which takes a variance
+  that fits the data; otherwise it is the squared error.
+  """
+  return "calibrated_gaussian" if code == "gaussian" else "gaussian"
