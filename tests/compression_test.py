@@ -77,8 +77,8 @@ def test_strange_bytes_come_back(of_bytes, tmp_path):
 @pytest.mark.parametrize(
   "settings",
   [
-    {"network": "conv", "widths": (4, 8), "likelihood": "logistic_mixture"},
-    pytest.param({"network": "conv", "widths": (4,)}, marks=pytest.mark.slow),
+    {"network": "conv", "widths": (4,), "likelihood": "logistic_mixture"},
+    pytest.param({"network": "conv", "widths": (4, 8)}, marks=pytest.mark.slow),
     pytest.param(
       {"latent_size": 96, "likelihood": "logistic_mixture"},
       marks=pytest.mark.slow,
@@ -169,7 +169,13 @@ def test_a_file_of_bytes_is_as_large_as_the_bound_says(of_bytes, tmp_path):
 RUNS = {"bernoulli": BITS, "logistic_mixture": BYTES}
 
 
-@pytest.fixture(scope="module", params=RUNS)
+@pytest.fixture(
+  scope="module",
+  params=[
+    pytest.param("bernoulli", marks=pytest.mark.slow),
+    "logistic_mixture",
+  ],
+)
 def run_dir(request, tmp_path_factory):
   folder = tmp_path_factory.mktemp("run")
   np.save(folder / "x.npy", RUNS[request.param][:500])

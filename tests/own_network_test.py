@@ -41,19 +41,16 @@ def test_two_pure_functions_are_a_network():
 
 
 def test_loading_and_export_want_the_module_and_give_the_same(tmp_path):
-  points = [SHORT | GATED | {"slope": 2.5, "units": units} for units in (4, 6)]
-  results = run(points, folder=tmp_path / "run")
-  for trained in results:
-    z, again = trained.encode(TEST), trained.reconstruct(TEST)
-    assert trained.params["numbers"]["slope"] == 2.5
-    assert ("units", trained.row["units"]) in trained.spec.options
-    with pytest.raises(UsageError, match="needs the network own_parts:gated"):
-      ae_jax.load(tmp_path / "run", trained.row["id"])
-    loaded = ae_jax.load(
-      tmp_path / "run", trained.row["id"], modules=["own_parts"]
-    )
-    np.testing.assert_array_equal(loaded.encode(TEST), z)
-    np.testing.assert_array_equal(loaded.reconstruct(TEST), again)
+  point = SHORT | GATED | {"slope": 2.5, "units": 6}
+  (trained,) = run([point], folder=tmp_path / "run")
+  z, again = trained.encode(TEST), trained.reconstruct(TEST)
+  assert trained.params["numbers"]["slope"] == 2.5
+  assert ("units", 6) in trained.spec.options
+  with pytest.raises(UsageError, match="needs the network own_parts:gated"):
+    ae_jax.load(tmp_path / "run")
+  loaded = ae_jax.load(tmp_path / "run", modules=["own_parts"])
+  np.testing.assert_array_equal(loaded.encode(TEST), z)
+  np.testing.assert_array_equal(loaded.reconstruct(TEST), again)
   trained.export(tmp_path / "exported")
   for name, given, wanted in (
     (export.ENCODE, TEST, z),
