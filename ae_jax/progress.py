@@ -16,10 +16,13 @@ class Progress:
   """A bar over epochs and metrics of all trials; in a log, a line at times.
 
   In a notebook with ipywidgets it is a widget.
+
+  Attributes:
+    shown: whether anything is.
   """
 
   def __init__(self, shown: bool = True):
-    self._shown = shown and sys.stderr is not None
+    self.shown = shown and sys.stderr is not None
     self._num_trials = 0
     self._finished = 0
     self._bar: Any = None
@@ -30,7 +33,7 @@ class Progress:
   ) -> Iterator[None]:
     """Shows the bar of trials that take so many epochs each."""
     self._num_trials, self._finished = len(num_epochs), 0
-    if not self._shown:
+    if not self.shown:
       yield
       return
     terminal = sys.stderr.isatty()
@@ -57,7 +60,7 @@ class Progress:
 
   def say(self, line: str) -> None:
     """Writes a line above the bar."""
-    if self._shown:
+    if self.shown:
       _tqdm().write(line, file=_STDERR)
 
   def doing(self, what: str) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ae_jax.data import Dataset, value_range
+from ae_jax.diagnostics import diagnostics
 from ae_jax.metrics.selection import best_row, listed
 from ae_jax.rows import Row
 from ae_jax.store import MemoryStore, Store
@@ -70,6 +71,12 @@ class Results(Sequence[Trained]):
       UsageError: there is no such column, setting or trial.
     """
     return self[best_row(self.rows, by, where)["id"]]
+
+  @property
+  def warnings(self) -> list[str]:
+    """What to know before the numbers are believed, see `diagnostics`."""
+    histories = {r["id"]: self._store.history(r["id"]) for r in self.rows}
+    return diagnostics(self.rows, histories, self._dataset)
 
   def report(self, by: str = "test_squared_error") -> Any:
     """Writes the page of the run, `report.html` in its folder.

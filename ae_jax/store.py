@@ -4,6 +4,7 @@ from collections.abc import (
   Callable,
   Collection,
   Iterator,
+  Mapping,
   MutableMapping,
   Sequence,
 )
@@ -59,6 +60,9 @@ class Store(Protocol):
 
   def rows(self, trial_ids: Sequence[str]) -> list[Row | None]:
     """The row of each trial; None where there is none."""
+
+  def history(self, trial_id: str) -> Mapping[str, np.ndarray]:
+    """The learning curves of a finished trial, term -> `[num_epochs]`."""
 
   def keep_model(self, trained: TrainedGroup) -> None:
     """Keeps what was just trained."""
@@ -116,6 +120,11 @@ class MemoryStore:
   def rows(self, trial_ids: Sequence[str]) -> list[Row | None]:
     """The row of each trial; None where there is none."""
     return [self.table.get(trial_id) for trial_id in trial_ids]
+
+  def history(self, trial_id: str) -> Mapping[str, np.ndarray]:
+    """The learning curves of a trial."""
+    history = self.trained[trial_id].history
+    return {name: term[0] for name, term in history.items()}
 
   def keep_model(self, trained: TrainedGroup) -> None:
     """Keeps what was just trained."""

@@ -110,17 +110,26 @@ def run_sweep(
       trials, dataset, groups_wanted, store, memory, on_epoch, on_params
     )
 
+  bar = Progress(progress)
   if folder is None:
     plan = plan_in(MemoryStore())
-    run(plan, Progress(progress), None)
-    return Results(plan.store, [trial.id for trial in trials], dataset)
+    run(plan, bar, None)
+    return _told(Results(plan.store, [t.id for t in trials], dataset), bar)
   from ae_jax.run_folder.folder import RunFolder  # here: it loads Orbax
 
   with RunFolder.open(folder, dataset, snapshot_seconds) as store:
     plan = plan_in(store)
     with KeyboardInterruption() as interruption:
-      run(plan, Progress(progress), interruption)
-  return Results(store, [trial.id for trial in trials], dataset)
+      run(plan, bar, interruption)
+  return _told(Results(store, [t.id for t in trials], dataset), bar)
+
+
+def _told(results: Results, progress: Progress) -> Results:
+  """The results, once their warnings are shown."""
+  if progress.shown:
+    for line in results.warnings:
+      progress.say(f"warning: {line}")
+  return results
 
 
 def evaluate(

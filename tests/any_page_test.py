@@ -101,6 +101,9 @@ def test_any_run_has_a_page(tmp_path, x, given, settings, sections, metrics):
   assert any("stopped being finite" in word for word in page.words) is any(
     steps
   )
+  assert any("trials diverged: lower" in word for word in page.words) is any(
+    steps
+  )
   assert "ae_jax.run_sweep(points, x, folder=...)" in page.text
 
 

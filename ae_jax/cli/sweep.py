@@ -32,6 +32,7 @@ from ae_jax.cli import endings, start
 from ae_jax.cli.flags import DEFAULT, CommandLine, parse
 from ae_jax.cli.signals import SignalInterruption
 from ae_jax.cli.table import best_trials, format_table
+from ae_jax.diagnostics import diagnostics
 from ae_jax.engine.group import groups
 from ae_jax.environment import use_all_cores
 from ae_jax.evaluation import Cost
@@ -142,12 +143,6 @@ def _report(prepared: Prepared) -> collections.Counter[str]:
   table = results.read_rows(folder.path)
   rows = [table[trial.id] for trial in plan.trials]
   ended = collections.Counter(row["status"] for row in rows)
-  if ended["diverged"]:
-    print(
-      f"\n{ended['diverged']} of {len(rows)} trials diverged: lower"
-      " learning_rate or strength, or scale the data"
-      " (--config.data.standardize=True)"
-    )
   print(
     "\nThe best trial of each objective and latent size, by test error"
     " (||x - x~||^2, summed over features,\nmean over examples), beside a PCA"
@@ -157,6 +152,9 @@ def _report(prepared: Prepared) -> collections.Counter[str]:
     f"models: {folder.path / checkpoints.FOLDER}",
     flush=True,
   )
+  histories = {row["id"]: folder.history(row["id"]) for row in rows}
+  for line in diagnostics(rows, histories, plan.dataset):
+    print(f"warning: {line}")
   try:
     report.check_packages()
   except UsageError as error:

@@ -7,6 +7,7 @@ import plotly.offline
 
 from ae_jax.atomic import write_text
 from ae_jax.data import Dataset
+from ae_jax.diagnostics import diagnostics
 from ae_jax.lookup import Modules
 from ae_jax.report import evaluation, run_record, sections, trials
 from ae_jax.report.blocks import Plot, Section
@@ -61,6 +62,7 @@ def render(run: RunRecord, dataset: Dataset, shown: list[Section]) -> str:
       f" of shape [{', '.join(map(str, dataset.train.shape[1:]))}]"
       + (", standardized." if dataset.standardization is not None else ".")
     ),
+    warnings=diagnostics(run.rows, run.histories, dataset),
     sections=shown,
     plots=plots,
     plotly_js=plotly.offline.get_plotlyjs() if plots else "",

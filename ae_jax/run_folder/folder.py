@@ -19,6 +19,8 @@ from collections.abc import (
 from pathlib import Path
 from typing import Any, Self, TextIO
 
+import numpy as np
+
 from ae_jax.atomic import (
   is_partial,
   open_lock,
@@ -202,6 +204,10 @@ class RunFolder:
       _own(table[trial_id]) if trial_id in table else None
       for trial_id in trial_ids
     ]
+
+  def history(self, trial_id: str) -> Mapping[str, np.ndarray]:
+    """The learning curves of a trial."""
+    return curves.read_curves(self.path, trial_id)
 
   def keep_model(self, trained: TrainedGroup) -> None:
     """Writes a checkpoint."""
