@@ -125,6 +125,21 @@ class ObjectiveDeclaration(Declaration):
     return any(part is not None for part in parts)
 
 
+KINDS = ("density", "mass", "mixed")
+
+
+class Values(NamedTuple):
+  """The numbers that a mass is a distribution over.
+
+  Attributes:
+    text: what they are.
+    contain: (x `[n, *features]`, **hyper) -> whether all of x are some.
+  """
+
+  text: str
+  contain: Callable[..., Any]
+
+
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class LikelihoodDeclaration(Declaration):
   """What a likelihood p(x|z) is, beside its negative logarithm.
@@ -149,8 +164,17 @@ class LikelihoodDeclaration(Declaration):
       x multiplies it by that of x.
     activation: of the decoder's last layer, a name in `networks.ACTIVATIONS`.
     support: the least and greatest x that it allows.
+    kind: "density" of real numbers, "mass" of discrete ones, or "mixed" of
+      both: bounds on the likelihood of one kind are not comparable with those
+      of another. Only a mass has bits per dimension.
+    values: of a mass: other data are refused.
+    relaxed: whether they are taken all the same, as a Bernoulli takes gray
+      values: then it has no normalizer.
     log_normalizer: what the function leaves out, in nats per feature.
     formula: the mean as a formula of the last layer's h, for an export.
+
+  Raises:
+    ValueError: `kind` is no such word.
   """
 
   mean: Callable[..., Array]
@@ -160,8 +184,15 @@ class LikelihoodDeclaration(Declaration):
   library_size: Callable[..., Array] | None = None
   activation: str = "linear"
   support: tuple[float, float] = (-_INFINITY, _INFINITY)
+  kind: str = "density"
+  values: Values | None = None
+  relaxed: bool = False
   log_normalizer: float = 0.0
   formula: str = ""
+
+  def __post_init__(self) -> None:
+    if self.kind not in KINDS:
+      raise ValueError(f"kind must be {', '.join(KINDS)}; got {self.kind!r}")
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)

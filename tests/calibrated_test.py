@@ -55,7 +55,7 @@ def test_a_constant_that_is_known_exactly_keeps_the_loss_finite():
   )
   assert trained.row["status"] == "ok"
   # Each of five features at the floor: log N(0; 0, e^-12) = 5.1 nats.
-  assert -5 * 5.1 < trained.row["test_negative_elbo_nats"] < 0
+  assert -5 * 5.1 < trained.row["test_negative_elbo_density_nats"] < 0
 
 
 def test_an_unknown_scale_is_one_line():
@@ -87,7 +87,10 @@ def test_a_vae_of_digits_beats_pca_where_variance_one_collapses():
   fixed = of("vae", x, **settings, likelihood="gaussian")
   assert fixed["test_kl_nats"] < 1
   assert fixed["test_squared_error"] > 2 * fixed["pca_test_squared_error"]
-  assert default["test_negative_elbo_nats"] < fixed["test_negative_elbo_nats"]
+  assert (
+    default["test_negative_elbo_density_nats"]
+    < fixed["test_negative_elbo_density_nats"]
+  )
 
 
 @pytest.mark.slow
@@ -95,3 +98,34 @@ def test_a_vae_of_standardized_columns_beats_pca():
   x = load_breast_cancer().data.astype(np.float32)
   row = of("vae", x, True, latent_size=4, num_epochs=200)
   assert row["test_squared_error"] < row["pca_test_squared_error"]
+
+
+@pytest.mark.parametrize(
+  ("likelihood", "levels", "ending"),
+  [
+    ("calibrated_gaussian", 16, "_density_nats"),
+    ("bernoulli", 1, "_nats"),
+    ("bernoulli", 16, "_unnormalized_nats"),
+    ("logistic_mixture", 255, "_nats"),
+  ],
+)
+def test_no_column_holds_two_kinds_of_bounds(likelihood, levels, ending):
+  x = np.rint(np.concatenate([DIGITS, TEST]) * levels) / levels
+  point = SHORT | {"objective": "vae", "likelihood": likelihood}
+  (trained,) = ae_jax.run_sweep(
+    [point | {"num_epochs": 1}],
+    x.astype(np.float32),
+    metrics=["likelihood"],
+    progress=False,
+  )
+  bounds = {name for name in trained.row if name.startswith("test_nll")}
+  is_mass = ending == "_nats"
+  assert bounds == {f"test_nll{ending}"} | (
+    {"test_nll_bits_per_dim"} if is_mass else set()
+  )
+  if is_mass:
+    np.testing.assert_allclose(
+      trained.row["test_nll_bits_per_dim"],
+      trained.row["test_nll_nats"] / (64 * np.log(2)),
+      rtol=1e-6,
+    )

@@ -61,7 +61,7 @@ def test_its_numbers_are_in_every_bound(tmp_path):
     mean = each.mean()
     # Two means over 64 draws of 100 examples: four standard errors of each.
     error = 8 * each.std(axis=0).mean() / np.sqrt(64 * len(TEST))
-    found = trained.row["test_reconstruction_nats"]
+    found = trained.row["test_reconstruction_density_nats"]
     assert abs(found - mean) < error
   tight, wide = results.rows
   assert tight["test_kl_nats"] > wide["test_kl_nats"]

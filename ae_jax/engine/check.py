@@ -25,6 +25,8 @@ from ae_jax.training import Trainer, TrainState, examples_of
 from ae_jax.trial import Trial
 from ae_jax.types import Labeled, UsageError
 
+_ROWS = 1024  # looked at at a time
+
 
 def check(
   trials: list[Trial],
@@ -51,7 +53,9 @@ def check(
   columns = {*RESERVED, *METRICS, *own_columns}
   columns = columns.union(*(trial.settings for trial in trials))
   for group in groups(trials):
-    _check_range(group[0], dataset.train)
+    for x in (dataset.train, dataset.test):
+      _check_range(group[0], x)
+      _check_values(group[0], x)
     state, result = _trace(group, dataset, supervised)
     if ":" in group[0].settings["network"]:  # a user's
       _check_sizes(group, dataset.train.shape[1:])
@@ -216,6 +220,21 @@ def _check_range(trial: Trial, x: np.ndarray) -> None:
       f" {most:g}]; these are in [{low:.4g}, {high:.4g}]"
       + ("" if fixed else ": take likelihood 'gaussian' or 'sigmoid_gaussian'")
     )
+
+
+def _check_values(trial: Trial, x: np.ndarray) -> None:
+  """Raises UsageError at data that no mass is a distribution over."""
+  declared = of_likelihood(trial.functions["likelihood"])
+  if declared.values is None or declared.relaxed:
+    return
+  size = trial.settings["latent_size"]
+  likelihood = trial.spec(x.shape[1:], size).likelihood_of({})
+  for start in range(0, len(x), _ROWS):
+    if not likelihood.are_values(to_float(x[start : start + _ROWS])):
+      raise UsageError(
+        f"likelihood {trial.settings['likelihood']!r} needs"
+        f" {declared.values.text}; these data hold other numbers"
+      )
 
 
 def _where(trial: Trial, error: Exception) -> str:

@@ -1,8 +1,9 @@
 """Numbers in [0, 1] as probabilities."""
 
 import jax
+import numpy as np
 
-from ae_jax.declarations import likelihood
+from ae_jax.declarations import Values, likelihood
 from ae_jax.likelihoods.likelihood import check_same_shape, sum_features
 from ae_jax.types import Array
 
@@ -27,7 +28,14 @@ def bernoulli_cross_entropy(x: Array, logits: Array) -> Array:
   return sum_features(bernoulli(x, logits))
 
 
-@likelihood(mean=jax.nn.sigmoid, support=(0.0, 1.0), formula="sigmoid(h)")
+@likelihood(
+  mean=jax.nn.sigmoid,
+  support=(0.0, 1.0),
+  kind="mass",
+  values=Values("0 and 1", lambda x: np.isin(x, (0, 1)).all()),
+  relaxed=True,
+  formula="sigmoid(h)",
+)
 def bernoulli(x: Array, decoded: Array) -> Array:
   """Each feature of `bernoulli_cross_entropy`, `[batch, *features]`."""
   check_same_shape(x, decoded)

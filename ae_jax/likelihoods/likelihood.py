@@ -108,6 +108,19 @@ class Likelihood:
     )
     return mean * size.reshape(*lead, *[1] * len(self.features))
 
+  def are_values(self, x: Any) -> bool:
+    """Whether data are values that a mass is a distribution over."""
+    values = self.declaration.values
+    return values is None or bool(self._with_hyper(values.contain)(x))
+
+  def kind(self, x: Any) -> str:
+    """What `nll` of data is: "density", "mass", "mixed" or "unnormalized".
+
+    Args:
+      x: NumPy `[n, *features]`, as float32.
+    """
+    return self.declaration.kind if self.are_values(x) else "unnormalized"
+
   @property
   def encoder_input(self) -> Callable[[Array], Array] | None:
     """X `[n, *features]` -> what the encoder sees of it."""

@@ -2,8 +2,9 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from ae_jax.declarations import likelihood
+from ae_jax.declarations import Values, likelihood
 from ae_jax.types import Array
 
 NUM_LEVELS = 256  # values of a byte
@@ -34,10 +35,19 @@ def logistic_mixture_mean(parameters: Array) -> Array:
   return jnp.sum(jnp.exp(log_weights) * each, axis=-1)
 
 
+def _are_bytes(x: np.ndarray) -> bool:
+  levels = x * (NUM_LEVELS - 1)
+  # A float32 x is rounded by 2^-24 of itself.
+  return bool(np.all(np.abs(levels - np.rint(levels)) < 1e-4))
+
+
 @likelihood(
   mean=logistic_mixture_mean,
   size=3 * NUM_LOGISTICS,
   support=(0.0, 1.0),
+  kind="mass",
+  values=Values("bytes / 255", _are_bytes),
+  relaxed=True,
   formula="sum_k w_k s_k (softplus(m_k / s_k) - softplus((m_k - 1) / s_k)),"
   f" where h holds for each feature {NUM_LOGISTICS} logits of the weights w,"
   f" {NUM_LOGISTICS} means m and {NUM_LOGISTICS} log-scales (clipped to -7 ..."

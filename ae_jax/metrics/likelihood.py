@@ -4,6 +4,7 @@ import math
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ae_jax.data import to_float
 from ae_jax.divergences import (
@@ -15,7 +16,7 @@ from ae_jax.metrics.batching import map_batches
 from ae_jax.metrics.codes import nan_unless_finite
 from ae_jax.metrics.eval_data import EvalData
 from ae_jax.metrics.over_trials import Columns, Units, over_trials
-from ae_jax.metrics.registry import NUM_SAMPLES
+from ae_jax.metrics.registry import BOUND_OF, NUM_SAMPLES
 from ae_jax.networks import Spec
 from ae_jax.types import Array, Autoencoder, Gaussian, Key, Params
 
@@ -28,23 +29,29 @@ def measure(
   """The metric group "likelihood", of a Gaussian code."""
   if spec.code != "gaussian":
     return {}, {}
-  return _bounds(spec, params, latent_sizes, data)
+  nats, units, active = _bounds(spec, params, latent_sizes, data)
+  x = np.asarray(data.test)
+  kind = spec.likelihood_of({}).kind(to_float(x))
+  columns = {
+    f"test_{name}{'' if name == 'kl' else BOUND_OF[kind]}_nats": value
+    for name, value in nats.items()
+  }
+  if kind == "mass":
+    bits = spec.num_features * math.log(2)
+    columns |= {f"test_{k}_bits_per_dim": v / bits for k, v in nats.items()}
+  return columns | active, units
 
 
 @over_trials
 def _bounds(
   model: Autoencoder, params: Params, data: EvalData
-) -> tuple[Columns, Units]:
+) -> tuple[Columns, Units, Columns]:
   nats, units = elbo_and_iwae(
     model, params, jax.random.key(0), data.test, NUM_SAMPLES
   )
-  bits = data.test[0].size * math.log(2)
   variance = units["variance"]
-  return {
-    **{f"test_{name}_nats": value for name, value in nats.items()},
-    **{f"test_{name}_bits_per_dim": v / bits for name, v in nats.items()},
-    **nan_unless_finite(variance, {"active_units": active_units(variance)}),
-  }, {"kl": units["kl"]}
+  active = {"active_units": active_units(variance)}
+  return nats, {"kl": units["kl"]}, nan_unless_finite(variance, active)
 
 
 def elbo_and_iwae(
@@ -61,8 +68,7 @@ def elbo_and_iwae(
   not grow with K.
 
   They are of the data as the model sees it: of standardized data where it is
-  standardized; and a Bernoulli's are those of a distribution only where x is
-  0 or 1 (gray images have no normalizer).
+  standardized.
 
   Args:
     model: its code is Gaussian.
