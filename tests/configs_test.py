@@ -25,6 +25,9 @@ def test_every_objective_has_a_place_in_a_config():
   assert swept == {*OBJECTIVES}
 
 
+IN_FEW = {"pairs": ("class",), "k": (2.0,)}  # of two units
+
+
 def few(axes):
   """The axes of one trial an objective, as the command line takes them."""
   kept = {"seed": (0,), "latent_size": (2,)}
@@ -33,7 +36,7 @@ def few(axes):
     for name, all_values in own.items():
       axis = f"{key}.{name}".rstrip(".")
       if axis not in (*kept, "objective"):
-        kept[axis] = ("class",) if name == "pairs" else (all_values[-1],)
+        kept[axis] = IN_FEW.get(name, (all_values[-1],))
   return [f"--config.sweep.{key}={values!r}" for key, values in kept.items()]
 
 

@@ -112,6 +112,8 @@ def test_every_column_in_numpy_and_scikit_learn(code):
     dataset.test[some]
   )
   jacobians = jacobians.mean if code == "gaussian" else jacobians
+  scaled = np.abs(z) / z.std(axis=0)
+  ratio = scaled.sum(axis=1) / np.linalg.norm(scaled, axis=1)
   expected = {
     "train_squared_error": error(dataset.train, reconstruct(dataset.train)),
     "test_squared_error": error(test, x_tilde),
@@ -127,9 +129,12 @@ def test_every_column_in_numpy_and_scikit_learn(code):
     "precision_at_100": relevant.mean(),
     "mean_average_precision": np.mean(precisions.sum(axis=1) / possible),
     "code_mean": z.mean(),
-    "active_share": np.mean(np.abs(z) > 1e-3),
+    "active_share": np.mean(np.abs(z) > 1e-3 * z.std(axis=0)),
     "dead_units": np.sum(z.std(axis=0) < 1e-6),
+    "hoyer_sparsity": np.mean(np.sqrt(5) - ratio) / (np.sqrt(5) - 1),
     "jacobian_norm": np.mean(np.linalg.norm(jacobians, axis=(1, 2))),
+    "relative_jacobian_norm": np.mean(np.linalg.norm(jacobians, axis=(1, 2)))
+    / np.sqrt(z.var(axis=0).sum()),
   }
   for name, value in expected.items():
     # float32 against float64; of accuracies, an example on the border of 200.

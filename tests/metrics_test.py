@@ -233,12 +233,37 @@ def test_activations():
   assert columns["dead_units"] == 1
   # float32 means of 150 numbers.
   assert columns["code_mean"] == pytest.approx(z[:, :3].mean(), rel=1e-5)
+  active = (np.abs(z) > 1e-3 * z.std(axis=0)) & (z.std(axis=0) > 1e-3)
   assert columns["active_share"] == pytest.approx(
-    (np.abs(z[:, :3]) > 1e-3).mean(), rel=1e-6
+    active[:, :3].mean(), rel=1e-6
   )
   np.testing.assert_allclose(units["std"], z.std(0), atol=1e-6)
   np.testing.assert_allclose(units["mean"], z.mean(0), atol=1e-6)
-  np.testing.assert_allclose(units["active_share"], [1, 1, 0.6, 0], atol=1e-6)
+  np.testing.assert_allclose(units["active_share"], [1, 0, 0.6, 0], atol=1e-6)
+
+
+def test_what_is_said_of_activations_is_the_same_at_any_scale():
+  """Above 1e-3 in magnitude were .997 of the first and .003 of the last."""
+  z = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
+  z[:30, 2] = 0.0
+  z[:, 3] = 1e-9 * z[:, 0]
+  found = [
+    activity.activations(jnp.asarray(z * scale), jnp.ones(4))[0]
+    for scale in (1.0, 1e-3, np.float32([1e-2, 30.0, 1.0, 1e-2]))
+  ]
+  assert found[0]["dead_units"] == 1
+  for name in ("active_share", "dead_units", "hoyer_sparsity"):
+    np.testing.assert_allclose(
+      [columns[name] for columns in found], found[0][name], rtol=1e-5
+    )
+
+
+def test_hoyer_sparsity_of_known_codes():
+  z = jnp.array([[0.0, 2, 0, 0], [-1, 1, 1, 1], [3, 4, 0, 0], [0, 0, 0, 0]])
+  of_345 = (2 - 7 / 5) / (2 - 1)
+  expected = (1 + 0 + of_345) / 3
+  assert activity.hoyer_sparsity(z, 4) == pytest.approx(expected, rel=1e-6)
+  assert activity.hoyer_sparsity(z[:, :1], 1) == 0
 
 
 @pytest.mark.parametrize("latent_size", [5, 70])

@@ -40,7 +40,8 @@ STATIC = {
   "num_samples": [1, 2, 3],
   "kind": ["I", "II"],
   "doubly_reparameterized": [False],  # it is no gradient of a function
-  "selection": ["example", "batch"],
+  "selection": ["example"],  # of a batch: its state is another
+  "decoder_norms": [True, False],
   "regularizer": ["l2", "gradient"],
   "num_codes": [64],
   "code_dim": [1],

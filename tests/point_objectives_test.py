@@ -72,6 +72,47 @@ def test_penalty_is_reported_unweighted(name):
   np.testing.assert_allclose(large - small, 1.5 * terms["penalty"], rtol=1e-5)
 
 
+def test_a_smaller_code_and_a_larger_decoder_are_penalized_alike():
+  """The same function at a scale of 1e-3 once took the penalty down to it."""
+  model, params = network("sparse", activation="relu", code="relu")
+  encoder, decoder = params["encoder"], params["decoder"]
+  smaller = {
+    "encoder": encoder
+    | {"code": jax.tree.map(lambda p: 1e-3 * p, encoder["code"])},
+    "decoder": decoder
+    | {
+      "latent": decoder["latent"]
+      | {"kernel": 1e3 * decoder["latent"]["kernel"]}
+    },
+  }
+  for name in ("sparse", "sparse_student_t"):
+    before, after = (
+      OBJECTIVES[name](model, p, KEY, X)[1] for p in (params, smaller)
+    )
+    assert before["penalty"] > 0
+    for term in ("reconstruction", "penalty"):
+      np.testing.assert_allclose(after[term], before[term], rtol=1e-5)
+  own = {"decoder_norms": False}
+  before, after = (
+    OBJECTIVES["sparse"](model, p, KEY, X, **own)[1] for p in (params, smaller)
+  )
+  np.testing.assert_allclose(
+    after["penalty"], 1e-3 * before["penalty"], rtol=1e-5
+  )
+
+
+def test_units_of_a_linear_decoder_count_by_the_norms_of_its_columns():
+  model, params = network("sparse", widths=())
+  z = np.asarray(model.encode(params, X))
+  norms = np.linalg.norm(params["decoder"]["latent"]["kernel"], axis=1)
+  _, terms = OBJECTIVES["sparse"](model, params, KEY, X)
+  expected = np.mean(np.sum(np.abs(z) * norms, axis=1))
+  np.testing.assert_allclose(terms["penalty"], expected, rtol=1e-5)
+  _, terms = OBJECTIVES["sparse_student_t"](model, params, KEY, X)
+  expected = np.mean(np.sum(np.log1p((z * norms) ** 2), axis=1))
+  np.testing.assert_allclose(terms["penalty"], expected, rtol=1e-5)
+
+
 LAYERS = {"widths": (6, 4), "likelihood": "sigmoid_gaussian"}
 
 

@@ -9,7 +9,7 @@ from random_model import DIGITS
 
 from ae_jax import pca
 from ae_jax.data import from_arrays
-from ae_jax.metrics import rate, reconstruction
+from ae_jax.metrics import coordinates, rate, reconstruction
 from ae_jax.metrics.baselines import baselines, pca_autoencoders
 from ae_jax.metrics.eval_data import eval_data
 from ae_jax.metrics.registry import STEPS
@@ -20,12 +20,11 @@ SCALES = np.array([0.5, 1.0, 2.0])
 S = np.sqrt(np.mean(SCALES**2))  # what steps are parts of
 Z = np.random.default_rng(0).normal(3, SCALES, (60_000, 3)).astype(np.float32)
 TRAIN, TEST = Z[:40_000], Z[40_000:]
-EYE = np.eye(3)
 
 
 @pytest.mark.parametrize("step", [0.05, 0.2])
 def test_rate_and_error_of_a_gaussian_at_high_resolution(step):
-  read, bits = rate.entropy_code(TRAIN, TEST, step, EYE)
+  read, bits = rate.entropy_code(TRAIN, TEST, step)
   width = step * S
   # h(z) - log2(width), Cover & Thomas (2006), theorem 8.3.1.
   entropy = 0.5 * np.log2(2 * np.pi * np.e * SCALES**2) - np.log2(width)
@@ -47,24 +46,23 @@ def test_less_than_a_bit_a_unit():
 
 
 def test_a_large_step_leaves_the_mean_at_no_bits():
-  read, bits = rate.entropy_code(TRAIN, TEST, 1e3, EYE)
+  read, bits = rate.entropy_code(TRAIN, TEST, 1e3)
   np.testing.assert_allclose(read, np.tile(TRAIN.mean(0), (len(TEST), 1)), 1e-5)
   assert bits <= 64
 
 
-def test_codes_that_are_constant_or_not_finite():
+def test_codes_that_are_constant():
   constant = np.ones((7, 2), np.float32)
-  read, bits = rate.entropy_code(constant, constant[:3], 0.1, np.eye(2))
+  read, bits = rate.entropy_code(constant, constant[:3], 0.1)
   np.testing.assert_array_equal(read, constant[:3])
   assert bits <= 64
-  broken = np.full((7, 2), np.inf, np.float32)
-  read, bits = rate.entropy_code(constant, broken, 0.1, np.eye(2))
-  assert np.isnan(read).all()
-  assert bits == 0
+  axes = coordinates.of_codes(constant, np.eye(2))
+  np.testing.assert_array_equal(axes.of(constant), 0)
+  np.testing.assert_array_equal(axes.codes(np.zeros((3, 2))), constant[:3])
 
 
 def test_codes_outside_of_what_was_seen_are_drawn_in():
-  read, _ = rate.entropy_code(TRAIN, np.float32([[1e9, -1e9, 3.0]]), 0.5, EYE)
+  read, _ = rate.entropy_code(TRAIN, np.float32([[1e9, -1e9, 3.0]]), 0.5)
   assert np.all(np.abs(read - 3) < 6 * SCALES)
 
 
@@ -130,6 +128,13 @@ def test_a_rescaled_and_rotated_code_gives_the_same_points():
   np.testing.assert_allclose(
     columns["squared_error_at_bin_0.5"], error, rtol=2e-3
   )
+
+
+def test_codes_that_are_not_finite_have_no_rate():
+  spec, params, _ = pca_autoencoders(pca.fit(DIGITS.train), (64,), [2])
+  params["encoder"]["code"]["bias"] = np.float32([[np.inf, 0.0]])
+  columns, _ = rate.measure(spec, params, np.array([2]), eval_data(DIGITS))
+  assert all(np.isnan(value).all() for value in columns.values())
 
 
 def test_a_quantized_code_is_written_as_its_indices():

@@ -103,7 +103,7 @@ def test_another_metric_says_what_is_best(images, tmp_path):
     float(row["probe_accuracy"]) for row in results.read_rows(folder).values()
   )
   assert f"Largest probe accuracy: {largest:.4g}, by" in text
-  assert any("jacobian_norm: ||df/dx||" in alt for alt in page.pictures)
+  assert any("relative_jacobian_norm" in alt for alt in page.pictures)
 
 
 def test_a_run_without_metrics_shows_none(tmp_path):

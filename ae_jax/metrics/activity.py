@@ -13,9 +13,9 @@ from ae_jax.metrics.eval_data import EvalData
 from ae_jax.metrics.over_trials import Columns, Units, over_trials
 from ae_jax.metrics.reconstruction import codes
 from ae_jax.metrics.registry import NUM_JACOBIANS
-from ae_jax.types import Array, Autoencoder, Params
+from ae_jax.types import Array, Autoencoder, Params, Scalar
 
-_ACTIVE = 1e-3
+_ACTIVE = 1e-3  # of a unit's standard deviation
 _DEAD = 1e-6
 
 
@@ -30,7 +30,11 @@ def measure(
   # Evenly spaced: the examples may be sorted by class.
   some = np.linspace(0, len(data.test) - 1, number).astype(int)
   norm, values = jacobian(model, params, data.test[some])
-  columns = nan_unless_finite(z, columns) | {"jacobian_norm": norm}
+  spread = jnp.sqrt(jnp.sum(jnp.var(z, axis=0)))
+  columns = nan_unless_finite(z, columns) | {
+    "jacobian_norm": norm,
+    "relative_jacobian_norm": norm / jnp.where(spread > 0, spread, 1.0),
+  }
   return columns, units | {"singular_value": values}
 
 
@@ -42,26 +46,54 @@ def activations(z: Array, latent_mask: Array) -> tuple[dict, dict]:
     latent_mask: `[latent]` of 0/1.
 
   Returns:
-    Scalars, of the units in the mask: `code_mean`; `active_share`, the mean
-    share of activations above 1e-3 in magnitude (L0 / latent);
-    `dead_units`, how many units have a standard deviation below 1e-6 or 1e-6
-    of their mean. And, `[latent]`, `mean`, `std` and `active_share` of each
-    unit.
+    Scalars, of the units in the mask, of which all but the first are the same
+    at any scale of the code: `code_mean`; `active_share`, the mean share of
+    activations above 1e-3 of the standard deviation of their unit in magnitude
+    (L0 / latent); `dead_units`, how many have a standard deviation of at most
+    1e-6 of their mean, or of the largest one; `hoyer_sparsity`. And,
+    `[latent]`, `mean`, `std` and `active_share` of each unit.
   """
-  units = {
-    "mean": jnp.mean(z, axis=0),
-    "std": jnp.std(z, axis=0),
-    "active_share": jnp.mean(
-      (jnp.abs(z) > _ACTIVE).astype(jnp.float32), axis=0
-    ),
-  }
+  mean, std = jnp.mean(z, axis=0), jnp.std(z, axis=0)
+  dead = std <= _DEAD * jnp.maximum(jnp.abs(mean), jnp.max(std))
+  active = (jnp.abs(z) > _ACTIVE * std[None]) & ~dead[None]
+  share = jnp.mean(active.astype(jnp.float32), axis=0)
   size = jnp.sum(latent_mask)
-  constant = units["std"] <= _DEAD * jnp.maximum(jnp.abs(units["mean"]), 1.0)
+  scaled = jnp.where(dead[None], 0.0, z / jnp.where(dead, 1.0, std)[None])
   return {
-    "code_mean": jnp.sum(units["mean"]) / size,
-    "active_share": jnp.sum(units["active_share"]) / size,
-    "dead_units": jnp.sum(latent_mask * constant),
-  }, units
+    "code_mean": jnp.sum(mean) / size,
+    "active_share": jnp.sum(share) / size,
+    "dead_units": jnp.sum(latent_mask * dead),
+    "hoyer_sparsity": hoyer_sparsity(scaled, size),
+  }, {"mean": mean, "std": std, "active_share": share}
+
+
+def hoyer_sparsity(z: Array, size: Scalar) -> Array:
+  """`(sqrt(d) - |z|_1 / |z|_2) / (sqrt(d) - 1)`, mean over codes.
+
+  Args:
+    z: codes `[n, latent]`, units by their standard deviations.
+    size: d, how many units there are; others are 0.
+
+  Returns:
+    A scalar: 1 where one unit is not 0, 0 where all are of one size. Codes
+    that are 0 are left out; 0 where all are, or d is 1.
+
+  References:
+    Hoyer, "Non-negative Matrix Factorization with Sparseness Constraints",
+    2004; Hurley and Rickard, "Comparing Measures of Sparsity", 2009; of units
+    by their deviations: Mathieu et al., "Disentangling Disentanglement in
+    Variational Autoencoders", 2019, eq. 8.
+  """
+  l1, l2 = jnp.sum(jnp.abs(z), axis=1), jnp.linalg.norm(z, axis=1)
+  root = jnp.sqrt(jnp.asarray(size, z.dtype))
+  counts = l2 > 0
+  of_each = (root - l1 / jnp.where(counts, l2, 1.0)) / jnp.maximum(
+    root - 1, jnp.finfo(z.dtype).eps
+  )
+  number = jnp.sum(counts & (root > 1))
+  return jnp.sum(jnp.where(counts & (root > 1), of_each, 0.0)) / jnp.maximum(
+    number, 1
+  )
 
 
 def jacobian(

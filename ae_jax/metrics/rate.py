@@ -37,10 +37,15 @@ def measure(
       bits[i] = _bits_of_indices(indices, own, (train[i], test[i]))
       rounded[i] = test[i][:, None]  # takes finitely many values as it is
       continue
+    own_train, own_test = train[i, :, :size], test[i, :, :size]
+    if not all(np.isfinite(a).all() for a in (own_train, own_test, gram[i])):
+      rounded[i] = np.nan
+      continue
+    axes = coordinates.of_codes(own_train, gram[i, :size, :size])
+    y_train, y_test = axes.of(own_train), axes.of(own_test)
     for k, step in enumerate(STEPS):
-      rounded[i, :, k, :size], bits[i, k] = entropy_code(
-        train[i, :, :size], test[i, :, :size], step, gram[i, :size, :size]
-      )
+      read, bits[i, k] = entropy_code(y_train, y_test, step)
+      rounded[i, :, k, :size] = axes.codes(read)
   with_codes = params | {"codes": rounded}
   errors = np.asarray(_errors_of_rounded(spec, with_codes, latent_sizes, data))
   bits = np.where(np.isfinite(errors), bits, np.nan)
@@ -59,38 +64,33 @@ def _errors_of_rounded(
 
 
 def entropy_code(
-  train: np.ndarray, test: np.ndarray, step: float, gram: np.ndarray
+  train: np.ndarray, test: np.ndarray, step: float
 ) -> tuple[np.ndarray, int]:
   """Rounds codes to a lattice, and encodes them with a range coder.
 
-  Each of `coordinates.of_codes` is rounded to multiples of `step * s`, where s
-  is the root mean square of their standard deviations. The probability of each
-  rounded value of a coordinate is its frequency in the train codes, with 1/2
-  added to every count.
+  Each unit is rounded to multiples of `step * s` about its mean over the train
+  codes, where s is the root mean square of the units' standard deviations. The
+  probability of each rounded value of a unit is its frequency in the train
+  codes, with 1/2 added to every count.
 
   Args:
-    train: codes `[n, latent]`.
-    test: codes `[m, latent]`, to be encoded.
+    train: finite codes `[n, latent]`.
+    test: finite codes `[m, latent]`, to be encoded.
     step: in parts of s.
-    gram: of the decoder, `[latent, latent]`, see `coordinates.decoder_gram`.
 
   Returns:
-    The decoded test codes `[m, latent]`, float32, and the number of bits; NaN
-    and 0 where codes or the decoder are not finite.
+    The decoded test codes `[m, latent]`, and the number of bits.
   """
-  if not all(np.isfinite(a).all() for a in (train, test, gram)):
-    return np.full(test.shape, np.nan, np.float32), 0
-  own = coordinates.of_codes(train, gram)
-  train, test = own.of(train), own.of(test)
-  scale = np.sqrt(np.mean(train.var(axis=0)))
+  mean = train.mean(axis=0, dtype=np.float64)
+  scale = np.sqrt(np.mean(train.var(axis=0, dtype=np.float64)))
   width = step * scale if scale > 0 else 1.0
   seen, wanted = (
-    np.rint(np.clip(y / width, -_MAX, _MAX)).astype(np.int32)
-    for y in (train, test)
+    np.rint(np.clip((z - mean) / width, -_MAX, _MAX)).astype(np.int32)
+    for z in (train, test)
   )
   wanted = np.clip(wanted, seen.min(axis=0), seen.max(axis=0))
   read, bits = range_code(seen, wanted)
-  return own.codes(read * width), bits
+  return mean + read * width, bits
 
 
 def range_code(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, int]:

@@ -70,12 +70,20 @@ _NEIGHBORS = {
 }
 _ACTIVITY = {
   "code_mean": Metric("code", "", "mean activation of all units"),
-  "active_share": Metric("share", "", "activations above 1e-3 in magnitude"),
+  "active_share": Metric(
+    "share", "", "activations above 1e-3 of their unit's deviation"
+  ),
   "dead_units": Metric("units", "lower", "units whose code never varies"),
+  "hoyer_sparsity": Metric(
+    "0 ... 1", "", "Hoyer's sparsity of codes, units by their deviations"
+  ),
   "jacobian_norm": Metric(
     "code / data",
     "",
     f"||df/dx||_F, mean over {NUM_JACOBIANS} test examples at most",
+  ),
+  "relative_jacobian_norm": Metric(
+    "1 / data", "", "the same by the standard deviation of the code"
   ),
 }
 _NOISE = {

@@ -25,6 +25,11 @@ def contractive(
 ) -> tuple[Array, Terms]:
   """`d(x, g(f(x))) + strength * ||df/dx||_F^2`, averaged over the batch.
 
+  The penalty alone falls where the code becomes smaller and the decoder larger,
+  for nothing. The paper ties their weights, as the network does with
+  `tied=True`; a sigmoid code has a scale of its own. To compare models take the
+  metric `relative_jacobian_norm`, which no scale of the code changes.
+
   Args:
     model: the functions f and g, with d = -log p(x|z).
     params: of the model.

@@ -1,11 +1,14 @@
 """Sparse autoencoders: a penalty draws the code towards zero.
 
-The penalties weigh the code alone, so a decoder of large weights can buy a
-small code; compare the share of active units and not only the loss.
+A penalty on the code alone, as the papers have it, can be had for nothing: with
+the code at a tenth and the decoder at ten times its size, x~ is what it was. So
+each unit counts by what it does to x~, see `decoder_norms`. To compare models
+take metrics that no scale of a code changes, such as `hoyer_sparsity`.
 """
 
 import math
 
+import jax
 import jax.numpy as jnp
 
 from ae_jax import penalties
@@ -21,8 +24,13 @@ def sparse(
   batch: Array,
   *,
   strength: float = 0.01,
+  decoder_norms: bool = True,
 ) -> tuple[Array, Terms]:
-  """`d(x, g(z)) + strength * sum_j |z_j|`, z = f(x), averaged over the batch.
+  """`d(x, g(z)) + strength * sum_j |z_j| ||dx~/dz_j||`, averaged over a batch.
+
+  z = f(x), best with `code=relu`, whose units can be 0. The norm is taken at
+  the mean code of the batch; of a linear decoder it is that of a column.
+  Without `decoder_norms` the penalty is `sum_j |z_j|`.
 
   Args:
     model: the functions f and g, with d = -log p(x|z).
@@ -30,17 +38,20 @@ def sparse(
     key: not used; this objective is deterministic.
     batch: x `[batch, *features]`.
     strength: weight of the penalty, at least 0.
+    decoder_norms: whether a unit counts by its effect on x~.
 
   Returns:
     The loss in nats, and the terms `reconstruction` and `penalty` (unweighted).
 
   References:
     Ranzato et al., "Efficient Learning of Sparse Representations with an
-    Energy-Based Model", 2007; the Laplace prior of Olshausen and Field, 1996.
+    Energy-Based Model", 2007; the Laplace prior of Olshausen and Field, 1996;
+    the norms of Conerly et al., "Update on how we train SAEs", 2024.
   """
   del key
   z = model.encode(params, batch)
-  penalty = jnp.mean(penalties.l1(z))
+  y = _effects(model, params, z) if decoder_norms else z
+  penalty = jnp.mean(penalties.l1(y))
   return _penalized(model, params, batch, z, strength, penalty)
 
 
@@ -52,8 +63,12 @@ def sparse_student_t(
   batch: Array,
   *,
   strength: float = 0.01,
+  decoder_norms: bool = True,
 ) -> tuple[Array, Terms]:
-  """`d(x, g(z)) + strength * sum_j log(1 + z_j^2)`, averaged over the batch.
+  """`d(x, g(z)) + strength * sum_j log(1 + y_j^2)`, averaged over the batch.
+
+  y_j = z_j ||dx~/dz_j||, the norm taken at the mean code of the batch; without
+  `decoder_norms` y = z.
 
   Args:
     model: the functions f and g, with d = -log p(x|z).
@@ -61,6 +76,7 @@ def sparse_student_t(
     key: not used; this objective is deterministic.
     batch: x `[batch, *features]`.
     strength: weight of the penalty, at least 0.
+    decoder_norms: whether a unit counts by its effect on x~.
 
   Returns:
     The loss in nats, and the terms `reconstruction` and `penalty` (unweighted).
@@ -71,7 +87,8 @@ def sparse_student_t(
   """
   del key
   z = model.encode(params, batch)
-  penalty = jnp.mean(penalties.student_t(z))
+  y = _effects(model, params, z) if decoder_norms else z
+  penalty = jnp.mean(penalties.student_t(y))
   return _penalized(model, params, batch, z, strength, penalty)
 
 
@@ -108,6 +125,21 @@ def sparse_kl(
   z = model.encode(params, batch)
   penalty = penalties.kl_to_target(z, target, model.latent_mask)
   return _penalized(model, params, batch, z, strength, penalty)
+
+
+def _effects(model: Autoencoder, params: Params, z: Array) -> Array:
+  """Each unit times `||dx~/dz_j||` at the mean code of the batch."""
+
+  def mean_of(z: Array) -> Array:
+    return model.mean(model.decode(params, z)).ravel()
+
+  center = jnp.mean(z, axis=0)
+  wide = len(center) > jax.eval_shape(mean_of, center).size
+  jacobian = (jax.jacrev if wide else jax.jacfwd)(mean_of)(center)
+  squares = jnp.sum(jacobian**2, axis=0)
+  used = squares > 0  # the derivative of a root at 0 is infinite
+  norms = jnp.where(used, jnp.sqrt(jnp.where(used, squares, 1.0)), 0.0)
+  return z * norms[None]
 
 
 def _penalized(

@@ -137,7 +137,9 @@ def draw(
     _codes(best, plane, z, examples),
     pca_plane,
     _values(selected, codes),
-    _over_strength(selected, rows, "jacobian_norm", "norm of df/dx"),
+    _over_strength(
+      selected, rows, "relative_jacobian_norm", "relative norm of df/dx"
+    ),
     _over_strength(selected, rows, "mig", "mutual information gap"),
     _over_strength(selected, rows, "udr", "unsupervised ranking"),
     _filters(best),

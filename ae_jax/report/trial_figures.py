@@ -41,7 +41,7 @@ def parallel_coordinates(rows: TextRows, by: str) -> go.Figure | None:
       "train_squared_error",
       "test_squared_error",
       "probe_accuracy",
-      "jacobian_norm",
+      "relative_jacobian_norm",
       "test_kl_nats",
       by,
     )
