@@ -109,6 +109,28 @@ def quantize(z: Array, codebook: Array) -> Array:
   return straight_through(z, at)
 
 
+def level_indices(z: Array, levels: Scalar) -> Array:
+  """The nearest of `round(levels)` even steps from -1 to 1: integers from 0."""
+  return jnp.round((z + 1) * (jnp.round(levels) - 1) / 2).astype(jnp.int32)
+
+
+def round_to_levels(z: Array, levels: Scalar) -> Array:
+  """Units at the nearest level; the gradient goes to z as it is.
+
+  Args:
+    z: codes in [-1, 1].
+    levels: how many values evenly spaced in [-1, 1], rounded; maybe traced.
+
+  Returns:
+    The shape of z.
+
+  References:
+    Mentzer et al., "Finite Scalar Quantization: VQ-VAE Made Simple", 2024.
+  """
+  at = 2 * level_indices(z, levels) / (jnp.round(levels) - 1) - 1
+  return straight_through(z, at.astype(z.dtype))
+
+
 def straight_through(z: Array, at: Array) -> Array:
   """`at`, to the bit, whose gradient goes to z as it is."""
   return jax.lax.stop_gradient(at) + (z - jax.lax.stop_gradient(z))

@@ -15,6 +15,7 @@ from ae_jax import export
 from ae_jax.data import Standardization
 from ae_jax.networks import Spec, autoencoder
 from ae_jax.objectives import OBJECTIVES
+from ae_jax.objectives.fsq import fsq
 from ae_jax.objectives.k_sparse import k_sparse
 from ae_jax.objectives.vq_vae import vq_vae
 from ae_jax.parameters import init_params
@@ -32,6 +33,7 @@ SPECS = {
   "conv": Spec((7, 5, 3), 4, "conv", (4, 6), likelihood="bernoulli"),
   "gray conv": Spec((6, 5), 4, "conv", (4,), code="gaussian"),
   "k_sparse": Spec((6,), 5, objective=k_sparse),
+  "rounded": Spec((6,), 3, objective=fsq),
   "quantized": Spec((6,), 4, objective=vq_vae),
   "residual": Spec((6, 5), 3, "residual_mlp", (8,), code="gaussian"),
   "tied": Spec((6,), 3, widths=(8, 5), options=(("tied", True),)),

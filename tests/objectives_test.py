@@ -51,7 +51,7 @@ STATIC = {
   "pairs": ["one_factor"],  # says how pairs are drawn
 }
 # Their gradients are meant to be others than the loss's.
-STOPPED = {"vq_vae", "factor_vae"}
+STOPPED = {"vq_vae", "fsq", "factor_vae"}
 
 
 def random_hyper(name, rng):

@@ -11,7 +11,7 @@ from ae_jax.settings import hyper_parameters
 SHARES = ("stage", "content", "labeled", "decay")
 # A code halfway between two vectors takes either, by rounding; Adam then moves
 # a number by up to the learning rate, 1e-3, another way.
-TOLERANCES = {"vq_vae": {"atol": 1e-3}}
+TOLERANCES = {name: {"atol": 1e-3} for name in ("vq_vae", "fsq")}
 
 
 def points_of(name, sizes):

@@ -198,6 +198,7 @@ MODELS = {  # objective -> fields of its spec, its hyper-parameters
   "vae": ({"code": "gaussian", "likelihood": "bernoulli"}, {}),
   "vamp_vae": ({"code": "gaussian"}, {"num_pseudo_inputs": 5}),
   "k_sparse": ({}, {"k": 2.0}),
+  "fsq": ({}, {"levels": 3.0}),
   "vq_vae": ({}, {"num_codes": 4, "code_dim": 2}),
   "conditional_vae": ({"code": "gaussian"}, {"num_classes": 2}),
 }

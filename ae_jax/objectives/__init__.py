@@ -10,6 +10,7 @@ from ae_jax.objectives.contractive import contractive
 from ae_jax.objectives.denoising import denoising
 from ae_jax.objectives.disentangled import beta_tcvae, capacity_vae, dip_vae
 from ae_jax.objectives.factor_vae import factor_vae
+from ae_jax.objectives.fsq import fsq
 from ae_jax.objectives.iwae import iwae
 from ae_jax.objectives.k_sparse import k_sparse
 from ae_jax.objectives.layerwise import layerwise
@@ -33,6 +34,7 @@ OBJECTIVES: dict[str, Objective] = {
   "layerwise": layerwise,
   "rae": rae,
   "vq_vae": vq_vae,
+  "fsq": fsq,
   "vae": vae,
   "iwae": iwae,
   "capacity_vae": capacity_vae,

@@ -177,7 +177,7 @@ def dip_vae(
   batch: Array,
   *,
   off_diagonal: float = 10.0,
-  diagonal: float = 10.0,
+  diagonal: float = 100.0,
   kind: str = "I",
 ) -> tuple[Array, Terms]:
   """`vae + a sum_{i != j} C_ij^2 + b sum_i (C_ii - 1)^2`.
@@ -191,7 +191,8 @@ def dip_vae(
     key: of the sample z.
     batch: x `[batch, *features]`.
     off_diagonal: a, at least 0.
-    diagonal: b, at least 0; the paper has 10 a in kind I, a in kind II.
+    diagonal: b, at least 0; the paper has 10 a in kind I, as here by default,
+      and a in kind II.
     kind: "I" or "II".
 
   Returns:

@@ -9,7 +9,7 @@ from ae_jax.cli.config import base
 
 
 def get_config() -> ConfigDict:
-  """Eleven objectives at one latent size, two seeds."""
+  """Twelve objectives at one latent size, two seeds."""
   config = base()
   config.fixed.num_epochs = 100
   config.fixed.learning_rate = 3e-3
@@ -20,6 +20,7 @@ def get_config() -> ConfigDict:
       "objective": (
         "rae",
         "vq_vae",
+        "fsq",
         "vae",
         "iwae",
         "capacity_vae",
@@ -34,6 +35,7 @@ def get_config() -> ConfigDict:
       "seed": (0, 1),
       "rae": {"code_weight": (0.01, 0.1)},
       "vq_vae": {"num_codes": (16, 64)},
+      "fsq": {"levels": (3.0, 5.0, 9.0)},
       "vae": {
         "beta": (0.5, 1.0),
         "beta_schedule": ("linear", "cosine", "cyclic"),
