@@ -8,7 +8,6 @@ import numpy as np
 from ae_jax.data import Dataset, value_range
 from ae_jax.metrics import registry, selection
 
-_ERROR, _PCA_ERROR = "test_squared_error", "pca_test_squared_error"
 _FAR_BEHIND = 2.0  # times the error of PCA
 _SILENT = 0.01  # nats a unit
 _FALLING = 0.01  # of the loss, an epoch
@@ -59,11 +58,12 @@ def diverged(rows: Rows, scale: str = "") -> str | None:
 def behind_pca(rows: Rows, scale: str = "") -> str | None:
   """Tells the latent sizes at which PCA has a lower error than every trial."""
   behind = []
+  by = selection.criterion(rows)
   for size in sorted({int(row["latent_size"]) for row in rows}):
     own = [row for row in rows if int(row["latent_size"]) == size]
-    best = selection.best(own, _ERROR)
-    reference = None if best is None else selection.number(best, _PCA_ERROR)
-    error = None if best is None else selection.number(best, _ERROR)
+    best = selection.best(own, by)
+    reference = None if best is None else selection.number(best, f"pca_{by}")
+    error = None if best is None else selection.number(best, by)
     if reference is not None and error is not None and error > reference:
       is_rounding = reference < _ROUNDING**2 * error  # all components are kept
       behind.append((size, error, 0.0 if is_rounding else reference))
@@ -73,7 +73,8 @@ def behind_pca(rows: Rows, scale: str = "") -> str | None:
   sizes = ", ".join(str(size) for size, *_ in behind)
   is_far = error > _FAR_BEHIND * reference
   return (
-    f"PCA has a lower test error than every trial at latent size {sizes}"
+    f"PCA has a lower {by.partition('_')[0]} error than every trial at latent"
+    f" size {sizes}"
     f" ({reference:.4g} against {error:.4g} at {size}): train longer, or with"
     f" another learning_rate{scale if is_far else ''}"
   )
@@ -94,7 +95,7 @@ def collapsed(rows: Rows) -> str | None:
   for row in rows:
     size = int(row["latent_size"])
     active, kl = (
-      selection.number(row, name) for name in ("active_units", "kl")
+      selection.number(row, name) for name in ("test_active_units", "kl")
     )
     if active is None and kl is not None:
       active = 0.0 if kl < _SILENT * size else float(size)
@@ -145,6 +146,7 @@ def out_of_range(rows: Rows) -> str | None:
 def _fall(loss: Iterable[float]) -> float:
   """How much a loss fell an epoch at the end, relative to its last value."""
   values = np.asarray(loss, np.float64)
+  values = values[np.isfinite(values)]  # no number once a trial has stopped
   num_epochs = min(5, len(values) // 2)
   if not num_epochs:
     return 0.0

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from ae_jax import over_seeds
 from ae_jax.data import Dataset, value_range
 from ae_jax.diagnostics import diagnostics
 from ae_jax.metrics.selection import best_row, listed
@@ -59,12 +60,13 @@ class Results(Sequence[Trained]):
     where = "" if self.folder is None else f", folder={str(self.folder)!r}"
     return f"Results({len(self)} trials, {num_ok} ok{where})"
 
-  def best(self, by: str = "test_squared_error", **where: Any) -> Trained:
+  def best(self, by: str | None = None, **where: Any) -> Trained:
     """The best trial by a column, among those with the given settings.
 
     Args:
       by: the largest value of a metric of which more is better (an accuracy,
-        ...), else the least.
+        ...), else the least. By default the validation error; where there is
+        no validation set, the test error.
       **where: settings that it must have, such as `latent_size=8`.
 
     Raises:
@@ -78,11 +80,29 @@ class Results(Sequence[Trained]):
     histories = {r["id"]: self._store.history(r["id"]) for r in self.rows}
     return diagnostics(self.rows, histories, self._dataset)
 
-  def report(self, by: str = "test_squared_error") -> Any:
+  def summary(self, by: str | None = None) -> list[dict[str, Any]]:
+    """Settings compared over their seeds, the best first.
+
+    Args:
+      by: the column, see `best`.
+
+    Returns:
+      A row for each combination of settings but the seed: the settings;
+      `BY_mean` and `BY_std` (over n - 1; None of one seed); `num_seeds`;
+      `num_lost`, further ones that diverged; and `worse_than_best`, whether its
+      mean is further from the best one than twice the standard error of the
+      difference: never of single seeds, whose noise is not known.
+
+    Raises:
+      UsageError: there is no such column.
+    """
+    return over_seeds.summary(self.rows, by)
+
+  def report(self, by: str | None = None) -> Any:
     """Writes the page of the run, `report.html` in its folder.
 
     Args:
-      by: the column that says which trials are best.
+      by: the column that says which trials are best, see `best`.
 
     Returns:
       The page: a notebook shows it, `path` is its file.

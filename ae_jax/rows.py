@@ -8,7 +8,7 @@ import numpy as np
 from ae_jax.engine.training_loop import TrainedGroup
 from ae_jax.metrics.baselines import Baselines
 from ae_jax.metrics.evaluate import Measured
-from ae_jax.metrics.registry import METRICS, OWN_GROUPS
+from ae_jax.metrics.registry import HELD_OUT, METRICS, OWN_GROUPS
 
 Row = dict[str, Any]
 
@@ -20,14 +20,19 @@ def trial_rows(trained: TrainedGroup) -> list[Row]:
   """What is known of trained trials before they are measured.
 
   Columns: `id`; `status`, "ok" or "diverged"; `diverged_step`, from 0 (None
-  where it is ok); every setting; every term of the loss, mean over the last
-  epoch; `seconds`, the trial's share of the training.
+  where it is ok); every setting; every term of the loss, mean over the epoch
+  after which the parameters are those that are kept; where epochs were judged,
+  `best_epoch` and `stopped_epoch` (None: it trained to the end), from 1;
+  `seconds`, the trial's share of the training.
   """
   rows = []
   for i, trial_id in enumerate(trained.ids):
     diverged_step = int(trained.diverged_at[i])
     ok = diverged_step < 0
-    terms = {name: float(term[i, -1]) for name, term in trained.history.items()}
+    epochs, last = _epochs(trained, i)
+    terms = {
+      name: float(term[i, last - 1]) for name, term in trained.history.items()
+    }
     rows.append(
       {
         "id": trial_id,
@@ -35,12 +40,25 @@ def trial_rows(trained: TrainedGroup) -> list[Row]:
         "diverged_step": None if ok else diverged_step,
         **trained.settings[i],
         **terms,
+        **epochs,
         "seconds": trained.seconds / len(trained.ids),
         "evaluation_seconds": 0.0,
         METRIC_GROUPS: "",
       }
     )
   return rows
+
+
+def _epochs(trained: TrainedGroup, i: int) -> tuple[Row, int]:
+  """What is known of the epochs of a trial; the one that it ends with."""
+  num_epochs = trained.settings[i]["num_epochs"]
+  if trained.best_epoch is None or trained.stopped_epoch is None:
+    return {}, num_epochs
+  best, stopped = int(trained.best_epoch[i]), int(trained.stopped_epoch[i])
+  last = stopped or num_epochs
+  if trained.settings[i].get("keep_best") and best:
+    last = best
+  return {"best_epoch": best, "stopped_epoch": stopped or None}, last
 
 
 def with_metrics(
@@ -81,7 +99,8 @@ def groups_of(row: Mapping[str, Any]) -> list[str]:
 
 def _with_last_update(row: Row, num_steps: int) -> Row:
   """The row, as diverged where the update of the last step broke the model."""
-  errors = [row.get(f"{part}_squared_error") for part in ("train", "test")]
+  parts = ("train", *HELD_OUT)
+  errors = [row.get(f"{part}_squared_error") for part in parts]
   broken = any(e is not None and not np.isfinite(float(e)) for e in errors)
   if row["status"] != "ok" or not broken:
     return row

@@ -42,7 +42,11 @@ DEFAULTS: Point = {
 KINDS = ("objective", "network", "likelihood", "optimizer")  # of functions
 # Settings that a trial has only where they are given, as those of an optimizer:
 # a constant makes a faster program than a number that could be another one.
-OPTIONAL: Point = {"clip_norm": 1.0}
+OPTIONAL: Point = {
+  "clip_norm": 1.0,
+  "patience": 1,  # this and the next: see early_stopping.EarlyStopping
+  "keep_best": False,
+}
 _ARGUMENTS = {
   "objective": ("model", "params", "key", "batch"),
   "network": ("spec",),
@@ -54,6 +58,9 @@ RESERVED = (
   "id",
   "status",
   "diverged_step",
+  "best_epoch",
+  "stopped_epoch",
+  "validation_loss",
   "epoch",
   "loss",
   "seconds",
@@ -285,6 +292,8 @@ def check_range(settings: Point, functions: Mapping[str, Callable]) -> None:
       raise UsageError(f"{setting} must be a finite float32; got {value}")
   if settings.get("clip_norm", 1.0) <= 0:
     raise UsageError(f"clip_norm must be above 0; got {settings['clip_norm']}")
+  if settings.get("patience", 0) < 0:
+    raise UsageError(f"patience must be 0 or more; got {settings['patience']}")
   for function in functions.values():
     _check_declared(settings, function)
 

@@ -53,6 +53,8 @@ def run_sweep(
   test: ArrayLike | None = None,
   labels: ArrayLike | None = None,
   test_labels: ArrayLike | None = None,
+  validation: ArrayLike | None = None,
+  validation_labels: ArrayLike | None = None,
   factors: np.ndarray | None = None,
   standardize: bool = False,
   metrics: Sequence[str | Callable] | str = available_groups(),
@@ -79,6 +81,9 @@ def run_sweep(
     test: data `[m, *features]`; without it a fifth of `x` is held out.
     labels: of x, `[n]`.
     test_labels: of `test`, `[m]`.
+    validation: data `[k, *features]`, by which trials are chosen; without it a
+      tenth of what is left of `x` is held out.
+    validation_labels: of `validation`, `[k]`.
     factors: that x was made from, integers `[n, factors]`.
     standardize: gives `(x - mean) / std` for each feature.
     metrics: names of `metrics.registry.GROUPS`, or functions that are declared
@@ -101,7 +106,14 @@ def run_sweep(
   """
   use_all_cores()
   dataset = as_dataset(
-    x, test, labels, test_labels, factors=factors, standardize=standardize
+    x,
+    test,
+    labels,
+    test_labels,
+    validation=validation,
+    validation_labels=validation_labels,
+    factors=factors,
+    standardize=standardize,
   )
   trials, groups_wanted, memory = checked(points, dataset, metrics, memory_gb)
 

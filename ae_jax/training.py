@@ -5,19 +5,24 @@ Nothing here is compiled: `jit`, `vmap` and `grad` are up to the caller. Numbers
 """
 
 import dataclasses
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 
 from ae_jax import keys
 from ae_jax.data import to_float
-from ae_jax.data.supervision import Pairs
 from ae_jax.declarations import keyword_only, of_objective
+from ae_jax.early_stopping import (
+  EarlyStopping,
+  after_epoch,
+  kept,
+  start,
+  validation_loss,
+)
 from ae_jax.epoch_order import batching, epoch_order
+from ae_jax.minibatch import Data, examples_of, minibatch
 from ae_jax.networks import Spec, autoencoder
 from ae_jax.optimizers import Optimizer, adam, clipped
 from ae_jax.parameters import (
@@ -29,6 +34,7 @@ from ae_jax.parameters import (
   with_numbers,
 )
 from ae_jax.schedules import Hyper, Schedule
+from ae_jax.train_state import Trainer, TrainState
 from ae_jax.types import (
   Array,
   Autoencoder,
@@ -41,70 +47,6 @@ from ae_jax.types import (
   UsageError,
 )
 
-Data = Array | Labeled | Pairs
-
-
-class TrainState(NamedTuple):
-  """What training carries from step to step.
-
-  Attributes:
-    key: the trial's key; it drives initialization, noise and data order.
-    step: number of steps done, the frozen ones included.
-    params: of the model, see `parameters`.
-    opt_state: of the optimizer.
-    diverged_at: the step (from 0) whose loss or gradient norm, squared as
-      Adam's second moment is, was not finite in float32; the parameters are
-      those before it and do not change any more. -1: none.
-  """
-
-  key: Key
-  step: Array
-  params: Params
-  opt_state: Any
-  diverged_at: Array
-
-
-class Trainer(NamedTuple):
-  """One trial as pure functions.
-
-  `hyper` holds `learning_rate` and the hyper-parameters of objective,
-  optimizer, network and likelihood that are floats; those that it leaves out
-  keep their defaults. A `latent_size` in it, which may be traced, masks the
-  code of the spec; a `clip_norm` is the largest norm of a gradient.
-  `data` is `[n, *features]`, float32 or uint8 (read as [0, 255] -> [0, 1]);
-  `Labeled` or `Pairs` for an objective that needs labels or pairs.
-
-  Attributes:
-    model: (hyper) -> the autoencoder that the parameters belong to.
-    loss: (params, key, batch, hyper, network_key=None) -> (loss, terms, state):
-      the objective and its next state, `{}` where it has none. The network has
-      noise where there is a key for it.
-    init: (key, hyper) -> state.
-    schedule: (hyper, step) -> hyper at that step.
-    step: (state, batch, hyper) -> (state, terms): one update; the terms of a
-      trial that has diverged are NaN.
-    steps: (state, hyper, data, order, num_steps) -> (state, terms): the first
-      `num_steps` (traced) of the minibatches whose rows `order` names,
-      `[max_steps, batch]`; each term is `[max_steps]`, 0 from `num_steps` on.
-      With `max_steps` 1, `num_steps` is not read. Not differentiable in
-      reverse.
-    epoch: (state, hyper, data) -> (state, terms averaged over the steps): one
-      pass in the order of `epoch_order`.
-    train: (key, hyper, data) -> (state, history): all epochs; each entry of
-      the history is `[num_epochs]`.
-  """
-
-  model: Callable[[Hyper], Autoencoder]
-  loss: Callable[..., tuple[Array, Terms, Params]]
-  init: Callable[[Key, Hyper], TrainState]
-  schedule: Schedule
-  step: Callable[[TrainState, Array, Hyper], tuple[TrainState, Terms]]
-  steps: Callable[
-    [TrainState, Hyper, Data, Array, Scalar], tuple[TrainState, Terms]
-  ]
-  epoch: Callable[[TrainState, Hyper, Data], tuple[TrainState, Terms]]
-  train: Callable[[Key, Hyper, Data], tuple[TrainState, Terms]]
-
 
 def trainer(
   objective: Objective,
@@ -115,6 +57,7 @@ def trainer(
   schedule: Schedule = lambda hyper, step: hyper,
   binarize: bool = False,
   optimizer: Optimizer = adam,
+  stopping: EarlyStopping | None = None,
 ) -> Trainer:
   """Builds the pure functions that train one autoencoder.
 
@@ -128,15 +71,31 @@ def trainer(
       `schedules.make_schedule`. By default nothing changes.
     binarize: whether each step draws its minibatch, `x ~ Bernoulli(x)`.
     optimizer: (learning_rate, **hyper) -> an optax transformation.
+    stopping: whether and how epochs are judged by a validation loss.
 
   Returns:
     The functions, closed over the arguments.
   """
   f = _TrainerFunctions(
-    objective, spec, num_epochs, batch_size, schedule, binarize, optimizer
+    objective,
+    spec,
+    num_epochs,
+    batch_size,
+    schedule,
+    binarize,
+    optimizer,
+    stopping,
   )
   return Trainer(
-    f.model, f.loss, f.init, schedule, f.step, f.steps, f.epoch, f.train
+    f.model,
+    f.loss,
+    f.init,
+    schedule,
+    f.step,
+    f.steps,
+    f.epoch,
+    f.validate,
+    f.train,
   )
 
 
@@ -154,6 +113,7 @@ class _TrainerFunctions:
   schedule: Schedule
   binarize: bool
   optimizer: Optimizer
+  stopping: EarlyStopping | None
 
   def model(self, hyper: Hyper, key: Key | None = None) -> Autoencoder:
     return autoencoder(self.spec, hyper.get("latent_size"), hyper, key)
@@ -202,6 +162,7 @@ class _TrainerFunctions:
       params=params,
       opt_state=self.transformation(hyper).init(split(params)[0]),
       diverged_at=jnp.full((), -1, jnp.int32),
+      best=self.stopping and start(params, self.stopping.keep_best),
     )
 
   def transformation(self, hyper: Hyper) -> optax.GradientTransformation:
@@ -248,19 +209,18 @@ class _TrainerFunctions:
     finite = jnp.isfinite(value) & jnp.isfinite(optax.tree.norm(grads))
     if of_objective(self.objective).after_update or "state" in carried:
       finite &= are_finite(params)
-    was_alive = state.diverged_at < 0
-    alive = finite & was_alive
+    alive = finite & state.trains
     params, opt_state = jax.tree.map(
       lambda new, old: jnp.where(alive, new, old),
       (params, opt_state),
       (state.params, state.opt_state),
     )
-    state = TrainState(
-      key=state.key,
+    diverges = ~finite & state.trains
+    state = state._replace(
       step=state.step + 1,
       params=params,
       opt_state=opt_state,
-      diverged_at=jnp.where(~finite & was_alive, state.step, state.diverged_at),
+      diverged_at=jnp.where(diverges, state.step, state.diverged_at),
     )
     terms = {"loss": value, **terms}
     return state, {k: jnp.where(alive, v, jnp.nan) for k, v in terms.items()}
@@ -290,7 +250,9 @@ class _TrainerFunctions:
     num_steps: Scalar,
   ) -> _Next:
     def nth(state: TrainState, i: Scalar) -> _Next:
-      return self.step(state, minibatch(data, order[i], state), hyper)
+      return self.step(
+        state, minibatch(data, order[i], state.key, state.step), hyper
+      )
 
     def body(i: Array, carry: _Next) -> _Next:
       state, history = carry
@@ -313,34 +275,42 @@ class _TrainerFunctions:
     examples = jax.tree.map(jnp.asarray, data)
 
     def body(state: TrainState, rows: Any) -> _Next:
-      return self.step(state, minibatch(examples, rows, state), hyper)
+      return self.step(
+        state, minibatch(examples, rows, state.key, state.step), hyper
+      )
 
     state, terms = jax.lax.scan(body, state, order)
     return state, jax.tree.map(lambda term: jnp.mean(term, axis=0), terms)
 
-  def train(self, key: Key, hyper: Hyper, data: Data) -> _Next:
-    state = self.init(key, hyper)
-    return jax.lax.scan(
-      lambda state, _: self.epoch(state, hyper, data),
-      state,
-      None,
-      self.num_epochs,
+  def validate(
+    self, state: TrainState, hyper: Hyper, data: Data
+  ) -> tuple[TrainState, Array]:
+    assert self.stopping is not None
+    assert state.best is not None
+    final = {name: hyper[name] for name in self.schedule(hyper, 0)}
+    loss = validation_loss(
+      lambda key, batch: self.loss(state.params, key, batch, final)[0],
+      state.key,
+      data,
+      self.batch_size,
     )
+    best = after_epoch(state.best, state.params, loss, self.stopping.patience)
+    loss = jnp.where(state.trains, loss, jnp.nan)
+    return state._replace(best=best), loss
 
+  def train(
+    self, key: Key, hyper: Hyper, data: Data, validation: Data | None = None
+  ) -> _Next:
+    def epoch(state: TrainState, _: None) -> _Next:
+      state, terms = self.epoch(state, hyper, data)
+      if self.stopping is None:
+        return state, terms
+      if validation is None:
+        raise UsageError("early stopping needs validation data")
+      state, loss = self.validate(state, hyper, validation)
+      return state, terms | {"validation_loss": loss}
 
-def examples_of(data: Data | np.ndarray) -> Any:
-  """The examples alone."""
-  return data.x if isinstance(data, Labeled | Pairs) else data
-
-
-def minibatch(data: Data, rows: Array, state: TrainState) -> Array | Labeled:
-  """Examples `[batch, *features]`, `Labeled`, or pairs `[batch, 2, *features]`.
-
-  `rows` is `[batch]`; the key and step of `state` draw the partners of pairs.
-  """
-  if not isinstance(data, Pairs):
-    return jax.tree.map(lambda field: field[rows], data)
-  key = jax.random.fold_in(jax.random.fold_in(state.key, keys.PAIR), state.step)
-  column = jax.random.randint(key, rows.shape, 0, data.partners.shape[1])
-  others = data.partners[rows, column]
-  return jnp.stack([data.x[rows], data.x[others]], axis=1)
+    state, history = jax.lax.scan(
+      epoch, self.init(key, hyper), None, self.num_epochs
+    )
+    return state._replace(params=kept(state.best, state.params)), history

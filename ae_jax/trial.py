@@ -15,6 +15,7 @@ from ae_jax.declarations import (
   keyword_only,
   of_objective,
 )
+from ae_jax.early_stopping import EarlyStopping
 from ae_jax.epoch_order import batching
 from ae_jax.networks import Spec
 from ae_jax.optimizers import Optimizer
@@ -67,6 +68,14 @@ class Trial:
   def optimizer(self) -> Optimizer:
     """The optimizer, its static hyper-parameters bound."""
     return self._bound("optimizer")
+
+  @property
+  def stopping(self) -> EarlyStopping | None:
+    """Whether and how its epochs are judged by a validation loss."""
+    patience = self.settings.get("patience", 0)
+    keep_best = self.settings.get("keep_best", False)
+    judged = patience or keep_best
+    return EarlyStopping(patience, keep_best) if judged else None
 
   @property
   def batch_kind(self) -> str | None:

@@ -79,8 +79,8 @@ def table(name: str, folder: Path) -> list[dict[str, Any]]:
     {"data": name, "coder": coder, "bits/dim": _bits(size, x)}
     for coder, size in standard_sizes(x).items()
   ]
-  by = "test_negative_elbo_bits_per_dim"
-  trained = load(folder, by=by)
+  bound = "negative_elbo_bits_per_dim"
+  trained = load(folder, by=f"validation_{bound}")
   packed, unpacked = folder / "test.aej", folder / "test.npy"
   begin = time.perf_counter()
   size = aej.compress(trained, x, packed)
@@ -93,7 +93,7 @@ def table(name: str, folder: Path) -> list[dict[str, Any]]:
     "data": name,
     "coder": f"ae_jax, trial {trained.row['id']}",
     "bits/dim": _bits(size, x),
-    "its -ELBO": f"{trained.row[by]:.4f}",
+    "its -ELBO": f"{trained.row[f'test_{bound}']:.4f}",
     "images/s_in": len(x) / (between - begin),
     "images/s_out": len(x) / (end - between),
   }

@@ -82,7 +82,7 @@ def test_a_run_leaves_table_curves_config_and_models(small):
   assert len(rows) == 2 + 4
   assert {row["status"] for row in rows} == {"ok"}
   assert [*rows[0]][:3] == ["id", "status", "diverged_step"]
-  assert [*rows[0]][-11:] == [
+  assert [*rows[0]][-17:] == [
     *GROUPS["reconstruction"],
     *(f"pca_{name}" for name in GROUPS["reconstruction"]),
     "seconds",

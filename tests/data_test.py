@@ -25,7 +25,9 @@ def test_values_are_kept_as_float32(dtype, order, tmp_path):
   np.save(tmp_path / "mine.npy", values)
   np.save(tmp_path / "test.npy", values[:2])
   dataset = data.load(
-    path=tmp_path / "mine.npy", test_path=str(tmp_path / "test.npy")
+    path=tmp_path / "mine.npy",
+    test_path=str(tmp_path / "test.npy"),
+    validation_fraction=0,
   )
   assert dataset.name == "mine"
   assert dataset.train.dtype == dataset.test.dtype == np.float32
@@ -35,6 +37,7 @@ def test_values_are_kept_as_float32(dtype, order, tmp_path):
   np.testing.assert_array_equal(dataset.test, values[:2])
   assert dataset.train_labels is None
   assert dataset.test_labels is None
+  assert dataset.validation is None
 
 
 def test_integers_are_kept_up_to_where_float32_holds_them():
@@ -48,15 +51,16 @@ def test_signals_with_an_axis_of_their_channel_are_no_images():
 
 
 def test_bytes_stay_bytes_and_one_dimension_is_enough():
-  dataset = data.from_arrays(np.arange(6, dtype=np.uint8), np.uint8([9]))
+  dataset = data.from_arrays(np.arange(7, dtype=np.uint8), np.uint8([9]))
   assert dataset.train.dtype == np.uint8
-  assert dataset.train.tolist() == [0, 1, 2, 3, 4, 5]
+  assert dataset.validation.dtype == np.uint8
+  assert sorted([*dataset.train, *dataset.validation]) == [*range(7)]
 
 
 def test_memory_maps_and_jax_arrays_are_arrays(tmp_path):
   np.save(tmp_path / "x.npy", X)
   for x in np.load(tmp_path / "x.npy", mmap_mode="r"), jnp.asarray(X):
-    dataset = data.from_arrays(x, x)
+    dataset = data.from_arrays(x, x, validation_fraction=0)
     assert type(dataset.train) is np.ndarray
     np.testing.assert_array_equal(dataset.train, X)
 
@@ -67,13 +71,56 @@ def test_memory_maps_and_jax_arrays_are_arrays(tmp_path):
 )
 def test_the_split(num_examples, test_fraction, num_test):
   x = np.arange(num_examples, dtype=np.float32)
-  split = {"test_fraction": test_fraction, "seed": 3}
+  split = {"test_fraction": test_fraction, "validation_fraction": 0, "seed": 3}
   dataset = data.from_arrays(x, train_labels=x * 10, **split)
   assert dataset.test.shape == (num_test,)
   assert sorted([*dataset.train, *dataset.test]) == x.tolist()
   np.testing.assert_array_equal(dataset.train_labels, dataset.train * 10)
   np.testing.assert_array_equal(dataset.test_labels, dataset.test * 10)
   np.testing.assert_array_equal(data.from_arrays(x, **split).test, dataset.test)
+
+
+@pytest.mark.parametrize(
+  ("fraction", "number"), [(0.0, 0), (0.1, 8), (0.5, 40), (0.999, 78)]
+)
+def test_the_validation_set_is_a_part_of_what_is_left(fraction, number):
+  x = np.arange(100, dtype=np.float32)
+  split = {"validation_fraction": fraction, "seed": 3}
+  labels = {"train_labels": x * 10, "train_factors": np.stack([x, x], 1)}
+  dataset = data.from_arrays(x, **labels, **split)
+  assert dataset.test.tolist() == data.from_arrays(x, seed=3).test.tolist()
+  assert len(dataset.train) == 80 - number
+  assert [*dataset.held_out] == (["validation"] if number else []) + ["test"]
+  if not number:
+    return
+  assert len(dataset.validation) == number
+  parts = (dataset.train, dataset.validation, dataset.test)
+  assert sorted(np.concatenate(parts)) == x.tolist()
+  np.testing.assert_array_equal(
+    dataset.validation_labels, dataset.validation * 10
+  )
+  np.testing.assert_array_equal(
+    dataset.validation_factors[:, 0], dataset.validation
+  )
+  again = data.from_arrays(x, **split)
+  np.testing.assert_array_equal(again.validation, dataset.validation)
+
+
+def test_a_validation_set_that_is_given():
+  x = np.random.default_rng(0).normal(size=(9, 2))
+  given = {"validation": x[:3] + 1, "validation_labels": Y[:3]}
+  dataset = data.from_arrays(x, x[:2], np.arange(9), **given, standardize=True)
+  assert len(dataset.train) == 9
+  np.testing.assert_array_equal(dataset.validation_labels, Y[:3])
+  # Standardized by the train set: float32 rounds at 1e-7.
+  expected = dataset.standardization.apply(np.float32(x[:3] + 1))
+  np.testing.assert_allclose(dataset.validation, expected, rtol=1e-6)
+  for match, wrong in {
+    "validation labels, but no validation data": {"validation_labels": Y},
+    "validation data has features of shape": {"validation": x[:, :1]},
+    "validation_fraction=1: give 0 <= fraction < 1": {"validation_fraction": 1},
+  }.items():
+    check_fails(match, data.from_arrays, x, **wrong)
 
 
 def test_the_split_depends_on_the_seed():
@@ -94,11 +141,13 @@ def test_the_split_depends_on_the_seed():
       {"x_train": X, "y_train": Y[:, None], "x_test": X, "y_test": Y[:, None]},
       True,
     ),
+    ({"x_train": X, "x_validation": X[:3], "x_test": X}, False),
   ],
 )
 def test_npz_layouts(arrays, labels, tmp_path):
   np.savez_compressed(tmp_path / "x.npz", **arrays)
-  dataset = data.load(path=tmp_path / "x.npz")
+  dataset = data.load(path=tmp_path / "x.npz", validation_fraction=0)
+  assert (dataset.validation is not None) == ("x_validation" in arrays)
   assert len(dataset.train) == (6 if "x_test" in arrays else 5)
   assert (dataset.train_labels is not None) == labels
   assert (dataset.test_labels is not None) == labels
@@ -117,12 +166,17 @@ def test_labels_and_test_sets_from_files_of_their_own(tmp_path):
     path=tmp_path / "x.npy",
     labels_path=tmp_path / "y.npy",
     test_path=tmp_path / "test.npz",
+    validation_path=tmp_path / "test.npz",
   )
   three = data.load(
     path=tmp_path / "test.npz",
     test_path=tmp_path / "x.npy",
     test_labels_path=tmp_path / "y.npy",
+    validation_path=tmp_path / "x.npy",
+    validation_labels_path=tmp_path / "y.npy",
   )
+  np.testing.assert_array_equal(two.validation_labels, Y[:2])
+  np.testing.assert_array_equal(three.validation_labels, Y)
   np.testing.assert_array_equal(one.train[:, 0, 0], 4 * one.train_labels)
   np.testing.assert_array_equal(two.train_labels, Y)
   np.testing.assert_array_equal(two.test_labels, Y[:2])
@@ -133,7 +187,7 @@ def test_labels_and_test_sets_from_files_of_their_own(tmp_path):
 def test_standardize_uses_the_statistics_of_the_train_set():
   x = np.random.default_rng(0).normal(3, 5, (50, 4))
   x[:, 2] = 0.1  # constant, and its mean is not 0.1 in binary
-  dataset = data.from_arrays(x, x + 1, standardize=True)
+  dataset = data.from_arrays(x, x + 1, validation_fraction=0, standardize=True)
   x = np.float32(x)
   std = x.std(axis=0, dtype=np.float64)
   std[2] = 1
@@ -147,10 +201,11 @@ def test_standardize_uses_the_statistics_of_the_train_set():
 @pytest.mark.parametrize("standardize", [False, True])
 def test_value_range_is_in_the_units_of_the_data(standardize):
   x = np.linspace(-3, 7, 40).reshape(10, 4)
-  dataset = data.from_arrays(x, x * 9, standardize=standardize)
+  options = {"validation_fraction": 0, "standardize": standardize}
+  dataset = data.from_arrays(x, x * 9, **options)
   np.testing.assert_allclose(data.value_range(dataset), (-3, 7), rtol=1e-6)
   x = np.arange(51, 103, dtype=np.uint8).reshape(13, 4)
-  dataset = data.from_arrays(x, x, standardize=standardize)
+  dataset = data.from_arrays(x, x, **options)
   np.testing.assert_allclose(data.value_range(dataset), (0.2, 0.4), rtol=1e-6)
 
 
@@ -266,7 +321,7 @@ def own(tmp_path):
     ("a train and a test", {"path": "x.npy", "test_path": "keras.npz"}),
     ("test that another", {"path": "keras.npz", "test_path": "x.npy"}),
     ("no test data", {"path": "x.npy", "test_labels_path": "x.npy"}),
-    ("need data.path", {"test_path": "x.npy"}),
+    ("data.test_path needs data.path", {"test_path": "x.npy"}),
   ],
 )
 def test_files_that_do_not_fit_together(match, files, own):

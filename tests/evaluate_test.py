@@ -16,7 +16,7 @@ from ae_jax.data import from_arrays
 from ae_jax.metrics.baselines import baselines
 from ae_jax.metrics.eval_data import eval_data
 from ae_jax.metrics.evaluate import evaluate
-from ae_jax.metrics.registry import GROUPS, METRICS, STEPS
+from ae_jax.metrics.registry import GROUPS, HELD_OUT, METRICS, STEPS
 from ae_jax.networks import Spec, autoencoder, unpad
 
 
@@ -65,20 +65,26 @@ def test_padded_and_vmapped_metrics_are_those_of_the_true_network(code):
   assert ("test_kl_nats" in measured.columns) == (code == "gaussian")
 
 
+@pytest.mark.parametrize("part", HELD_OUT)
 @pytest.mark.parametrize("code", ["tanh", "gaussian"])
-def test_every_column_in_numpy_and_scikit_learn(code):
+def test_every_column_in_numpy_and_scikit_learn(code, part):
   """What is measured of which part of the data, and by which formula."""
-  # Darker test examples: no metric of the train set is within a tolerance.
-  dataset = DIGITS._replace(test=np.float32(0.6) * DIGITS.test)
+  # Darker examples: no metric of another part is within a tolerance.
+  dataset = DIGITS._replace(
+    validation=np.float32(0.4) * DIGITS.validation,
+    test=np.float32(0.6) * DIGITS.test,
+  )
   spec, model, params = random_model(code=code, activation="tanh")
   stacked = jax.tree.map(lambda p: p[None], params)
   columns = {
-    name: float(column[0])
+    name.removeprefix(f"{part}_"): float(column[0])
     for name, column in evaluate(
       spec, stacked, [5], eval_data(dataset)
     ).columns.items()
+    if name.startswith(("train_", part))
   }
-  test = dataset.test.astype(np.float64)
+  held_out = getattr(dataset, part)
+  test, labels = held_out.astype(np.float64), getattr(dataset, f"{part}_labels")
 
   def encode(x):
     z = model.encode(params, x)
@@ -90,8 +96,8 @@ def test_every_column_in_numpy_and_scikit_learn(code):
   def error(x, x_tilde):
     return np.mean(np.sum((x - x_tilde) ** 2, axis=1))
 
-  z_train, z = encode(dataset.train), encode(dataset.test)
-  x_tilde, eps = reconstruct(dataset.test), np.finfo(np.float32).eps
+  z_train, z = encode(dataset.train), encode(held_out)
+  x_tilde, eps = reconstruct(held_out), np.finfo(np.float32).eps
   p = np.clip(x_tilde, eps, 1 - eps)
   scaler = StandardScaler().fit(z_train)
   probe = LogisticRegression(max_iter=1000).fit(
@@ -101,29 +107,27 @@ def test_every_column_in_numpy_and_scikit_learn(code):
   knn.fit(z_train, dataset.train_labels)
   search = NearestNeighbors(n_neighbors=100, algorithm="brute").fit(z_train)
   found = dataset.train_labels[search.kneighbors(z)[1]]
-  relevant = found == dataset.test_labels[:, None]
+  relevant = found == labels[:, None]
   ranks = np.arange(1, 101)
-  possible = [
-    min(100, np.sum(dataset.train_labels == c)) for c in dataset.test_labels
-  ]
+  possible = [min(100, np.sum(dataset.train_labels == c)) for c in labels]
   precisions = np.cumsum(relevant, axis=1) / ranks * relevant
-  some = np.linspace(0, 199, 128).astype(int)
+  some = np.linspace(0, len(test) - 1, 128).astype(int)
   jacobians = jax.vmap(jax.jacfwd(lambda x: model.encode(params, x)))(
-    dataset.test[some]
+    held_out[some]
   )
   jacobians = jacobians.mean if code == "gaussian" else jacobians
   scaled = np.abs(z) / z.std(axis=0)
   ratio = scaled.sum(axis=1) / np.linalg.norm(scaled, axis=1)
   expected = {
     "train_squared_error": error(dataset.train, reconstruct(dataset.train)),
-    "test_squared_error": error(test, x_tilde),
-    "test_clipped_squared_error": error(test, np.clip(x_tilde, 0, 1)),
-    "test_cross_entropy": -np.mean(
+    "squared_error": error(test, x_tilde),
+    "clipped_squared_error": error(test, np.clip(x_tilde, 0, 1)),
+    "cross_entropy": -np.mean(
       np.sum(test * np.log(p) + (1 - test) * np.log(1 - p), axis=1)
     ),
-    "probe_accuracy": probe.score(scaler.transform(z), dataset.test_labels),
-    "silhouette": metrics.silhouette_score(z, dataset.test_labels),
-    "knn_accuracy": knn.score(z, dataset.test_labels),
+    "probe_accuracy": probe.score(scaler.transform(z), labels),
+    "silhouette": metrics.silhouette_score(z, labels),
+    "knn_accuracy": knn.score(z, labels),
     "precision_at_1": relevant[:, :1].mean(),
     "precision_at_10": relevant[:, :10].mean(),
     "precision_at_100": relevant.mean(),
@@ -138,7 +142,8 @@ def test_every_column_in_numpy_and_scikit_learn(code):
   }
   for name, value in expected.items():
     # float32 against float64; of accuracies, an example on the border of 200.
-    near = 0.0051 if METRICS[name].unit == "share" else 1e-4
+    unit = METRICS[name if "train" in name else f"{part}_{name}"].unit
+    near = 0.0051 if unit == "share" else 1e-4
     np.testing.assert_allclose(
       columns.pop(name), value, rtol=1e-3, atol=near, err_msg=name
     )
@@ -190,7 +195,7 @@ def test_every_column_in_numpy_and_scikit_learn(code):
       rtol=1e-3,
     )
   if code == "gaussian":
-    q = model.encode(params, dataset.test)
+    q = model.encode(params, held_out)
     mean, log_variance = (np.asarray(part, np.float64) for part in q)
     kl = 0.5 * np.sum(mean**2 + np.exp(log_variance) - 1 - log_variance, axis=1)
     noise = rng.normal(size=(64, *mean.shape))
@@ -216,7 +221,7 @@ def test_every_column_in_numpy_and_scikit_learn(code):
     }.items():
       # 64 draws of other noise for each of 200 examples.
       kind = "" if name == "kl" else "_density"
-      nats = columns.pop(f"test_{name}{kind}_nats")
+      nats = columns.pop(f"{name}{kind}_nats")
       np.testing.assert_allclose(nats, value, rtol=0.02, err_msg=name)
   assert not columns
 
@@ -235,7 +240,8 @@ def test_broken_codes_have_no_metrics():
     for name in (*GROUPS["features"], *GROUPS["neighbors"]):
       assert np.isnan(columns[name]), name
     for name in ("dead_units", "active_share", "active_units"):
-      assert np.isnan(columns[name]), name
+      for part in HELD_OUT:
+        assert np.isnan(columns[f"{part}_{name}"]), name
 
 
 def test_matrix_products_are_of_the_highest_precision(monkeypatch):
@@ -278,8 +284,8 @@ def test_baselines():
     reference = KNeighborsClassifier(5, algorithm="brute")
     reference.fit(z[:600], LABELS[:600])
     expected = reference.score(z[600:800], LABELS[600:800])
-    assert columns[3][f"{prefix}_knn_accuracy"] == pytest.approx(expected)
-    assert f"{prefix}_precision_at_100" in columns[3]
+    assert columns[3][f"{prefix}_test_knn_accuracy"] == pytest.approx(expected)
+    assert f"{prefix}_validation_precision_at_100" in columns[3]
   assert {*columns[3]} <= {*METRICS}
 
 
@@ -289,10 +295,10 @@ def test_salt_and_pepper_needs_the_unit_interval():
   data = eval_data(from_arrays(X[:50] * 3 - 1))
   groups = ["reconstruction", "features", "noise"]
   columns = evaluate(spec, stacked, [5], data, groups).columns
-  assert "squared_error_gaussian_0.1" in columns
-  assert "squared_error_salt_and_pepper_0.1" not in columns
+  assert "test_squared_error_gaussian_0.1" in columns
+  assert "test_squared_error_salt_and_pepper_0.1" not in columns
   assert "test_cross_entropy" not in columns
-  assert "probe_accuracy" not in columns
+  assert "test_probe_accuracy" not in columns
 
 
 LABEL_CASES = [

@@ -21,10 +21,10 @@ def test_it_is_the_arrays_of_the_function():
   dataset = data.load(name=NAME)
   made = own_parts.blobs()
   assert dataset.name == NAME
-  assert dataset.num_train + len(dataset.test) == 120
-  order = np.argsort(np.concatenate([dataset.train, dataset.test])[:, 0])
+  parts = np.concatenate([dataset.train, *dataset.held_out.values()])
+  assert len(parts) == 120
   np.testing.assert_array_equal(
-    np.concatenate([dataset.train, dataset.test])[order],
+    parts[np.argsort(parts[:, 0])],
     made["x"][np.argsort(made["x"][:, 0])],
   )
   assert {*dataset.train_labels} == {0, 1}
@@ -41,7 +41,7 @@ def test_it_is_swept_by_name_and_the_run_wants_its_module(tmp_path):
   results = ae_jax.evaluate(
     folder, ["activity"], modules=["own_parts"], progress=False
   )
-  assert "code_mean" in results.rows[0]
+  assert "test_code_mean" in results.rows[0]
   code, _, err = call(report.main, str(folder))
   assert code == 2
   assert "the data of this run are made by own_parts:blobs" in err
@@ -62,7 +62,7 @@ def test_the_shell_takes_its_name(tmp_path):
     "--config.metrics=",
   )
   assert code == 0, err
-  assert f"data: {NAME}, 96 train and 24 test examples" in out
+  assert f"data: {NAME}, 86 train, 10 validation and 24 test examples" in out
 
 
 def test_a_name_of_tfds_is_none():
@@ -87,10 +87,16 @@ def written(tmp_path, monkeypatch, body):
       "def f():\n  raise OSError('no disk')",
       "made_data:f raised OSError: no d",
     ),
-    ("def f():\n  return {'y': 1}", "must return x, or a dict of x, test"),
+    (
+      "def f():\n  return {'y': 1}",
+      "must return x, or a dict of x, validation, test",
+    ),
     ("def f():\n  return {'x': 1, 'z': 1}", "must return x, or a dict of x"),
     ("def f():\n  return {}", "it returns an empty dict"),
-    ("def f():\n  return 1, 2", "must return an array x, or a dict of x, test"),
+    (
+      "def f():\n  return 1, 2",
+      "must return an array x, or a dict of x, validation, test",
+    ),
     ("def f():\n  return np.array(['a', 'b'])", "numbers|type"),
     ("g = 1", "cannot load dataset 'made_data:f'"),
     ("f = lambda: 1", "made_data:f is no dataset: decorate the function"),

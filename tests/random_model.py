@@ -9,7 +9,12 @@ from ae_jax.networks import Spec, autoencoder
 
 X, LABELS = load_digits(return_X_y=True)
 X = (X / 16).astype(np.float32)
-DIGITS = Dataset("digits", X[:600], X[600:800], LABELS[:600], LABELS[600:800])
+DIGITS = Dataset(
+  "digits",
+  *(X[:600], X[600:800]),
+  *(LABELS[:600], LABELS[600:800]),
+  *(X[800:1000], LABELS[800:1000]),
+)
 
 
 def random_model(**fields):

@@ -69,17 +69,18 @@ def test_codes_outside_of_what_was_seen_are_drawn_in():
 def test_pca_loses_what_it_leaves_out_and_what_rounding_adds():
   rng = np.random.default_rng(2)
   x = (rng.normal(size=(4000, 6)) * [3, 2, 1, 0.1, 0.1, 0.1]).astype(np.float32)
-  dataset = from_arrays(x[:3000], test=x[3000:], name="own")
+  dataset = from_arrays(x[:3000], test=x[3000:], validation=x[:9], name="own")
   rows = baselines(eval_data(dataset), [3], ["rate", "reconstruction"])[3]
   fitted = pca.fit(x[:3000])
   scale = np.sqrt(np.mean(fitted.explained_variance[:3]))
   for step in STEPS[:3]:  # wide bins are not uniform within
     added = (
-      rows[f"pca_squared_error_at_bin_{step}"] - rows["pca_test_squared_error"]
+      rows[f"pca_test_squared_error_at_bin_{step}"]
+      - rows["pca_test_squared_error"]
     )
     # V is orthonormal: the error of the codes is that of x. By chance 3%.
     np.testing.assert_allclose(added, 3 * (step * scale) ** 2 / 12, rtol=0.1)
-  rates = [rows[f"pca_rate_at_bin_{step}"] for step in STEPS]
+  rates = [rows[f"pca_test_rate_at_bin_{step}"] for step in STEPS]
   assert rates == sorted(rates, reverse=True)
 
 
@@ -110,7 +111,7 @@ def test_a_rescaled_and_rotated_code_gives_the_same_points():
   columns, _ = rate.measure(spec, stacked, np.full(4, 16), data)
   for step in STEPS:
     for name in ("rate", "squared_error"):
-      values = columns[f"{name}_at_bin_{step}"]
+      values = columns[f"test_{name}_at_bin_{step}"]
       # Rounding at the edge of a bin moves a number of some 20,000.
       np.testing.assert_allclose(values, values[0], rtol=2e-3)
   # PCA: scores without correlation, orthonormal components.
@@ -126,7 +127,7 @@ def test_a_rescaled_and_rotated_code_gives_the_same_points():
   x = rounded @ fitted.components[:16] + fitted.mean
   error = np.mean(np.sum((x - DIGITS.test) ** 2, axis=1))
   np.testing.assert_allclose(
-    columns["squared_error_at_bin_0.5"], error, rtol=2e-3
+    columns["test_squared_error_at_bin_0.5"], error, rtol=2e-3
   )
 
 
@@ -156,14 +157,15 @@ def test_a_quantized_code_is_written_as_its_indices():
   ]
   share = (np.bincount(index[0], minlength=32) + 0.5) / (len(index[0]) + 16)
   bits = -np.sum(np.log2(share[index[1]]))
-  error = reconstruction.squared_error(autoencoder(spec), params, DIGITS.test)
+  errors = reconstruction.squared_errors(autoencoder(spec), params, DIGITS.test)
+  error = np.mean(errors)
   for step in STEPS:
     # The coder writes whole words of 32 bits.
     np.testing.assert_allclose(
-      columns[f"rate_at_bin_{step}"] * DIGITS.test.size, bits, atol=64
+      columns[f"test_rate_at_bin_{step}"] * DIGITS.test.size, bits, atol=64
     )
     np.testing.assert_allclose(
-      columns[f"squared_error_at_bin_{step}"], error, rtol=1e-5
+      columns[f"test_squared_error_at_bin_{step}"], error, rtol=1e-5
     )
 
 
@@ -175,5 +177,5 @@ def test_squared_errors_are_those_of_each_code():
   errors = functools.partial(rate.squared_errors, autoencoder(spec))
   actual = jax.jit(errors)(params, z, TEST[:70])
   x = z @ fitted.components[:2] + fitted.mean
-  expected = np.mean(np.sum((x - TEST[:70, None]) ** 2, axis=-1), axis=0)
+  expected = np.sum((x - TEST[:70, None]) ** 2, axis=-1)
   np.testing.assert_allclose(actual, expected, rtol=1e-5)

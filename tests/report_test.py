@@ -94,15 +94,17 @@ def test_another_metric_says_what_is_best(images, tmp_path):
   folder = tmp_path / "out"
   shutil.copytree(images[0], folder)
   dataset = dataset_of(folder)
-  page = ParsedPage(report.write(folder, dataset, by="probe_accuracy"))
+  page = ParsedPage(report.write(folder, dataset, by="test_probe_accuracy"))
   check_safe(page)
   text = " ".join(" ".join(page.words).split())
-  for words in ("probe accuracy PCA the data", "precision at 10", "dead units"):
+  for words in (
+    "validation probe accuracy PCA the data",
+    "precision at 10",
+    "dead units",
+  ):
     assert words in text
-  largest = max(
-    float(row["probe_accuracy"]) for row in results.read_rows(folder).values()
-  )
-  assert f"Largest probe accuracy: {largest:.4g}, by" in text
+  assert "By test probe accuracy, mean" in text
+  assert "chosen by test_probe_accuracy, on the test set" in text.lower()
   assert any("relative_jacobian_norm" in alt for alt in page.pictures)
 
 
@@ -119,7 +121,9 @@ def test_a_page_of_500_trials(images, tmp_path, monkeypatch):
   row = [*results.read_rows(folder).values()][0]
   many = []
   for i in range(480):
-    many.append(row | {"id": f"{i:010x}", "test_squared_error": str(99.0 + i)})
+    many.append(
+      row | {"id": f"{i:010x}", "validation_squared_error": str(99.0 + i)}
+    )
     many[-1] |= {name: str(RNG.normal()) for name in METRICS if name not in row}
     history = {"loss": RNG.normal(size=100), "reconstruction": np.ones(100)}
     curves.write(folder, many[-1]["id"], history, {})

@@ -133,9 +133,11 @@ def test_more_metrics_are_measured_of_the_models_on_disk(
   match way:
     case "evaluate":
       found = sweeps.evaluate(copy, MORE, progress=False)
-      assert "probe_accuracy" in found.rows[0]
+      assert "test_probe_accuracy" in found.rows[0]
     case "run_sweep":
-      assert "probe_accuracy" in run_sweep(data, copy, metrics=MORE).rows[0]
+      assert (
+        "test_probe_accuracy" in run_sweep(data, copy, metrics=MORE).rows[0]
+      )
     case _:
       code, out, err = call(
         evaluate_program.main, copy, f"--metrics={','.join(MORE)}"

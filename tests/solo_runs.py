@@ -15,7 +15,9 @@ from ae_jax.training import trainer
 
 X = (load_digits().images[:340] / 16).astype(np.float32)
 DATASET = from_arrays(X[:300], X[300:], load_digits().target[:300], range(40))
-PIPELINE = InMemory(DATASET.train, dataset=DATASET)
+PIPELINE = InMemory(
+  DATASET.train, dataset=DATASET, validation=DATASET.validation
+)
 
 
 def trained(points):
@@ -52,13 +54,15 @@ def solo_runs(trials):
         batch_size=trial.settings["batch_size"],
         schedule=trial.schedule(len(DATASET.train)),
         optimizer=trial.optimizer,
+        stopping=trial.stopping,
       )
-      rows = DATASET.train
-      if trial.batch_kind is not None:
-        rows = supervise(DATASET, rows, trial.batch_kind)
+      rows, held_out = DATASET.train, DATASET.validation
+      if (kind := trial.batch_kind) is not None:
+        rows = supervise(DATASET, rows, kind)
+        held_out = supervise(DATASET, held_out, kind, "validation")
       programs[trial.group, size] = jax.jit(
-        lambda key, hyper, one=one, size=size, rows=rows: one.train(
-          key, hyper | {"latent_size": size}, rows
+        lambda key, hyper, one=one, size=size, rows=(rows, held_out): one.train(
+          key, hyper | {"latent_size": size}, *rows
         )
       )
     hyper = {k: v for k, v in trial.hyper.items() if k != "latent_size"}

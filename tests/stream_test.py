@@ -40,17 +40,18 @@ def test_a_streamed_dataset_is_a_sample_a_test_set_and_all_the_rest(
   stored, monkeypatch
 ):
   monkeypatch.setattr(on_disk, "_MAX_SAMPLE", 50)
-  monkeypatch.setattr(on_disk, "_MAX_TEST", 20)
+  monkeypatch.setattr(on_disk, "_MAX_HELD_OUT", 20)
   path, rows = stored
   dataset = data.load(path=path, stream=True)
-  assert (len(dataset.train), len(dataset.test)) == (50, 20)
-  assert dataset.num_train == 480
-  everything = dataset.stream[np.arange(480)]
+  sizes = len(dataset.train), len(dataset.validation), len(dataset.test)
+  assert sizes == (50, 20, 20)
+  assert dataset.num_train == 460
+  everything = dataset.stream[np.arange(460)]
   assert everything.dtype == dataset.train.dtype
-  both = np.concatenate([everything, dataset.test])
+  whole = np.concatenate([everything, dataset.validation, dataset.test])
   np.testing.assert_array_equal(
-    np.sort(both.reshape(500, -1), axis=0),
-    np.sort(rows.reshape(500, -1).astype(both.dtype), axis=0),
+    np.sort(whole.reshape(500, -1), axis=0),
+    np.sort(rows.reshape(500, -1).astype(whole.dtype), axis=0),
   )
   of_stream = {row.tobytes() for row in everything}
   assert dataset.train.std() > 0
@@ -66,6 +67,9 @@ def test_labels_go_with_their_rows(tmp_path, monkeypatch):
   )
   np.testing.assert_array_equal(dataset.train[:, 0], dataset.train_labels)
   np.testing.assert_array_equal(dataset.test[:, 0], dataset.test_labels)
+  np.testing.assert_array_equal(
+    dataset.validation[:, 0], dataset.validation_labels
+  )
 
 
 @pytest.mark.parametrize("standardize", [False, True])

@@ -13,8 +13,8 @@ def row(trial, error, *, objective="sparse", status="ok", size="2", seed="0"):
     "seed": seed,
     "widths": "(64,)",
     "loss": "1.0",
-    "train_squared_error": "0.5",
-    "test_squared_error": error,
+    "validation_squared_error": error,
+    "test_squared_error": "0.5",
     "pca_test_squared_error": "0.25",
   }
 
@@ -36,21 +36,34 @@ def test_best_of_each_objective_and_size():
 
 def test_table_shows_what_varies():
   lines = format_table(best_trials(ROWS), ROWS).splitlines()
-  assert lines[1].split() == ["sparse", "2", "0.5", "1", "0.25", "b", "seed=1"]
-  assert lines[3].split() == ["vae", "2", "0.5", "4", "0.25", "f"]
+  assert lines[1].split() == ["sparse", "2", "1", "0.5", "0.25", "b", "seed=1"]
+  assert lines[3].split() == ["vae", "2", "4", "0.5", "0.25", "f"]
 
 
 def test_errors_in_small_units_keep_their_digits():
   """Data of scale 1e-6; of them a PCA that leaves nothing but rounding."""
-  errors = {"train_squared_error": "3.1234e-12", "pca_test_squared_error": "0"}
+  errors = {"test_squared_error": "3.1234e-12", "pca_test_squared_error": "0"}
   small = row("a", "4.5678e-12") | errors
   whole = row("b", "2e-12", size="9") | {
-    "train_squared_error": "1e-12",
+    "test_squared_error": "1e-12",
     "pca_test_squared_error": "7e-27",
   }
   lines = format_table([small, whole], [small, whole]).splitlines()
-  assert lines[1].split()[2:5] == ["3.123e-12", "4.568e-12", "0"]
-  assert lines[2].split()[3:5] == ["2e-12", "0"]
+  assert lines[1].split()[2:5] == ["4.568e-12", "3.123e-12", "0"]
+  assert lines[2].split()[2:5] == ["2e-12", "1e-12", "0"]
+
+
+def test_without_a_validation_set_the_test_error_chooses():
+  rows = [
+    {k: v for k, v in r.items() if k != "validation_squared_error"}
+    | {"test_squared_error": r["validation_squared_error"]}
+    for r in ROWS
+  ]
+  best = best_trials(rows)
+  assert [r["id"] for r in best] == ["b", "e", "f"]
+  header, first, *_ = format_table(best, rows).splitlines()
+  assert "validation" not in header
+  assert first.split() == ["sparse", "2", "1", "0.25", "b", "seed=1"]
 
 
 def test_table_of_nothing_but_failures_has_no_lines():

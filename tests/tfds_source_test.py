@@ -135,11 +135,13 @@ def test_importing_data_does_not_import_tfds_or_sklearn():
 def test_digits_are_those_of_sklearn(digits):
   expected = sklearn_datasets.load_digits()
   assert digits.name == "digits"
-  assert digits.train.shape == (1437, 8, 8, 1)
+  assert digits.train.shape == (1293, 8, 8, 1)
+  assert digits.validation.shape == (144, 8, 8, 1)
   assert digits.test.shape == (360, 8, 8, 1)
   assert digits.train.dtype == digits.test.dtype == np.float32
-  x = np.concatenate([digits.train, digits.test]).reshape(-1, 64)
-  y = np.concatenate([digits.train_labels, digits.test_labels])
+  parts = ("train", "validation", "test")
+  x = np.concatenate([getattr(digits, part) for part in parts]).reshape(-1, 64)
+  y = np.concatenate([getattr(digits, f"{part}_labels") for part in parts])
   pairs = np.column_stack([x * 16, y])
   assert rows(pairs) == rows(np.column_stack([expected.data, expected.target]))
 
@@ -165,6 +167,7 @@ def test_labels_of_factors_are_read_and_counted_from_zero(tmp_path):
   assert dataset.factor_names == ("shape", "scale")
   for images, factors in (
     (dataset.train, dataset.train_factors),
+    (dataset.validation, dataset.validation_factors),
     (dataset.test, dataset.test_factors),
   ):
     i = images[:, 0, 0, 0] // 20
@@ -200,23 +203,30 @@ def test_a_cache_that_cannot_be_written_is_done_without(
   assert not list(folder.glob("*train-image*"))
 
 
-def test_a_dataset_without_test_split_is_read_from_validation(tmp_path):
+def test_a_split_named_validation_is_the_validation_set(tmp_path):
   dataset = data.load(name="ae_jax_vectors/validated", data_dir=tmp_path)
-  assert dataset.train.shape == (10, 3)
+  assert dataset.train.shape == (8, 3)
+  assert dataset.test.shape == (2, 3)  # of the train split: there is no other
   assert dataset.train.dtype == np.float32
+  labels = dataset.validation_labels
   np.testing.assert_array_equal(
-    dataset.test, np.float32(dataset.test_labels[:, np.newaxis] / [7, 7, 7])
+    dataset.validation, np.float32(labels[:, np.newaxis] / [7, 7, 7])
   )
-  assert sorted(dataset.test_labels) == [0, 1, 2, 3]
+  assert sorted(labels) == [0, 1, 2, 3]
 
 
 def test_a_dataset_with_a_train_split_only_is_split(tmp_path):
   dataset = data.load(
     name="ae_jax_vectors/train_only:1.0.0", data_dir=tmp_path, test_fraction=0.3
   )
-  assert dataset.train.shape == (7, 3)
+  assert dataset.train.shape == (6, 3)
+  assert dataset.validation.shape == (1, 3)
   assert dataset.test.shape == (3, 3)
-  labels = [*dataset.train_labels, *dataset.test_labels]
+  labels = [
+    *dataset.train_labels,
+    *dataset.validation_labels,
+    *dataset.test_labels,
+  ]
   assert sorted(labels) == list(range(10))
 
 
@@ -236,10 +246,14 @@ def test_a_prepared_dataset_needs_no_builder(digits, data_dir, tmp_path):
 def test_a_dataset_can_be_streamed(digits, data_dir, tmp_path, monkeypatch):
   for folder in data_dir, tmp_path:  # stored before, and anew
     streamed = data.load(data_dir=folder, stream=True)
-    rows = streamed.stream[np.arange(streamed.num_train)]
-    np.testing.assert_array_equal(rows, digits.train)
+    assert streamed.num_train == len(digits.train)
+    seen = streamed.stream[np.arange(streamed.num_train)]
+    np.testing.assert_array_equal(seen, streamed.train)
     np.testing.assert_array_equal(streamed.test, digits.test)
-    np.testing.assert_array_equal(streamed.train_labels, digits.train_labels)
+    # Rows of another draw are held out; all are there.
+    assert rows(
+      np.concatenate([streamed.train, streamed.validation]).reshape(-1, 64)
+    ) == rows(np.concatenate([digits.train, digits.validation]).reshape(-1, 64))
 
   (tmp_path / "digits" / "1.0.0" / "ae_jax-train-image.npy").unlink()
 

@@ -10,7 +10,7 @@ from sklearn.datasets import load_digits
 
 from ae_jax import pca
 from ae_jax.epoch_order import epoch_order
-from ae_jax.metrics.reconstruction import squared_error
+from ae_jax.metrics.reconstruction import squared_errors
 from ae_jax.networks import Spec
 from ae_jax.objectives import OBJECTIVES
 from ae_jax.schedules import LEARNING_RATE_SCHEDULES, make_schedule
@@ -44,7 +44,9 @@ def test_linear_autoencoder_finds_the_subspace_of_pca():
   model = trainer(OBJECTIVES["autoencoder"], spec, num_epochs=1).model(
     {"latent_size": 8}
   )
-  error = jax.jit(lambda p: squared_error(model, p, DIGITS))(state.params)
+  error = jax.jit(lambda p: squared_errors(model, p, DIGITS).mean())(
+    state.params
+  )
   # Never below the optimum: 1e-6 is the rounding of a float32 mean.
   assert best * (1 - 1e-6) <= error <= 1.01 * best
   kernel = np.asarray(state.params["decoder"]["latent"]["kernel"])
@@ -203,7 +205,7 @@ def test_squared_errors_of_model_and_pca_are_in_the_same_units():
     {"latent_size": 3}
   )
   for data in (train, test):
-    error = jax.jit(lambda d: squared_error(model, params, d))(data)
+    error = jax.jit(lambda d: squared_errors(model, params, d).mean())(data)
     # Float32 sums against float64.
     np.testing.assert_allclose(
       error, pca.squared_errors(fitted, data.reshape(-1, 64))[3], rtol=1e-5
@@ -272,7 +274,7 @@ def test_a_gaussian_code_is_evaluated_at_its_mean():
   )
   params = jax.jit(run.init)(KEY, {"learning_rate": 1e-3}).params
   model = run.model({})
-  error = jax.jit(lambda p: squared_error(model, p, DIGITS))(params)
+  error = jax.jit(lambda p: squared_errors(model, p, DIGITS).mean())(params)
   mean = model.encode(params, DIGITS).mean
   residual = DIGITS - np.asarray(model.decode(params, mean))
   # Float32 means over blocks of another size.

@@ -47,7 +47,8 @@ def test_encode_decode_and_reconstruct_write_what_the_model_gives(call, vae):
   assert code == 0, err
   assert out.splitlines() == [
     f"trial {vae.row['id']}: objective=vae, latent_size=3, seed=0,"
-    f" test_squared_error={vae.row['test_squared_error']:.4g}",
+    " validation_squared_error="
+    f"{vae.row['validation_squared_error']:.4g}",
     "wrote z.npy: float32 [1100, 3]",
   ]
   z = np.load("z.npy")

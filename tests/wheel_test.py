@@ -37,7 +37,8 @@ best = ae_jax.load("mine", objective="vae")
 assert best.encode(x).shape == (1797, best.row["latent_size"])
 before = results.rows
 after = ae_jax.evaluate("mine", ["features"]).rows
-assert "probe_accuracy" in after[0] and "probe_accuracy" not in before[0]
+assert "test_probe_accuracy" in after[0]
+assert "test_probe_accuracy" not in before[0]
 assert [r["loss"] for r in after] == [r["loss"] for r in before]
 print(results.report().path)
 """

@@ -23,8 +23,11 @@ def base() -> ConfigDict:
         "labels_path": config_dict.placeholder(str),
         "test_path": config_dict.placeholder(str),
         "test_labels_path": config_dict.placeholder(str),
+        "validation_path": config_dict.placeholder(str),
+        "validation_labels_path": config_dict.placeholder(str),
         "test_fraction": 0.2,  # held out where there is no test set
-        "seed": 0,  # of that split
+        "validation_fraction": 0.1,  # of the rest; all is chosen on it
+        "seed": 0,  # of these splits
         "stream": False,  # larger than memory: read while it trains
         "standardize": False,  # by the training set's mean and deviation
         "binarize": False,  # x ~ Bernoulli(x), drawn anew at each step

@@ -4,7 +4,7 @@ ae-jax report RUN_DIR [--by=COLUMN] [--picture=FILE.png] [--modules=NAME,...]
 
   RUN_DIR    the workdir of a sweep; its report.html is written anew
   --by       the column that says which trial is best; default:
-             test_squared_error
+             validation_squared_error
   --picture  draws one still picture there, in the place of the page
   --modules  imports these, for models and data that need functions of yours
 """
@@ -34,7 +34,7 @@ def rebuild(argv: Sequence[str]) -> Path:
       written.
   """
   values = flags.FlagValues()
-  flags.DEFINE_string("by", "test_squared_error", "", values)
+  flags.DEFINE_string("by", None, "", values)
   flags.DEFINE_string("picture", None, "", values)
   flags.DEFINE_list("modules", [], "", values)
   workdir = start.run_directory(values, argv)

@@ -19,6 +19,7 @@ grid, only what is new.
 import collections
 import hashlib
 import json
+import textwrap
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,7 +27,7 @@ from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
-from ae_jax import data, grid, report, sweep, tensorboard
+from ae_jax import data, grid, report, sweep, tensorboard, winners
 from ae_jax import plan as plans
 from ae_jax.cli import endings, start
 from ae_jax.cli.flags import DEFAULT, CommandLine, parse
@@ -36,6 +37,7 @@ from ae_jax.diagnostics import diagnostics
 from ae_jax.engine.group import groups
 from ae_jax.environment import use_all_cores
 from ae_jax.evaluation import Cost
+from ae_jax.metrics.selection import criterion, remark
 from ae_jax.progress import Progress
 from ae_jax.run_folder import checkpoints, curves, results
 from ae_jax.run_folder.folder import RunFolder
@@ -102,8 +104,7 @@ def train(prepared: Prepared, interruption: SignalInterruption) -> None:
 
   def on_survey(survey: Survey) -> None:
     print(
-      f"data: {plan.dataset.name}, {plan.dataset.num_train} train and"
-      f" {len(plan.dataset.test)} test examples of"
+      f"data: {plan.dataset.name}, {plan.dataset.sizes} examples of"
       f" {plan.dataset.train.shape[1:]}\n"
       f"trials: {len(plan.trials)}, of which {len(survey.complete)} are"
       f" there already; groups of one shape: {len(groups(plan.trials))}",
@@ -143,11 +144,16 @@ def _report(prepared: Prepared) -> collections.Counter[str]:
   table = results.read_rows(folder.path)
   rows = [table[trial.id] for trial in plan.trials]
   ended = collections.Counter(row["status"] for row in rows)
+  by = criterion(rows)
+  said = remark(rows, by)
   print(
-    "\nThe best trial of each objective and latent size, by test error"
-    " (||x - x~||^2, summed over features,\nmean over examples), beside a PCA"
-    f" of the same size:\n\n{format_table(best_trials(rows), rows)}\n\n"
-    f"table:  {folder.path / results.RESULTS}\n"
+    "\nThe best trial of each objective and latent size, by"
+    f" {by.partition('_')[0]} error (||x - x~||^2, summed over\nfeatures, mean"
+    " over examples), beside a PCA of the same size:\n\n"
+    f"{format_table(best_trials(rows), rows)}\n\n"
+    + textwrap.fill(f"{winners.sentence(rows, by)} {said}", 100)
+    + "\n\n"
+    + f"table:  {folder.path / results.RESULTS}\n"
     f"curves: {folder.path / curves.CURVES}\n"
     f"models: {folder.path / checkpoints.FOLDER}",
     flush=True,

@@ -3,28 +3,27 @@
 from collections.abc import Iterable, Sequence
 
 from ae_jax.metrics import selection
+from ae_jax.over_seeds import without_rounding
 from ae_jax.report.tables import settings
-from ae_jax.report.trials import without_rounding
 from ae_jax.run_folder.results import TextRow
 
-_HEADER = (
-  "objective", "latent", "train error", "test error", "PCA test", "id",
-  "settings",
-)  # fmt: skip
-_ERRORS = (
-  "train_squared_error", "test_squared_error", "pca_test_squared_error",
-)  # fmt: skip
-_NUMERIC = slice(1, 5)
+_ERRORS = {
+  "validation_squared_error": "validation error",
+  "test_squared_error": "test error",
+  "pca_test_squared_error": "PCA test",
+}
 
 
 def best_trials(rows: Iterable[TextRow]) -> list[TextRow]:
-  """The trial of least test error for each objective and latent size."""
+  """The best trial of each objective and latent size, by validation error."""
+  rows = [*rows]
+  by = selection.criterion(rows)
   groups: dict[str, dict[int, list[TextRow]]] = {}
   for row in rows:
     sizes = groups.setdefault(row["objective"], {})
     sizes.setdefault(int(row["latent_size"]), []).append(row)
   found = [
-    selection.best(sizes[size], "test_squared_error")
+    selection.best(sizes[size], by)
     for sizes in groups.values()
     for size in sorted(sizes)
   ]
@@ -39,22 +38,26 @@ def format_table(best: Sequence[TextRow], rows: Sequence[TextRow]) -> str:
     rows: all trials; a setting that does not vary among those of an objective
       stays out.
   """
-  lines: list[tuple[str, ...]] = [_HEADER]
-  errors = without_rounding([float(row[n]) for row in best for n in _ERRORS])
+  names = [name for name in _ERRORS if any(row.get(name) for row in best)]
+  header = (*(_ERRORS[name] for name in names), "id", "settings")
+  lines: list[tuple[str, ...]] = [("objective", "latent", *header)]
+  errors = without_rounding([float(row[n]) for row in best for n in names])
   for i, row in enumerate(best):
     peers = [peer for peer in rows if peer["objective"] == row["objective"]]
-    own = errors[i * len(_ERRORS) : (i + 1) * len(_ERRORS)]
+    own = errors[i * len(names) : (i + 1) * len(names)]
     texts = [f"{error:.4g}" for error in own]
     lines.append(
       (row["objective"], row["latent_size"], *texts, row["id"],
        settings(row, peers))
     )  # fmt: skip
   widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-  return "\n".join(_format_line(line, widths) for line in lines)
+  numeric = range(1, 2 + len(errors))
+  return "\n".join(_format_line(line, widths, numeric) for line in lines)
 
 
-def _format_line(line: Sequence[str], widths: Sequence[int]) -> str:
-  numeric = range(*_NUMERIC.indices(len(line)))
+def _format_line(
+  line: Sequence[str], widths: Sequence[int], numeric: range
+) -> str:
   cells = [
     cell.rjust(width) if i in numeric else cell.ljust(width)
     for i, (cell, width) in enumerate(zip(line, widths, strict=True))

@@ -19,10 +19,12 @@ from absl import logging
 from sklearn.neighbors import NearestNeighbors
 from tqdm import tqdm
 
-from ae_jax import density, export
+from ae_jax import density, export, over_seeds
 from ae_jax.cli import array_files, pictures, start, use_flags
 from ae_jax.compression import file as aej
 from ae_jax.data import are_images
+from ae_jax.metrics.registry import HELD_OUT
+from ae_jax.metrics.selection import criterion
 from ae_jax.run_folder import load, results
 from ae_jax.trained import Trained
 from ae_jax.types import UsageError
@@ -32,8 +34,7 @@ _MAX_PICTURED = 1024  # single images
 _MAX_FOUND_PICTURED = 20
 _PAIRS_A_ROW = 16
 _BLOCK = 1024  # queries at a time
-_ERROR = "test_squared_error"
-_BOUND = "test_negative_elbo_nats"  # what an example takes, compressed
+_BOUNDS = [f"{part}_negative_elbo_nats" for part in HELD_OUT]
 
 
 def main(argv: Sequence[str]) -> None:
@@ -167,7 +168,7 @@ def export_model(arguments: argparse.Namespace) -> None:
     print(f"wrote {path}: {path.stat().st_size:,} bytes")
 
 
-def _load(arguments: argparse.Namespace, by: str = _ERROR) -> Trained:
+def _load(arguments: argparse.Namespace, by: str | None = None) -> Trained:
   by = arguments.by or by
   trained = load.load(
     arguments.run_dir,
@@ -177,7 +178,7 @@ def _load(arguments: argparse.Namespace, by: str = _ERROR) -> Trained:
     **arguments.where,
   )
   row = trained.row
-  names = ("objective", "latent_size", "seed", by)
+  names = ("objective", "latent_size", "seed", criterion([row], by))
   values = (
     f"{name}={row[name]:.4g}"
     if isinstance(row[name], float)
@@ -287,8 +288,10 @@ def compress(arguments: argparse.Namespace) -> None:
   source, target = arguments.input, arguments.output
   array_files.check_output(target, (".aej",), [source])
   rows = results.read_rows(Path(arguments.run_dir))
-  is_measured = _BOUND in results.columns(rows.values())
-  trained = _load(arguments, _BOUND if is_measured else _ERROR)
+  names = over_seeds.columns(rows.values())
+  # An example takes about its bound, compressed.
+  by = next((name for name in _BOUNDS if name in names), None)
+  trained = _load(arguments, by)
   x = array_files.read(source, trained.spec.features)
   with _bar(len(x), "compress") as bar, _written(target):
     size = aej.compress(trained, x, target, bar.update)

@@ -51,8 +51,8 @@ def _parser() -> argparse.ArgumentParser:
   trial.add_argument(
     "--by",
     metavar="COLUMN",
-    help="what best means: a column of the table (default: test_squared_error;"
-    " to compress, test_negative_elbo_nats)",
+    help="what best means: a column of the table (default:"
+    " validation_squared_error; to compress, validation_negative_elbo_nats)",
   )
   trial.add_argument(
     "--where",

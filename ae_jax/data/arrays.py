@@ -1,6 +1,7 @@
 """Arrays -> `Dataset`: checked, converted, split and standardized."""
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,11 +18,15 @@ def from_arrays(
   train_labels: ArrayLike | None = None,
   test_labels: ArrayLike | None = None,
   *,
+  validation: ArrayLike | None = None,
+  validation_labels: ArrayLike | None = None,
   train_factors: ArrayLike | None = None,
   test_factors: np.ndarray | None = None,
+  validation_factors: np.ndarray | None = None,
   factor_names: tuple[str, ...] = (),
   name: str = "arrays",
   test_fraction: float = 0.2,
+  validation_fraction: float = 0.1,
   seed: int = 0,
   standardize: bool = False,
 ) -> Dataset:
@@ -38,11 +43,18 @@ def from_arrays(
       drawn from `train` are held out, at least one and all but two at most.
     train_labels: `[n]` or `[n, 1]`.
     test_labels: `[m]` or `[m, 1]`; needs `test`.
+    validation: `[k, *features]`; without it, `round(validation_fraction * n)`
+      of the n examples that are left in `train` are held out, all but two at
+      most.
+    validation_labels: `[k]` or `[k, 1]`; needs `validation`.
     train_factors: `[n, factors]`, numbers or words, see `Dataset`.
-    test_factors: `[m, factors]`, of `test`; both are integers from 0 then.
+    test_factors: `[m, factors]`, of `test`.
+    validation_factors: `[k, factors]`, of `validation`; where one of these two
+      is given, all factors are integers from 0.
     factor_names: of each; "factor_1", ... by default.
     name: the dataset's name.
     test_fraction: strictly between 0 and 1.
+    validation_fraction: in [0, 1); 0 makes no validation set.
     seed: which examples are held out.
     standardize: gives `(x - mean) / std` for each feature, with the train
       set's statistics, as float32; a constant feature keeps std 1, and bytes
@@ -55,42 +67,37 @@ def from_arrays(
     UsageError: at anything that is not a train and a test set of finite
       numbers and labels of the same length.
   """
-  check_split(test_fraction, seed)
+  check_split(test_fraction, validation_fraction, seed)
   x = _examples(train, "the data")
   y = checked_labels(train_labels, len(x), "the labels")
   factors = None
-  if train_factors is not None:  # those of a test set are numbered with them
-    is_whole = test_factors is None
+  if train_factors is not None:  # those of other parts are numbered with them
+    is_whole = test_factors is None and validation_factors is None
     factors = numbered(train_factors) if is_whole else np.asarray(train_factors)
   factor_names = _factor_names(factors, len(x), factor_names)
-  rest = _Part(x, y, factors)
-  if test is not None:
-    held_out = _test_set(test, test_labels, test_factors, like=x)
-  elif test_labels is not None:
-    raise UsageError("there are test labels, but no test data")
-  else:
-    rest, held_out = _split(rest, test_factors, test_fraction, seed)
-  x, x_test = rest.x, held_out.x
-  if len(x) < 2:
+  parts = {"train": _Part(x, y, factors)}
+  parts |= _given("test", test, test_labels, test_factors, like=x)
+  parts |= _given(
+    "validation", validation, validation_labels, validation_factors, like=x
+  )
+  _hold_out(parts, "test", test_fraction, seed)
+  _hold_out(parts, "validation", validation_fraction, (seed, 1))
+  if len(parts["train"].x) < 2:
     raise UsageError("the data needs at least two examples to train on: got 1")
-  if x.dtype == np.uint8 and max(x.max(), x_test.max()) <= 1:
-    x, x_test = x.astype(np.float32), x_test.astype(np.float32)
-  are_bytes, statistics = x.dtype == np.uint8, None
-  if standardize:
-    statistics = _statistics(to_float(x))
-    with np.errstate(over="ignore"):
-      x, x_test = statistics.apply(x), statistics.apply(x_test)
-    _check_finite(x_test, "the standardized test data")
+  are_bytes = _make_floats_of_bits(parts)
+  statistics = _standardize(parts) if standardize else None
+  fields: dict[str, Any] = {}
+  for role, part in parts.items():
+    fields |= {
+      role: part.x,
+      f"{role}_labels": part.labels,
+      f"{role}_factors": part.factors,
+    }
   return Dataset(
     name=name,
-    train=x,
-    test=x_test,
-    train_labels=rest.labels,
-    test_labels=held_out.labels,
+    **fields,
     standardization=statistics,
     bytes=are_bytes,
-    train_factors=rest.factors,
-    test_factors=held_out.factors,
     factor_names=factor_names,
   )
 
@@ -108,7 +115,7 @@ def numbered(factors: ArrayLike) -> np.ndarray:
 
 
 class _Part(NamedTuple):
-  """The train set or the test set, see `Dataset`."""
+  """The train, the validation or the test set, see `Dataset`."""
 
   x: np.ndarray
   labels: np.ndarray | None
@@ -136,53 +143,82 @@ def _factor_names(
   return names or tuple(f"factor_{number}" for number in numbers)
 
 
-def _test_set(
-  test: ArrayLike,
+def _given(
+  role: str,
+  values: ArrayLike | None,
   labels: ArrayLike | None,
   factors: np.ndarray | None,
   like: np.ndarray,
-) -> _Part:
-  """The test set that is given, of examples like those of the train set."""
-  x = _examples(test, "the test data")
-  y = checked_labels(labels, len(x), "the test labels")
+) -> dict[str, _Part]:
+  """A part that is given, of examples like those of the train set."""
+  if values is None:
+    if labels is not None:
+      raise UsageError(f"there are {role} labels, but no {role} data")
+    return {}
+  x = _examples(values, f"the {role} data")
+  y = checked_labels(labels, len(x), f"the {role} labels")
   if x.shape[1:] != like.shape[1:]:
     raise UsageError(
-      f"the test data has features of shape {x.shape[1:]}, the train "
+      f"the {role} data has features of shape {x.shape[1:]}, the train "
       f"data of {like.shape[1:]}: they must be the same"
     )
   if x.dtype != like.dtype:
     raise UsageError(
-      f"the test data is {x.dtype}, the train data {like.dtype} (anything "
+      f"the {role} data is {x.dtype}, the train data {like.dtype} (anything "
       "but uint8 counts as float32): they must be the same"
     )
-  return _Part(x, y, factors)
+  return {role: _Part(x, y, factors)}
 
 
-def _split(
-  whole: _Part,
-  test_factors: np.ndarray | None,
-  test_fraction: float,
-  seed: int,
-) -> tuple[_Part, _Part]:
-  """What is left to train on, and the test set that is held out."""
-  num_examples = len(whole.x)
-  if num_examples < 3:
+def _hold_out(
+  parts: dict[str, _Part], role: str, fraction: float, seed: int | Sequence[int]
+) -> None:
+  """Takes a part that is not given from the train set."""
+  num_examples = len(parts["train"].x)
+  if role == "test" and role not in parts and num_examples < 3:
     raise UsageError(
       "the data needs at least three examples, two to train on and one to test:"
       f" got {num_examples}"
     )
+  number = min(round(fraction * num_examples), num_examples - 2)
+  number = max(number, 1) if role == "test" else number
+  if role in parts or number < 1:
+    return
   order = np.random.default_rng(seed).permutation(num_examples)
-  num_test = min(max(round(test_fraction * num_examples), 1), num_examples - 2)
-  held_out = whole.take(order[:num_test])
-  if whole.factors is None:
-    held_out = held_out._replace(factors=test_factors)
-  return whole.take(order[num_test:]), held_out
+  parts[role] = parts["train"].take(order[:number])
+  parts["train"] = parts["train"].take(order[number:])
 
 
-def check_split(test_fraction: float, seed: int) -> None:
+def _make_floats_of_bits(parts: dict[str, _Part]) -> bool:
+  """Whether examples are bytes; those of zeros and ones become floats."""
+  is_uint8 = parts["train"].x.dtype == np.uint8
+  if is_uint8 and max(part.x.max() for part in parts.values()) <= 1:
+    for role, part in parts.items():
+      parts[role] = part._replace(x=part.x.astype(np.float32))
+    return False
+  return is_uint8
+
+
+def _standardize(parts: dict[str, _Part]) -> Standardization:
+  """Standardizes all parts by the statistics of the train set."""
+  statistics = _statistics(to_float(parts["train"].x))
+  for role, part in parts.items():
+    with np.errstate(over="ignore"):
+      parts[role] = part._replace(x=statistics.apply(part.x))
+    _check_finite(parts[role].x, f"the standardized {role} data")
+  return statistics
+
+
+def check_split(
+  test_fraction: float, validation_fraction: float, seed: int
+) -> None:
   """Raises UsageError unless examples can be held out so."""
   if not 0 < test_fraction < 1:
     raise UsageError(f"test_fraction={test_fraction}: give 0 < fraction < 1")
+  if not 0 <= validation_fraction < 1:
+    raise UsageError(
+      f"validation_fraction={validation_fraction}: give 0 <= fraction < 1"
+    )
   if seed < 0:
     raise UsageError(f"seed={seed}: give an integer of 0 or more")
 

@@ -17,6 +17,8 @@ def as_dataset(
   labels: ArrayLike | None = None,
   test_labels: ArrayLike | None = None,
   *,
+  validation: ArrayLike | None = None,
+  validation_labels: ArrayLike | None = None,
   factors: Any = None,
   standardize: bool = False,
 ) -> Dataset:
@@ -28,18 +30,23 @@ def as_dataset(
     test: data `[m, *features]`; without it a fifth of `x` is held out.
     labels: of x, `[n]`.
     test_labels: of `test`, `[m]`.
+    validation: data `[k, *features]`; without it a tenth of what is left of
+      `x` is held out.
+    validation_labels: of `validation`, `[k]`.
     factors: that x was made from, integers `[n, factors]`.
     standardize: gives `(x - mean) / std` for each feature.
 
   Raises:
-    UsageError: it is none of these, or labels, test data or factors are given
-      for a dataset that has its own.
+    UsageError: it is none of these, or labels, other parts or factors are
+      given for a dataset that has its own.
   """
   if isinstance(x, Dataset | str | os.PathLike):
     given = {
       "test": test,
       "labels": labels,
       "test_labels": test_labels,
+      "validation": validation,
+      "validation_labels": validation_labels,
       "factors": factors,
     }
     for name, value in given.items():
@@ -65,6 +72,8 @@ def as_dataset(
     test,
     labels,
     test_labels,
+    validation=validation,
+    validation_labels=validation_labels,
     train_factors=factors,
     standardize=standardize,
   )

@@ -1,6 +1,7 @@
 """`Dataset`: what models are trained on; bytes stand for [0, 1]."""
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import jax
@@ -50,7 +51,10 @@ class Rows(Protocol):
 
 
 class Dataset(NamedTuple):
-  """A train and a test set.
+  """A train, a validation and a test set.
+
+  Parameters are learned from the first, what is chosen (a trial, an epoch) is
+  chosen by the second, and the third says how good the choice is.
 
   Attributes:
     name: what to call it in tables.
@@ -59,14 +63,17 @@ class Dataset(NamedTuple):
     test: `[m, *features]`, of the same type.
     train_labels: `[n]`, or None where there are none.
     test_labels: `[m]`, or None where there are none.
-    standardization: what `train` and `test` were standardized with, or None.
+    validation: `[k, *features]`, of the same type; None where there is none.
+    validation_labels: `[k]`, or None where there are none.
+    standardization: what all parts were standardized with, or None.
     bytes: whether it was made of uint8 that stand for x / 255.
     train_factors: `[n, factors]`, integers from 0: which value of each factor
       an example was made from; None where that is not known.
     test_factors: `[m, factors]`, or None.
+    validation_factors: `[k, factors]`, or None.
     factor_names: of each.
     binarize: whether training draws `x ~ Bernoulli(x)` anew at each step;
-      `test` is such a draw.
+      `validation` and `test` are such draws.
     stream: all rows to train on, of which `train` is a sample; None where
       `train` is all of them.
     source: the arguments of `load` that made it; None of arrays.
@@ -77,10 +84,13 @@ class Dataset(NamedTuple):
   test: np.ndarray
   train_labels: np.ndarray | None
   test_labels: np.ndarray | None
+  validation: np.ndarray | None = None
+  validation_labels: np.ndarray | None = None
   standardization: Standardization | None = None
   bytes: bool = False
   train_factors: np.ndarray | None = None
   test_factors: np.ndarray | None = None
+  validation_factors: np.ndarray | None = None
   factor_names: tuple[str, ...] = ()
   binarize: bool = False
   stream: Rows | None = None
@@ -90,6 +100,20 @@ class Dataset(NamedTuple):
   def num_train(self) -> int:
     """How many examples there are to train on."""
     return len(self.train if self.stream is None else self.stream)
+
+  @property
+  def held_out(self) -> dict[str, np.ndarray]:
+    """The parts that nothing is trained on, "validation" first."""
+    parts = {"validation": self.validation, "test": self.test}
+    return {name: part for name, part in parts.items() if part is not None}
+
+  @property
+  def sizes(self) -> str:
+    """How many examples each part has, in words."""
+    sizes = {"train": self.num_train}
+    sizes |= {name: len(part) for name, part in self.held_out.items()}
+    *first, last = (f"{size:,} {name}" for name, size in sizes.items())
+    return f"{', '.join(first)} and {last}"
 
 
 def are_images(features: tuple[int, ...]) -> bool:
@@ -116,7 +140,7 @@ def digest(dataset: Dataset) -> str:
   return sha256.hexdigest()[:16]
 
 
-def binarized(x: np.ndarray, seed: int) -> np.ndarray:
+def binarized(x: np.ndarray, seed: int | Sequence[int]) -> np.ndarray:
   """Draws `Bernoulli(x)`, of the type of x.
 
   Args:

@@ -17,12 +17,14 @@ _ROLES = {
   "factors": "train_factors",
   "x_train": "train",
   "y_train": "train_labels",
+  "x_validation": "validation",
+  "y_validation": "validation_labels",
   "x_test": "test",
   "y_test": "test_labels",
 }
 _PLAIN = {"x", "y", "factors"}
 _SCIKIT_LEARN = {"data", "target"}
-_KERAS = {"x_train", "y_train", "x_test", "y_test"}
+_PARTS = _ROLES.keys() - _PLAIN - _SCIKIT_LEARN
 
 
 def read(
@@ -31,24 +33,29 @@ def read(
   labels_path: str | os.PathLike[str] | None = None,
   test_path: str | os.PathLike[str] | None = None,
   test_labels_path: str | os.PathLike[str] | None = None,
+  validation_path: str | os.PathLike[str] | None = None,
+  validation_labels_path: str | os.PathLike[str] | None = None,
   in_memory: bool = True,
 ) -> dict[str, np.ndarray]:
   """Reads the arrays that `from_arrays` takes, as far as the files hold them.
 
   A `.npz` file holds `x` and perhaps `y` and `factors` `[n, factors]`; or
   `data` and perhaps `target`, as scikit-learn has them; or `x_train`, `x_test`
-  and perhaps `y_train`, `y_test`, as Keras has; or one array of any name.
+  and perhaps `x_validation`, `y_train`, `y_validation`, `y_test`; or one array
+  of any name.
 
   Args:
     path: `.npy` or `.npz`.
     labels_path: the labels of `path`, one array.
-    test_path: `.npy` or `.npz`, in which is no test set.
+    test_path: `.npy` or `.npz`, with examples of one part alone.
     test_labels_path: the labels of `test_path`, one array.
+    validation_path: `.npy` or `.npz`, with examples of one part alone.
+    validation_labels_path: the labels of `validation_path`, one array.
     in_memory: False leaves out what `path` holds.
 
   Returns:
-    `train`, and what there is of `test`, `train_labels`, `test_labels`,
-    `train_factors`.
+    `train`, and what there is of `validation`, `test`, the labels of the
+    three, and `train_factors`.
 
   Raises:
     UsageError: at a file that cannot be read, at other keys, and at an array
@@ -58,23 +65,33 @@ def read(
   if labels_path is not None:
     labels = _read_one("data.labels_path", labels_path)
     _add(arrays, "train_labels", labels, "data.labels_path")
-  if test_path is not None:
-    test = _read_data("data.test_path", test_path)
-    if "train_factors" in test:
-      raise UsageError(
-        f"data.test_path={test_path} holds factors: only data.path may"
-      )
-    if "test" in test:
-      raise UsageError(
-        f"data.test_path={test_path} holds a train and a test set: give one "
-        "with x and optional y, or with one array"
-      )
-    for role, values in test.items():
-      _add(arrays, role.replace("train", "test"), values, "data.test_path")
-  if test_labels_path is not None:
-    labels = _read_one("data.test_labels_path", test_labels_path)
-    _add(arrays, "test_labels", labels, "data.test_labels_path")
+  for role, part, labels_of in (
+    ("test", test_path, test_labels_path),
+    ("validation", validation_path, validation_labels_path),
+  ):
+    if part is not None:
+      _add_part(arrays, role, part)
+    if labels_of is not None:
+      option = f"data.{role}_labels_path"
+      _add(arrays, f"{role}_labels", _read_one(option, labels_of), option)
   return arrays
+
+
+def _add_part(
+  arrays: dict[str, np.ndarray], role: str, path: str | os.PathLike[str]
+) -> None:
+  """Adds the test or the validation set of a file of its own."""
+  option = f"data.{role}_path"
+  part = _read_data(option, path)
+  if "train_factors" in part:
+    raise UsageError(f"{option}={path} holds factors: only data.path may")
+  if "test" in part:
+    raise UsageError(
+      f"{option}={path} holds a train and a test set: give one with x and"
+      " optional y, or with one array"
+    )
+  for name, values in part.items():
+    _add(arrays, name.replace("train", role), values, option)
 
 
 def _add(
@@ -99,13 +116,13 @@ def _read_data(
   if (
     {"x"} <= keys <= _PLAIN
     or {"data"} <= keys <= _SCIKIT_LEARN
-    or {"x_train", "x_test"} <= keys <= _KERAS
+    or {"x_train", "x_test"} <= keys <= _PARTS
   ):
     return {_ROLES[key]: values for key, values in arrays.items()}
   raise UsageError(
     f"{option}={path} holds the arrays {sorted(keys)}: give x and optional y "
     "and factors; or data and optional target; or x_train, x_test and optional "
-    "y_train, y_test; or one of any name"
+    "x_validation, y_train, y_validation, y_test; or one of any name"
   )
 
 

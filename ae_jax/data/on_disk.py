@@ -18,7 +18,7 @@ from ae_jax.data.dataset import Dataset, Standardization
 from ae_jax.extras import require
 from ae_jax.types import UsageError
 
-_MAX_TEST = 10_000
+_MAX_HELD_OUT = 10_000
 _MAX_SAMPLE = 60_000
 
 
@@ -118,8 +118,11 @@ def from_file(
   train_labels: ArrayLike | None = None,
   test_labels: ArrayLike | None = None,
   *,
+  validation: ArrayLike | None = None,
+  validation_labels: ArrayLike | None = None,
   name: str,
   test_fraction: float = 0.2,
+  validation_fraction: float = 0.1,
   seed: int = 0,
   standardize: bool = False,
 ) -> Dataset:
@@ -134,8 +137,11 @@ def from_file(
       and at least two are left to train on.
     train_labels: of all rows of the file.
     test_labels: of `test`.
+    validation: as in `from_arrays`; without it at most 10,000 rows.
+    validation_labels: of `validation`.
     name: the dataset's name.
     test_fraction: as in `from_arrays`.
+    validation_fraction: as in `from_arrays`.
     seed: which rows are held out, and which are in the sample.
     standardize: as in `from_arrays`, by the statistics of the sample.
 
@@ -147,37 +153,51 @@ def from_file(
     UsageError: as `from_arrays`, where the file cannot be streamed, or where
       Grain is not installed.
   """
-  check_split(test_fraction, seed)
+  check_split(test_fraction, validation_fraction, seed)
   require("streaming", "grain")
-  if test is None and test_labels is not None:
-    raise UsageError("there are test labels, but no test data")
+  for role, x, y in (
+    ("test", test, test_labels),
+    ("validation", validation, validation_labels),
+  ):
+    if x is None and y is not None:
+      raise UsageError(f"there are {role} labels, but no {role} data")
   whole = OnDisk(path)
   if len(whole) < 3:
     raise UsageError(f"{path} holds {len(whole)} examples: give three or more")
   all_labels = checked_labels(train_labels, len(whole), "the labels")
-  num_test = 0
+  num_left = len(whole)
+  num_test = num_validation = 0
   if test is None:
-    num_test = max(round(test_fraction * len(whole)), 1)
-    num_test = min(num_test, len(whole) - 2, _MAX_TEST)
-  held_out, sample = _draw_rows(len(whole), num_test, seed)
+    num_test = max(round(test_fraction * num_left), 1)
+    num_test = min(num_test, num_left - 2, _MAX_HELD_OUT)
+    num_left -= num_test
+  if validation is None:
+    num_validation = round(validation_fraction * num_left)
+    num_validation = min(num_validation, num_left - 2, _MAX_HELD_OUT)
+  rows = _draw_rows(len(whole), (num_test, num_validation), seed)
 
   def labels(rows: np.ndarray) -> np.ndarray | None:
     return None if all_labels is None else all_labels[rows]
 
-  if test is None:
-    test, test_labels = whole[held_out], labels(held_out)
+  if num_test:
+    test, test_labels = whole[rows[0]], labels(rows[0])
+  if num_validation:
+    validation, validation_labels = whole[rows[1]], labels(rows[1])
   dataset = from_arrays(
-    whole[sample],
+    whole[rows[2]],
     test,
-    labels(sample),
+    labels(rows[2]),
     test_labels,
+    validation=validation,
+    validation_labels=validation_labels,
+    validation_fraction=0.0,
     name=name,
     standardize=standardize,
   )
   return dataset._replace(
     stream=OnDisk(
       path,
-      held_out,
+      np.sort(np.concatenate(rows[:2])),
       np.dtype(np.uint8 if dataset.bytes else np.float32),
       dataset.standardization,
     )
@@ -185,10 +205,10 @@ def from_file(
 
 
 def _draw_rows(
-  num_rows: int, num_test: int, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-  """The rows of the test set and those of the sample, each sorted."""
-  num_sample = min(num_rows - num_test, _MAX_SAMPLE)
+  num_rows: int, held_out: tuple[int, ...], seed: int
+) -> list[np.ndarray]:
+  """The rows of each part that is held out and of the sample, sorted."""
+  num_sample = min(num_rows - sum(held_out), _MAX_SAMPLE)
   rng = np.random.default_rng(seed)
-  chosen = rng.choice(num_rows, num_test + num_sample, replace=False)
-  return np.sort(chosen[:num_test]), np.sort(chosen[num_test:])
+  chosen = rng.choice(num_rows, sum(held_out) + num_sample, replace=False)
+  return [*map(np.sort, np.split(chosen, np.cumsum(held_out)))]

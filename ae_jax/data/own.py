@@ -10,8 +10,10 @@ from ae_jax.types import UsageError, reason
 
 _FIELDS = {
   "x": "train",
+  "validation": "validation",
   "test": "test",
   "labels": "train_labels",
+  "validation_labels": "validation_labels",
   "test_labels": "test_labels",
   "factors": "train_factors",
 }
@@ -27,8 +29,8 @@ def read(function: Callable[[], Any], name: str) -> dict[str, Any]:
 
   Args:
     function: declared by `@ae_jax.dataset()`: () -> x `[n, *features]`, or a
-      dict of `x`, `test`, `labels`, `test_labels` and `factors`; `x` alone is
-      needed.
+      dict of `x`, `validation`, `test`, `labels`, `validation_labels`,
+      `test_labels` and `factors`; `x` alone is needed.
     name: of the function.
 
   Raises:

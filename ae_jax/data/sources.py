@@ -22,6 +22,8 @@ _PATHS = (
   "labels_path",
   "test_path",
   "test_labels_path",
+  "validation_path",
+  "validation_labels_path",
   "download_dir",
   "data_dir",
 )
@@ -34,9 +36,12 @@ def load(
   labels_path: _Path | None = None,
   test_path: _Path | None = None,
   test_labels_path: _Path | None = None,
+  validation_path: _Path | None = None,
+  validation_labels_path: _Path | None = None,
   download_dir: _Path | None = None,
   data_dir: _Path | None = None,
   test_fraction: float = 0.2,
+  validation_fraction: float = 0.1,
   seed: int = 0,
   standardize: bool = False,
   binarize: bool = False,
@@ -50,18 +55,20 @@ def load(
     name: `digits`; `shapes[/3x3x8x8x8]`, see `shapes.read`;
       `module:function` of a user, see `own.read`; or `name[/config][:version]`
       as in TFDS's catalog; ignored if `path` is given.
-    path: `.npy`, or `.npz` with `x` and optional `y`; or `data` and optional
-      `target`; or `x_train`, `x_test` and optional `y_train`, `y_test`; or one
-      array of any name.
+    path: `.npy`, or `.npz`, see `files.read`.
     labels_path: `.npy` with the labels of `path`.
     test_path: `.npy` or `.npz` with the test set.
     test_labels_path: `.npy` with the labels of `test_path`.
+    validation_path: `.npy` or `.npz` with the validation set.
+    validation_labels_path: `.npy` with the labels of `validation_path`.
     download_dir: a TFDS download cache that holds the dataset's files already;
       None downloads them.
     data_dir: where TFDS datasets are prepared, once; None means
       `TFDS_DATA_DIR`, or else `~/tensorflow_datasets`.
     test_fraction: how much of the train set to hold out where there is no
       test set; strictly between 0 and 1.
+    validation_fraction: how much of what is left of the train set to hold out
+      where there is no validation set; in [0, 1), 0 makes none.
     seed: which examples are held out.
     standardize: gives `(x - mean) / std` per feature, see `from_arrays`.
     binarize: draws binary examples, see `Dataset`.
@@ -83,7 +90,13 @@ def load(
   arrays, name, make = _read(
     name,
     path,
-    (labels_path, test_path, test_labels_path),
+    {
+      "labels_path": labels_path,
+      "test_path": test_path,
+      "test_labels_path": test_labels_path,
+      "validation_path": validation_path,
+      "validation_labels_path": validation_labels_path,
+    },
     (download_dir, data_dir),
     stream,
     prepare,
@@ -93,6 +106,7 @@ def load(
     **arrays,
     name=name,
     test_fraction=test_fraction,
+    validation_fraction=validation_fraction,
     seed=seed,
     standardize=standardize,
   )._replace(source=source)
@@ -100,8 +114,11 @@ def load(
     return dataset
   if standardize:
     raise UsageError("give data.standardize or data.binarize")
-  test = binarized(dataset.test, seed)
-  return dataset._replace(binarize=True, test=test)
+  drawn: dict[str, Any] = {
+    name: binarized(part, seed if name == "test" else (seed, 1))
+    for name, part in dataset.held_out.items()
+  }
+  return dataset._replace(binarize=True, **drawn)
 
 
 def _source(**arguments: Any) -> dict[str, Any]:
@@ -113,13 +130,14 @@ def _source(**arguments: Any) -> dict[str, Any]:
   return source | {
     "seed": int(source["seed"]),
     "test_fraction": float(source["test_fraction"]),
+    "validation_fraction": float(source["validation_fraction"]),
   }
 
 
 def _read(
   name: str,
   path: _Path | None,
-  other_paths: tuple[_Path | None, _Path | None, _Path | None],
+  other_paths: dict[str, _Path | None],
   tfds_dirs: tuple[_Path | None, _Path | None],
   stream: bool,
   prepare: bool,
@@ -127,25 +145,16 @@ def _read(
 ) -> tuple[dict[str, Any], str, Callable[..., Dataset]]:
   """The arrays, what to call them, and what makes a dataset of them."""
   make: Any = from_arrays
-  labels_path, test_path, test_labels_path = other_paths
   if path is not None:
     if stream:
       make = functools.partial(from_file, path)
     else:
       _check_memory(path)
-    arrays = files.read(
-      path,
-      labels_path=labels_path,
-      test_path=test_path,
-      test_labels_path=test_labels_path,
-      in_memory=not stream,
-    )
+    arrays = files.read(path, **other_paths, in_memory=not stream)
     name = pathlib.Path(path).stem
-  elif labels_path or test_path or test_labels_path:
-    raise UsageError(
-      "data.labels_path, data.test_path and data.test_labels_path need "
-      "data.path"
-    )
+  elif any(other_paths.values()):
+    given = next(name for name, value in other_paths.items() if value)
+    raise UsageError(f"data.{given} needs data.path")
   elif own.is_own(name):
     if stream:
       raise UsageError("data.stream needs a file or TFDS, not a function")

@@ -13,9 +13,12 @@ DATA = "data.npz"
 
 _ALWAYS = ("train", "test")
 _OPTIONAL = (
+  "validation",
   "train_labels",
+  "validation_labels",
   "test_labels",
   "train_factors",
+  "validation_factors",
   "test_factors",
 )
 

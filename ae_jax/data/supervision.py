@@ -24,25 +24,32 @@ class Pairs(NamedTuple):
   partners: Array | np.ndarray
 
 
-def supervise(dataset: Dataset, x: Array | np.ndarray, kind: str) -> Any:
-  """The train set with the labels or partners that an objective needs.
+def supervise(
+  dataset: Dataset, x: Array | np.ndarray, kind: str, part: str = "train"
+) -> Any:
+  """A part of the data with the labels or partners that an objective needs.
 
   Args:
     dataset: held in memory.
-    x: its train set, perhaps on a device.
+    x: the examples of that part, perhaps on a device.
     kind: "label", or what the two of a pair share, see `partners`.
+    part: "train" or "validation".
 
   Returns:
-    `Labeled`, classes numbered in the order of their labels; or `Pairs`.
+    `Labeled`, classes numbered in the order of the train set's labels; or
+    `Pairs`.
 
   Raises:
     UsageError: the dataset lacks what is needed, or is streamed.
   """
   if dataset.stream is not None:
     raise UsageError("labels and pairs need data in memory: drop data.stream")
+  labels = getattr(dataset, f"{part}_labels")
+  factors = getattr(dataset, f"{part}_factors")
   if kind != "label":
-    return Pairs(x, partners(dataset, kind))
-  if dataset.train_labels is None:
+    own = dataset._replace(train_labels=labels, train_factors=factors)
+    return Pairs(x, partners(own, kind))
+  if dataset.train_labels is None or labels is None:
     raise UsageError(
       "this objective needs labels, and this data has none: give labels=y"
       " or data.labels_path"
@@ -53,8 +60,10 @@ def supervise(dataset: Dataset, x: Array | np.ndarray, kind: str) -> Any:
       " regression: numbers that are not whole or occur less than three times"
       " on average; give words to make them classes"
     )
-  _, label = np.unique(dataset.train_labels, return_inverse=True)
-  return Labeled(x, label.astype(np.int32))
+  classes = np.unique(dataset.train_labels)
+  if not np.isin(labels, classes).all():
+    raise UsageError(f"the {part} labels hold classes that are not trained on")
+  return Labeled(x, np.searchsorted(classes, labels).astype(np.int32))
 
 
 def partners(dataset: Dataset, kind: str) -> np.ndarray:

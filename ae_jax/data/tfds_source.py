@@ -59,9 +59,8 @@ def read(
     prepare: False writes and downloads nothing.
 
   Returns:
-    `train`; `test` (the split `test`, else `validation`) if there is one; and
-    `train_labels`, `test_labels` if there are labels; `train_factors`,
-    `test_factors` and `factor_names` if there are factors.
+    `train`; `validation` and `test` as far as there are such splits; of each
+    `..._labels` and `..._factors`, and `factor_names`, if it has them.
 
   Raises:
     UsageError: at an unknown name, a dataset that cannot be prepared here or,
@@ -90,19 +89,19 @@ def read(
   builder = _builder(name, root)  # one that knows the prepared splits
   splits = _splits(name, builder.info.splits)
   mapped = () if in_memory else ("train",)
-  in_memory_splits = [s for role, s in splits.items() if role not in mapped]
+  in_memory_splits = [split for split in splits if split not in mapped]
   _check_memory(name, builder.info, in_memory_splits, x)
   arrays: dict[str, Any] = {}
-  for role, split in splits.items():
+  for split in splits:
     keys = [x, *([] if y is None else [y]), *factors]
-    read = _read_split(builder, split, keys, role in mapped, prepare)
-    arrays[role] = read[x]
+    read = _read_split(builder, split, keys, split in mapped, prepare)
+    arrays[split] = read[x]
     if y is not None:
-      arrays[f"{role}_labels"] = read[y]
+      arrays[f"{split}_labels"] = read[y]
     if factors and in_memory:
-      arrays[f"{role}_factors"] = np.stack([read[k] for k in factors], axis=1)
+      arrays[f"{split}_factors"] = np.stack([read[k] for k in factors], axis=1)
   if factors and in_memory:
-    _count_values(arrays, [f"{role}_factors" for role in splits])
+    _count_values(arrays, [f"{split}_factors" for split in splits])
     arrays["factor_names"] = tuple(k.removeprefix(_FACTOR) for k in factors)
   return arrays
 
@@ -217,23 +216,20 @@ def _is_y(feature: tfds.features.FeatureConnector) -> bool:
   return scalar and np.dtype(feature.np_dtype).kind in "iu"
 
 
-def _count_values(arrays: dict[str, Any], roles: list[str]) -> None:
+def _count_values(arrays: dict[str, Any], names: list[str]) -> None:
   """Numbers the values of each factor from 0, the same in all splits."""
-  ends = np.cumsum([len(arrays[role]) for role in roles])[:-1]
-  columns = np.concatenate([arrays[role] for role in roles]).T
+  ends = np.cumsum([len(arrays[name]) for name in names])[:-1]
+  columns = np.concatenate([arrays[name] for name in names]).T
   counted = [np.unique(column, return_inverse=True)[1] for column in columns]
   parts = np.split(np.stack(counted, axis=1).astype(np.int32), ends)
-  arrays |= dict(zip(roles, parts, strict=True))
+  arrays |= dict(zip(names, parts, strict=True))
 
 
-def _splits(name: str, splits: tfds.core.splits.SplitDict) -> dict[str, str]:
-  """Returns the splits to read, by their role."""
+def _splits(name: str, splits: tfds.core.splits.SplitDict) -> list[str]:
+  """Returns the splits to read."""
   if "train" not in splits:
     raise UsageError(f"{name} has no split 'train', only {sorted(splits)}")
-  for test in "test", "validation":
-    if test in splits:
-      return {"train": "train", "test": test}
-  return {"train": "train"}
+  return [part for part in ("train", "validation", "test") if part in splits]
 
 
 def _check_memory(

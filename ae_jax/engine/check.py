@@ -17,11 +17,12 @@ from ae_jax.declarations import of_likelihood, of_objective
 from ae_jax.engine.group import group_trainer, groups, padded_spec, stack
 from ae_jax.epoch_order import batching
 from ae_jax.metrics.registry import METRICS
+from ae_jax.minibatch import examples_of
 from ae_jax.networks import autoencoder, unpad
 from ae_jax.parameters import split
 from ae_jax.schedules import Hyper
 from ae_jax.settings import RESERVED
-from ae_jax.training import Trainer, TrainState, examples_of
+from ae_jax.train_state import Trainer, TrainState
 from ae_jax.trial import Trial
 from ae_jax.types import Labeled, UsageError
 
@@ -53,9 +54,14 @@ def check(
   columns = {*RESERVED, *METRICS, *own_columns}
   columns = columns.union(*(trial.settings for trial in trials))
   for group in groups(trials):
-    for x in (dataset.train, dataset.test):
+    for x in (dataset.train, *dataset.held_out.values()):
       _check_range(group[0], x)
       _check_values(group[0], x)
+    if group[0].stopping is not None and dataset.validation is None:
+      raise UsageError(
+        "patience and keep_best need a validation set: give one, or a"
+        " validation_fraction above 0"
+      )
     state, result = _trace(group, dataset, supervised)
     if ":" in group[0].settings["network"]:  # a user's
       _check_sizes(group, dataset.train.shape[1:])

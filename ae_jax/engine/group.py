@@ -12,7 +12,8 @@ import numpy as np
 
 from ae_jax.networks import Spec
 from ae_jax.schedules import Hyper
-from ae_jax.training import Trainer, trainer
+from ae_jax.train_state import Trainer
+from ae_jax.training import trainer
 from ae_jax.trial import Trial
 from ae_jax.types import Key
 
@@ -60,4 +61,5 @@ def group_trainer(
     schedule=first.schedule(num_examples),
     binarize=binarize,
     optimizer=first.optimizer,
+    stopping=first.stopping,
   )

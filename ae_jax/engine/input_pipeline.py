@@ -16,11 +16,11 @@ import numpy as np
 from ae_jax.data.dataset import Dataset, Rows
 from ae_jax.data.supervision import Pairs, supervise
 from ae_jax.epoch_order import batching, epoch_order
+from ae_jax.minibatch import Data, examples_of
 from ae_jax.sharding import ALIGNMENT, replicate
-from ae_jax.training import Data, examples_of
 from ae_jax.types import Array, Labeled, UsageError
 
-# (number of steps) -> (rows as `training.Data`, orders `[seeds,
+# (number of steps) -> (rows as `minibatch.Data`, orders `[seeds,
 # steps, batch]` of indices into them): the next steps of some seeds.
 Reader = Callable[[int], tuple[Data | np.ndarray, np.ndarray]]
 
@@ -37,11 +37,13 @@ class InputPipeline(Protocol):
     num_examples: of the whole set.
     features: shape of one example.
     binarize: whether a step draws `x ~ Bernoulli(x)`.
+    validation: what epochs are judged by, in host memory; None: nothing.
   """
 
   num_examples: int
   features: tuple[int, ...]
   binarize: bool
+  validation: Any
 
   def with_supervision(self, kind: str) -> "InputPipeline":
     """The same examples with labels or partners.
@@ -73,7 +75,8 @@ class InMemory:
     num_examples: n.
     features: shape of one example.
     binarize: whether a step draws `x ~ Bernoulli(x)`.
-    dataset: where labels and partners come from, or None.
+    dataset: where labels, partners and validation data come from, or None.
+    validation: what epochs are judged by, or None.
   """
 
   def __init__(
@@ -81,9 +84,11 @@ class InMemory:
     train: Data | np.ndarray,
     binarize: bool = False,
     dataset: Dataset | None = None,
+    validation: Any = None,
   ):
     self.binarize = binarize
     self.train = train
+    self.validation = validation
     x = examples_of(train)
     self.num_examples = len(x)
     self.features = x.shape[1:]
@@ -105,7 +110,10 @@ class InMemory:
     def with_supervision(kind: str) -> InMemory:
       if dataset is None:
         raise UsageError("labels and pairs need a dataset")
-      of_kind = InMemory(supervise(dataset, x, kind), binarize)
+      own = validation
+      if own is not None:
+        own = supervise(dataset, validation, kind, "validation")
+      of_kind = InMemory(supervise(dataset, x, kind), binarize, None, own)
       of_kind._examples_on = self._examples_on
       return of_kind
 
@@ -152,10 +160,14 @@ class Streamed:
     num_examples: n.
     features: shape of one example.
     binarize: whether a step draws `x ~ Bernoulli(x)`.
+    validation: what epochs are judged by, or None.
   """
 
-  def __init__(self, source: Rows, binarize: bool = False):
+  def __init__(
+    self, source: Rows, binarize: bool = False, validation: Any = None
+  ):
     self.binarize = binarize
+    self.validation = validation
     self._source = source
     self.num_examples = len(source)
     self.features = source.shape[1:]
@@ -292,7 +304,7 @@ def input_pipeline(dataset: Dataset, train: Array) -> InputPipeline:
     train: its train set on the device, unless it is to be binarized.
   """
   if dataset.stream is not None:
-    return Streamed(dataset.stream, dataset.binarize)
+    return Streamed(dataset.stream, dataset.binarize, dataset.validation)
   if dataset.binarize:  # `train` is one draw; each step makes another
     train = jax.device_put(dataset.train)
-  return InMemory(train, dataset.binarize, dataset)
+  return InMemory(train, dataset.binarize, dataset, dataset.validation)

@@ -14,10 +14,11 @@ from ae_jax.engine.group import group_trainer, padded_spec, stack
 from ae_jax.engine.input_pipeline import InputPipeline
 from ae_jax.engine.placement import Placement
 from ae_jax.epoch_order import batching
+from ae_jax.minibatch import Data
 from ae_jax.networks import Spec
 from ae_jax.schedules import Hyper
 from ae_jax.sharding import needs_one_device, shard_over_trials
-from ae_jax.training import Data, Trainer, TrainState
+from ae_jax.train_state import Trainer, TrainState
 from ae_jax.trial import Trial
 from ae_jax.types import Array, Key, Terms
 
@@ -47,6 +48,8 @@ class Program(NamedTuple):
     init: (keys, hyper) -> state.
     steps: (state, hyper, which, rows, orders, num_steps) -> (state, terms);
       `state` is donated. `which` `[trials]` says whose order a trial takes.
+    validate: (state, hyper, validation rows) -> (state, loss), after each
+      epoch; `state` is donated. None where no epoch is judged.
     memory_bytes: what it takes, arguments included, of the memory of each
       device; the devices of a CPU have one.
     seconds: that compiling took.
@@ -62,6 +65,7 @@ class Program(NamedTuple):
   state: TrainState
   init: Callable[[Key, Hyper], TrainState]
   steps: Callable[..., tuple[TrainState, Terms]]
+  validate: Callable[..., tuple[TrainState, Array]] | None
   memory_bytes: int
   seconds: float
 
@@ -121,6 +125,15 @@ def _compile(
   )
   if placement.devices > 1 and needs_one_device(lowered):
     return _compile(group, pipeline, Placement(1, placement.size))
+  validate = None
+  if group[0].stopping is not None:
+    validate = (
+      shard_over_trials(
+        _validate_trials(one), placement.devices, 2, 1, donate_argnums=0
+      )
+      .lower(state, hyper, _shapes(pipeline.validation))
+      .compile()
+    )
   init = shard_over_trials(jax.vmap(one.init), placement.devices, 2, 0)
   compiled_init = init.lower(keys, hyper).compile()
   compiled = lowered.compile()
@@ -135,6 +148,7 @@ def _compile(
     state=state,
     init=compiled_init,
     steps=compiled,
+    validate=validate,
     memory_bytes=_memory_bytes(compiled, rows, placement.devices),
     seconds=time.perf_counter() - begin,
   )
@@ -159,6 +173,21 @@ def _steps_of_trials(one: Trainer) -> Callable[..., tuple[TrainState, Terms]]:
     return jax.vmap(of_trial)(state, hyper, which)
 
   return steps
+
+
+def _validate_trials(one: Trainer) -> Callable[..., tuple[TrainState, Array]]:
+  def validate(
+    state: TrainState, hyper: Hyper, rows: Data
+  ) -> tuple[TrainState, Array]:
+    return jax.vmap(lambda state, hyper: one.validate(state, hyper, rows))(
+      state, hyper
+    )
+
+  return validate
+
+
+def _shapes(tree: Any) -> Any:
+  return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), tree)
 
 
 def _num_seeds(group: list[Trial], placement: Placement) -> int:
@@ -213,6 +242,7 @@ def _cache_key(
     padded_spec(group, pipeline.features),
     pipeline.num_examples,
     pipeline.binarize,
+    str(first.stopping and _shapes(pipeline.validation)),
     str(pipeline.rows(num_seeds, first.settings["batch_size"])),
     pipeline.max_steps(num_seeds, first.settings["batch_size"]),
     num_seeds,

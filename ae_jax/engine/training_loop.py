@@ -10,12 +10,14 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from ae_jax.early_stopping import kept
 from ae_jax.engine.group import stack
 from ae_jax.engine.input_pipeline import InputPipeline
 from ae_jax.engine.program import Program
 from ae_jax.networks import Spec
 from ae_jax.settings import Point
-from ae_jax.training import TrainState
+from ae_jax.sharding import replicate
+from ae_jax.train_state import TrainState
 from ae_jax.trial import Trial
 from ae_jax.types import Params
 
@@ -37,6 +39,9 @@ class TrainedGroup(NamedTuple):
     diverged_at: `[trials]`, the step from 0; -1: none.
     num_steps: of each trial.
     seconds: of training, without compilation, all trials together.
+    best_epoch: `[trials]`, of the least validation loss, from 1; None where no
+      epoch was judged.
+    stopped_epoch: `[trials]`, the last one, from 1; 0: all; or None.
   """
 
   ids: list[str]
@@ -47,6 +52,8 @@ class TrainedGroup(NamedTuple):
   diverged_at: np.ndarray
   num_steps: int
   seconds: float
+  best_epoch: np.ndarray | None = None
+  stopped_epoch: np.ndarray | None = None
 
   @property
   def latent_sizes(self) -> list[int]:
@@ -62,6 +69,10 @@ class TrainedGroup(NamedTuple):
       params=jax.tree.map(lambda p: p[at], self.params),
       history={name: term[at] for name, term in self.history.items()},
       diverged_at=self.diverged_at[at],
+      best_epoch=None if self.best_epoch is None else self.best_epoch[at],
+      stopped_epoch=(
+        None if self.stopped_epoch is None else self.stopped_epoch[at]
+      ),
       seconds=self.seconds * len(at) / len(self.ids),
     )
 
@@ -126,6 +137,11 @@ class TrainingLoop:
       self.num_done = snapshot.num_done
       self.history, self._rest = snapshot.history, snapshot.rest
       self._begin -= snapshot.seconds
+    self._validation = None
+    if program.validate is not None:
+      self._validation = jax.tree.map(
+        lambda x: replicate(x, program.placement.devices), pipeline.validation
+      )
     self._read = pipeline.reader(
       seeds, program.batch_size, program.placement.devices, self.num_done
     )
@@ -136,6 +152,15 @@ class TrainingLoop:
     return self.program.num_epochs * self.program.steps_per_epoch
 
   @property
+  def is_over(self) -> bool:
+    """Whether all steps are done, or all trials have stopped."""
+    if self.num_done >= self.num_steps:
+      return True
+    if self.program.validate is None or self.num_done == 0:
+      return False
+    return bool(np.all(self._best().stopped > 0))
+
+  @property
   def seconds(self) -> float:
     """Of training so far, those before a snapshot included."""
     return time.perf_counter() - self._begin
@@ -143,6 +168,9 @@ class TrainingLoop:
   def advance(self, most: int) -> None:
     """Does some steps, at most so many: about a second of them."""
     program = self.program
+    if program.validate is not None:  # at the end of each epoch
+      per_epoch = program.steps_per_epoch
+      most = min(most, per_epoch - self.num_done % per_epoch)
     count = max(1, min(int(self._pace), program.max_steps, most))
     begin = time.perf_counter()
     rows, orders = self._read(count)
@@ -164,6 +192,24 @@ class TrainingLoop:
     self.num_done += count
     for name, term in done.items():
       self._add(name, term)
+    if program.validate and self.num_done % program.steps_per_epoch == 0:
+      self._validate()
+
+  def _validate(self) -> None:
+    """Judges the epoch that is over."""
+    assert self.program.validate is not None
+    self._state, losses = self.program.validate(
+      self._state, self._hyper, self._validation
+    )
+    loss = np.asarray(losses, np.float32)[: len(self.trials), None]
+    before = self.history.get("validation_loss", loss[:, :0])
+    self.history["validation_loss"] = np.concatenate([before, loss], axis=1)
+
+  def _best(self) -> Any:
+    """The best epochs of the trials, without parameters."""
+    assert self._state.best is not None
+    best = self._state.best._replace(params={})
+    return jax.tree.map(lambda x: np.asarray(x)[: len(self.trials)], best)
 
   @property
   def params(self) -> Params:
@@ -184,21 +230,31 @@ class TrainingLoop:
 
   def result(self) -> TrainedGroup:
     """What was trained."""
+    state = self._state
     params, diverged_at = jax.tree.map(
       lambda x: np.asarray(x)[: len(self.trials)],
-      (self._state.params, self._state.diverged_at),
+      (jax.vmap(kept)(state.best, state.params), state.diverged_at),
     )
+    best = None if self._state.best is None else self._best()
     names = sorted(self.history, key=lambda name: (name != "loss", name))
     return TrainedGroup(
       ids=[trial.id for trial in self.trials],
       settings=[trial.settings for trial in self.trials],
       spec=self.program.spec,
       params=params,
-      history={name: self.history[name] for name in names},
+      history={name: self._of_all_epochs(name) for name in names},
       diverged_at=diverged_at,
+      best_epoch=best and best.epoch,
+      stopped_epoch=best and best.stopped,
       num_steps=self.num_steps,
       seconds=self.seconds,
     )
+
+  def _of_all_epochs(self, name: str) -> np.ndarray:
+    """A term, NaN in epochs that no trial took any more."""
+    term = self.history[name]
+    missing = self.program.num_epochs - term.shape[1]
+    return np.pad(term, ((0, 0), (0, missing)), constant_values=np.nan)
 
   def _add(self, name: str, term: np.ndarray) -> None:
     """Adds steps of a term, `[trials, steps]`, and means of whole epochs."""
@@ -238,7 +294,7 @@ def train(
     on_params: called with trials, epoch and their parameters after each epoch.
   """
   loop = TrainingLoop(program, trials, pipeline, snapshot)
-  while loop.num_done < loop.num_steps:
+  while not loop.is_over:
     before, done = divmod(loop.num_done, program.steps_per_epoch)
     left = loop.num_steps - loop.num_done
     if on_params is not None:

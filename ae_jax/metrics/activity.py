@@ -24,18 +24,24 @@ def measure(
   model: Autoencoder, params: Params, data: EvalData
 ) -> tuple[Columns, Units]:
   """The metric group "activity"."""
-  z = encode(model, params, data.test)
-  columns, units = activations(z, model.latent_mask)
-  number = min(len(data.test), NUM_JACOBIANS)
-  # Evenly spaced: the examples may be sorted by class.
-  some = np.linspace(0, len(data.test) - 1, number).astype(int)
-  norm, values = jacobian(model, params, data.test[some])
-  spread = jnp.sqrt(jnp.sum(jnp.var(z, axis=0)))
-  columns = nan_unless_finite(z, columns) | {
-    "jacobian_norm": norm,
-    "relative_jacobian_norm": norm / jnp.where(spread > 0, spread, 1.0),
-  }
-  return columns, units | {"singular_value": values}
+  columns: Columns = {}
+  units: Units = {}
+  for part, rows in data.parts.items():
+    x = data.held_out[rows]
+    z = encode(model, params, x)
+    found, units = activations(z, model.latent_mask)
+    number = min(len(x), NUM_JACOBIANS)
+    # Evenly spaced: the examples may be sorted by class.
+    some = np.linspace(0, len(x) - 1, number).astype(int)
+    norm, values = jacobian(model, params, x[some])
+    spread = jnp.sqrt(jnp.sum(jnp.var(z, axis=0)))
+    found = nan_unless_finite(z, found) | {
+      "jacobian_norm": norm,
+      "relative_jacobian_norm": norm / jnp.where(spread > 0, spread, 1.0),
+    }
+    columns |= {f"{part}_{name}": value for name, value in found.items()}
+    units |= {"singular_value": values}
+  return columns, units
 
 
 def activations(z: Array, latent_mask: Array) -> tuple[dict, dict]:

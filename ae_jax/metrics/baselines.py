@@ -37,6 +37,7 @@ def baselines(
   """
   sizes, metric_groups = sorted({*latent_sizes}), [*metric_groups]
   train = np.asarray(to_float(data.train)).reshape(len(data.train), -1)
+  held_out = np.asarray(to_float(data.held_out)).reshape(-1, train.shape[1])
   fitted = pca.fit(train)
   spec, params, ranks = pca_autoencoders(fitted, data.train.shape[1:], sizes)
   measured = evaluate(
@@ -44,9 +45,10 @@ def baselines(
   )
   exact = {  # in float64
     "train": pca.squared_errors(fitted, train),
-    "test": pca.squared_errors(
-      fitted, np.asarray(to_float(data.test)).reshape(len(data.test), -1)
-    ),
+    **{
+      part: pca.squared_errors(fitted, held_out[rows])
+      for part, rows in data.parts.items()
+    },
   }
   pixels = {
     f"pixels_{name}": float(value[0])
@@ -101,11 +103,12 @@ def pca_autoencoders(
 
 
 def _of_pixels(data: EvalData, metric_groups: list[str]) -> Columns:
-  train, test = (
-    to_float(part).reshape(1, len(part), -1) for part in (data.train, data.test)
+  train, held_out = (
+    to_float(part).reshape(1, len(part), -1)
+    for part in (data.train, data.held_out)
   )
   columns: Columns = {}
   for name, compare in _OF_CODES.items():
     if name in metric_groups:
-      columns |= compare_with_classes(compare, train, test, data)
+      columns |= compare_with_classes(compare, train, held_out, data)
   return columns

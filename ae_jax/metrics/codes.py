@@ -22,9 +22,9 @@ from ae_jax.networks import Spec
 from ae_jax.sharding import shard_over_trials
 from ae_jax.types import Array, Autoencoder, Params
 
-# (train codes `[n, latent]`, their classes `[n]`, test codes `[m, latent]`,
-# their classes `[m]`, num_classes) -> columns.
-Comparison = Callable[[Array, Array, Array, Array, int], Columns]
+# (train codes `[n, latent]`, held-out codes `[m, latent]`, data with classes)
+# -> name -> `[m]`, of each held-out example.
+Comparison = Callable[[Array, Array, EvalData], Columns]
 
 
 def encode(model: Autoencoder, params: Params, data: Array) -> Array:
@@ -35,11 +35,11 @@ def encode(model: Autoencoder, params: Params, data: Array) -> Array:
 
 
 @over_trials
-def train_and_test_codes(
+def train_and_held_out_codes(
   model: Autoencoder, params: Params, data: EvalData
 ) -> tuple[Array, Array]:
-  """Codes of the train and of the test set, `[trials, n, latent]` each."""
-  return encode(model, params, data.train), encode(model, params, data.test)
+  """Codes of the train and of the held-out set, `[trials, n, latent]` each."""
+  return encode(model, params, data.train), encode(model, params, data.held_out)
 
 
 def with_classes(
@@ -52,19 +52,19 @@ def with_classes(
   """A metric group that compares codes with classes, if there are classes."""
   if not data.num_classes:
     return {}, {}
-  train, test = train_and_test_codes(spec, params, latent_sizes, data)
-  return compare_with_classes(comparison, train, test, data), {}
+  train, held_out = train_and_held_out_codes(spec, params, latent_sizes, data)
+  return compare_with_classes(comparison, train, held_out, data), {}
 
 
 def compare_with_classes(
-  comparison: Comparison, train: Array, test: Array, data: EvalData
+  comparison: Comparison, train: Array, held_out: Array, data: EvalData
 ) -> Columns:
   """Measures codes by the classes of their examples.
 
   Args:
     comparison: of the codes of one trial with the classes.
     train: codes of the train set, `[trials, n, latent]`.
-    test: codes of the test set, `[trials, m, latent]`.
+    held_out: codes of the held-out set, `[trials, m, latent]`.
     data: has the classes.
 
   Returns:
@@ -75,23 +75,19 @@ def compare_with_classes(
   num_devices = devices_for(len(train))
   compiled = _compiled(comparison, num_devices)
   with jax.default_matmul_precision("highest"):
-    return compiled(train, test, on_devices(data, num_devices))
+    return compiled(train, held_out, on_devices(data, num_devices))
 
 
 @functools.cache
 def _compiled(
   comparison: Comparison, num_devices: int
 ) -> Callable[..., Columns]:
-  def of_trials(train: Array, test: Array, data: EvalData) -> Columns:
-    def of_trial(train: Array, test: Array) -> Columns:
-      assert data.train_classes is not None
-      assert data.test_classes is not None
-      columns = comparison(
-        train, data.train_classes, test, data.test_classes, data.num_classes
-      )
-      return nan_unless_finite((train, test), columns)
+  def of_trials(train: Array, held_out: Array, data: EvalData) -> Columns:
+    def of_trial(train: Array, held_out: Array) -> Columns:
+      columns = data.means(comparison(train, held_out, data))
+      return nan_unless_finite((train, held_out), columns)
 
-    return jax.vmap(of_trial)(train, test)
+    return jax.vmap(of_trial)(train, held_out)
 
   return shard_over_trials(of_trials, num_devices, 2, 1)
 

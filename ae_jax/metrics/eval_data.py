@@ -1,6 +1,7 @@
 """Data on the device, with the classes and factors that metrics need."""
 
 import dataclasses
+from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
@@ -14,15 +15,16 @@ from ae_jax.types import Array
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class EvalData:
-  """A train and a test set that metrics read.
+  """The data that metrics read.
 
   Attributes:
     train: `[n, *features]`, float32 or uint8.
-    test: `[m, *features]`.
+    held_out: `[m, *features]`: the validation examples, then the test examples.
     train_classes: `[n]`, integers in [0, num_classes); None: no classes.
-    test_classes: `[m]`, or None.
+    held_out_classes: `[m]`, or None.
     factors: `[n, factors]`, which value of each factor a train example was
       made from; None: not known.
+    num_validation: how many of `held_out` are validation examples.
     num_values: of each factor; () where there are none.
     factor_names: of each.
     num_classes: 0 where there are none.
@@ -30,14 +32,60 @@ class EvalData:
   """
 
   train: Array
-  test: Array
+  held_out: Array
   train_classes: Array | None
-  test_classes: Array | None
+  held_out_classes: Array | None
   factors: Array | None
+  num_validation: int = dataclasses.field(metadata={"static": True})
   num_values: tuple[int, ...] = dataclasses.field(metadata={"static": True})
   factor_names: tuple[str, ...] = dataclasses.field(metadata={"static": True})
   num_classes: int = dataclasses.field(metadata={"static": True})
   unit_interval: bool = dataclasses.field(metadata={"static": True})
+
+  @property
+  def parts(self) -> dict[str, slice]:
+    """The rows of `held_out` that are of each part."""
+    parts = {"test": slice(self.num_validation, len(self.held_out))}
+    if self.num_validation:
+      parts = {"validation": slice(self.num_validation)} | parts
+    return parts
+
+  @property
+  def validation(self) -> Array:
+    """The validation examples, perhaps none."""
+    return self.held_out[: self.num_validation]
+
+  @property
+  def test(self) -> Array:
+    """The test examples."""
+    return self.held_out[self.num_validation :]
+
+  @property
+  def validation_classes(self) -> Array | None:
+    """Of the validation examples."""
+    y = self.held_out_classes
+    return None if y is None else y[: self.num_validation]
+
+  @property
+  def test_classes(self) -> Array | None:
+    """Of the test examples."""
+    y = self.held_out_classes
+    return None if y is None else y[self.num_validation :]
+
+  def means(self, values: Mapping[str, Array]) -> dict[str, Array]:
+    """Means over the examples of each part.
+
+    Args:
+      values: name -> `[m, ...]`, of each example of `held_out`.
+
+    Returns:
+      `validation_NAME` and `test_NAME` -> `[...]`.
+    """
+    return {
+      f"{part}_{name}": jnp.mean(value[rows], axis=0)
+      for part, rows in self.parts.items()
+      for name, value in values.items()
+    }
 
 
 def eval_data(dataset: Dataset) -> EvalData:
@@ -45,21 +93,26 @@ def eval_data(dataset: Dataset) -> EvalData:
 
   See `data.labels` for labels that are classes.
   """
-  classes = _classes(dataset.train_labels, dataset.test_labels)
-  parts = (dataset.train, dataset.test)
-  train_classes, test_classes = classes or (None, None)
+  held_out = dataset.held_out
+  labels = [dataset.train_labels]
+  labels += [getattr(dataset, f"{part}_labels") for part in held_out]
+  classes = _classes(labels)
   factors, names = dataset.train_factors, dataset.factor_names
   if factors is not None:
     varies = factors.max(axis=0) > factors.min(axis=0)
     factors = factors[:, varies] if varies.sum() > 1 else None
     names = tuple(np.array(names)[varies].tolist())
   train = binarized(dataset.train, 0) if dataset.binarize else dataset.train
+  parts = (dataset.train, *held_out.values())
   return EvalData(
     train=jnp.asarray(train),
-    test=jnp.asarray(dataset.test),
-    train_classes=train_classes,
-    test_classes=test_classes,
+    held_out=jnp.asarray(np.concatenate([*held_out.values()])),
+    train_classes=None if classes is None else jnp.asarray(classes[0]),
+    held_out_classes=(
+      None if classes is None else jnp.asarray(np.concatenate(classes[1:]))
+    ),
     factors=None if factors is None else jnp.asarray(factors),
+    num_validation=len(held_out.get("validation", ())),
     num_values=(
       () if factors is None else tuple(int(n) + 1 for n in factors.max(axis=0))
     ),
@@ -71,13 +124,12 @@ def eval_data(dataset: Dataset) -> EvalData:
   )
 
 
-def _classes(
-  train: np.ndarray | None, test: np.ndarray | None
-) -> tuple[Array, Array] | None:
-  if train is None or test is None:
+def _classes(labels: list[np.ndarray | None]) -> list[np.ndarray] | None:
+  """The classes of each part, numbered from 0; None where there are none."""
+  parts = [part for part in labels if part is not None]
+  if len(parts) < len(labels):
     return None
-  if no_classes(train, test):
+  if no_classes(parts[0], parts[-1]):
     return None
-  labels = np.concatenate([train, test])
-  classes = np.unique(labels, return_inverse=True)[1]
-  return jnp.asarray(classes[: len(train)]), jnp.asarray(classes[len(train) :])
+  classes = np.unique(np.concatenate(parts), return_inverse=True)[1]
+  return np.split(classes, np.cumsum([*map(len, parts)])[:-1])

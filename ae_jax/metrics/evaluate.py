@@ -83,7 +83,7 @@ def evaluate(
     The metrics.
   """
   num_trials = len(latent_sizes)
-  num_codes = (len(data.train) + len(data.test)) * max(
+  num_codes = (len(data.train) + len(data.held_out)) * max(
     spec.latent_size, data.num_classes
   )
   size = max(min(_MAX_TRIALS, num_trials, _MAX_NUMBERS // num_codes), 1)

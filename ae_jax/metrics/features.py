@@ -8,6 +8,7 @@ import optax
 
 from ae_jax.metrics.batching import map_batches
 from ae_jax.metrics.codes import with_classes
+from ae_jax.metrics.eval_data import EvalData
 from ae_jax.metrics.neighbors import squared_distances
 from ae_jax.metrics.over_trials import Columns
 from ae_jax.types import Array
@@ -16,19 +17,21 @@ _MAX_ITERATIONS = 300
 _TOLERANCE = 1e-4
 
 
-def compare(
-  train: Array,
-  train_classes: Array,
-  test: Array,
-  test_classes: Array,
-  num_classes: int,
-) -> Columns:
-  """The columns of codes of one trial."""
+def compare(train: Array, held_out: Array, data: EvalData) -> Columns:
+  """The columns of codes of one trial, for each held-out example."""
+  classes, num_classes = data.held_out_classes, data.num_classes
+  assert data.train_classes is not None
+  assert classes is not None
+  logits = linear_probe(train, data.train_classes, held_out, num_classes)
+  correct = jnp.argmax(logits, axis=1) == classes
   return {
-    "probe_accuracy": linear_probe_accuracy(
-      train, train_classes, test, test_classes, num_classes
+    "probe_accuracy": correct.astype(jnp.float32),
+    "silhouette": jnp.concatenate(
+      [
+        silhouettes(held_out[rows], classes[rows], num_classes)
+        for rows in data.parts.values()
+      ]
     ),
-    "silhouette": silhouette(test, test_classes, num_classes),
   }
 
 
@@ -127,8 +130,8 @@ def linear_probe(
   return logits(weights, (test - mean[None]) / std[None])
 
 
-def silhouette(codes: Array, classes: Array, num_classes: int) -> Array:
-  """How far classes lie apart: the silhouette of the classes, mean.
+def silhouettes(codes: Array, classes: Array, num_classes: int) -> Array:
+  """How far classes lie apart: the silhouette of each code in its class.
 
   `s = (b - a) / max(a, b)`: a is the mean Euclidean distance of a code to the
   others of its class, b that to the codes of the nearest other class. 1 says
@@ -141,7 +144,7 @@ def silhouette(codes: Array, classes: Array, num_classes: int) -> Array:
     num_classes: of them.
 
   Returns:
-    A scalar in [-1, 1].
+    `[n]`, in [-1, 1].
 
   References:
     Rousseeuw, "Silhouettes: a graphical aid to the interpretation and
@@ -168,6 +171,4 @@ def silhouette(codes: Array, classes: Array, num_classes: int) -> Array:
     score = jnp.where(largest > 0, (b - a) / largest, 0.0)
     return jnp.where(counts[own] > 1, score, 0.0)
 
-  return jnp.mean(
-    map_batches(of_block, (codes, classes, jnp.arange(len(codes))))
-  )
+  return map_batches(of_block, (codes, classes, jnp.arange(len(codes))))

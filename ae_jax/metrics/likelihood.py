@@ -30,28 +30,34 @@ def measure(
   if spec.code != "gaussian":
     return {}, {}
   nats, units, active = _bounds(spec, params, latent_sizes, data)
-  x = np.asarray(data.test)
+  x = np.asarray(data.held_out)
   kind = spec.likelihood_of({}).kind(to_float(x))
   columns = {
-    f"test_{name}{'' if name == 'kl' else BOUND_OF[kind]}_nats": value
+    f"{name}{'' if name.endswith('kl') else BOUND_OF[kind]}_nats": value
     for name, value in nats.items()
   }
   if kind == "mass":
     bits = spec.num_features * math.log(2)
-    columns |= {f"test_{k}_bits_per_dim": v / bits for k, v in nats.items()}
+    columns |= {f"{k}_bits_per_dim": v / bits for k, v in nats.items()}
   return columns | active, units
 
 
 @over_trials
 def _bounds(
   model: Autoencoder, params: Params, data: EvalData
-) -> tuple[Columns, Units, Columns]:
-  nats, units = elbo_and_iwae(
-    model, params, jax.random.key(0), data.test, NUM_SAMPLES
+) -> tuple[dict[str, Array], Units, Columns]:
+  nats, posterior = elbo_and_iwae(
+    model, params, jax.random.key(0), data.held_out, NUM_SAMPLES
   )
-  variance = units["variance"]
-  active = {"active_units": active_units(variance)}
-  return nats, {"kl": units["kl"]}, nan_unless_finite(variance, active)
+  units: Units = {}
+  active: Columns = {}
+  for part, rows in data.parts.items():
+    variance = jnp.var(posterior["mean"][rows], axis=0)
+    active |= nan_unless_finite(
+      variance, {f"{part}_active_units": active_units(variance)}
+    )
+    units = {"kl": jnp.mean(posterior["kl"][rows], axis=0)}
+  return data.means(nats), units, active
 
 
 def elbo_and_iwae(
@@ -78,9 +84,8 @@ def elbo_and_iwae(
     num_samples: K.
 
   Returns:
-    The four, mean over examples, scalars; and of each unit, `[latent]`: `kl`,
-    its divergence from N(0, 1), and `variance`, that of its posterior mean over
-    the examples.
+    The four of each example, `[n]`; and `[n, latent]`, of q(z|x): `kl`, the
+    divergence of each unit from N(0, 1), and `mean`.
 
   References:
     Kingma and Welling, "Auto-Encoding Variational Bayes", 2014, eq. 10; Burda
@@ -127,11 +132,7 @@ def elbo_and_iwae(
     }
 
   values = map_batches(of_block, (data, jnp.arange(len(data))))
-  units = {
-    "kl": jnp.mean(values.pop("unit_kl"), axis=0),
-    "variance": jnp.var(values.pop("mean"), axis=0),
-  }
-  return {name: jnp.mean(value) for name, value in values.items()}, units
+  return values, {"kl": values.pop("unit_kl"), "mean": values.pop("mean")}
 
 
 def active_units(variance: Array) -> Array:

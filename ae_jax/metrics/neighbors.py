@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from ae_jax.metrics.batching import map_batches
 from ae_jax.metrics.codes import with_classes
+from ae_jax.metrics.eval_data import EvalData
 from ae_jax.metrics.over_trials import Columns
 from ae_jax.metrics.registry import DEPTHS, NUM_NEIGHBORS
 from ae_jax.types import Array
@@ -20,30 +21,24 @@ _MAX_DISTANCES = 1 << 20  # at once, as float32: about what a cache holds
 _UNITS_AT_ONCE = 16  # in one pass over the distances
 
 
-def compare(
-  train: Array,
-  train_classes: Array,
-  test: Array,
-  test_classes: Array,
-  num_classes: int,
-) -> Columns:
-  """The columns of codes of one trial."""
+def compare(train: Array, held_out: Array, data: EvalData) -> Columns:
+  """The columns of codes of one trial, for each held-out example."""
+  classes, num_classes = data.held_out_classes, data.num_classes
+  assert data.train_classes is not None
+  assert classes is not None
   k = min(max(DEPTHS), len(train))
-  found = train_classes[nearest(test, train, k)]
-  relevant = found == test_classes[:, None]
-  counts = jnp.bincount(train_classes, length=num_classes)
+  found = data.train_classes[nearest(held_out, train, k)]
+  relevant = found == classes[:, None]
+  counts = jnp.bincount(data.train_classes, length=num_classes)
+  voted = vote(found[:, :NUM_NEIGHBORS], num_classes)
   return {
-    "knn_accuracy": knn_accuracy(
-      found[:, :NUM_NEIGHBORS], test_classes, num_classes
-    ),
+    "knn_accuracy": (voted == classes).astype(jnp.float32),
     **{
       f"precision_at_{depth}": precision_at(relevant, depth)
       for depth in DEPTHS
       if depth <= k
     },
-    "mean_average_precision": mean_average_precision(
-      relevant, counts[test_classes]
-    ),
+    "mean_average_precision": average_precision(relevant, counts[classes]),
   }
 
 
@@ -92,42 +87,39 @@ def squared_distances(a: Array, b: Array) -> Array:
   return jax.lax.scan(add, zeros, (a.T, b.T), unroll=_UNITS_AT_ONCE)[0]
 
 
-def knn_accuracy(
-  neighbor_classes: Array, classes: Array, num_classes: int
-) -> Array:
-  """Accuracy of the k-nearest-neighbor classifier, by majority.
+def vote(neighbor_classes: Array, num_classes: int) -> Array:
+  """The k-nearest-neighbor classifier, by majority.
 
   Args:
     neighbor_classes: `[m, k]`, integers in [0, num_classes), of the k nearest
       training examples. Of classes with as many votes the lowest is taken.
-    classes: `[m]`, the true ones.
     num_classes: of all.
 
   Returns:
-    A scalar in [0, 1].
+    The classes, `[m]`.
 
   References:
     Cover and Hart, "Nearest neighbor pattern classification", 1967.
   """
   votes = jnp.sum(jax.nn.one_hot(neighbor_classes, num_classes), axis=1)
-  return jnp.mean(jnp.argmax(votes, axis=1) == classes)
+  return jnp.argmax(votes, axis=1)
 
 
 def precision_at(relevant: Array, k: int) -> Array:
-  """Share of relevant results among the first k, mean over queries.
+  """Share of relevant results among the first k, of each query.
 
   Args:
     relevant: `[m, >= k]`, whether each result is of the query's class.
     k: length of the list.
 
   Returns:
-    A scalar in [0, 1].
+    `[m]`, in [0, 1].
   """
-  return jnp.mean(relevant[:, :k].astype(jnp.float32))
+  return jnp.mean(relevant[:, :k].astype(jnp.float32), axis=1)
 
 
-def mean_average_precision(relevant: Array, num_relevant: Array) -> Array:
-  """Mean over queries of the average precision within the first k results.
+def average_precision(relevant: Array, num_relevant: Array) -> Array:
+  """The average precision within the first k results, of each query.
 
   `AP = sum_{i <= k} precision_at_i * relevant_i / min(k, num_relevant)`;
   0 for a query without any relevant example.
@@ -137,10 +129,10 @@ def mean_average_precision(relevant: Array, num_relevant: Array) -> Array:
     num_relevant: `[m]`, how many there are in the gallery.
 
   Returns:
-    A scalar in [0, 1].
+    `[m]`, in [0, 1].
   """
   k = relevant.shape[1]
   hits = relevant.astype(jnp.float32)
   precisions = jnp.cumsum(hits, axis=1) / jnp.arange(1, k + 1)[None]
   possible = jnp.clip(num_relevant, 1, k)
-  return jnp.mean(jnp.sum(precisions * hits, axis=1) / possible)
+  return jnp.sum(precisions * hits, axis=1) / possible

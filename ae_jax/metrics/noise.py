@@ -20,16 +20,21 @@ def measure(
   model: Autoencoder, params: Params, data: EvalData
 ) -> tuple[Columns, Units]:
   """The metric group "noise"."""
-  columns = {}
+  values = {}
   for corruption in registry.CORRUPTIONS:
     if corruption == "salt_and_pepper" and not data.unit_interval:
       continue
     errors = squared_errors(
-      model, params, jax.random.key(0), data.test, corruption, registry.NOISES
+      model,
+      params,
+      jax.random.key(0),
+      data.held_out,
+      corruption,
+      registry.NOISES,
     )
     for i, level in enumerate(registry.NOISES):
-      columns[f"squared_error_{corruption}_{level}"] = errors[i]
-  return columns, {}
+      values[f"squared_error_{corruption}_{level}"] = errors[:, i]
+  return data.means(values), {}
 
 
 def squared_errors(
@@ -51,7 +56,7 @@ def squared_errors(
     levels: as `denoising` takes its `noise`.
 
   Returns:
-    `[len(levels)]`, summed over features, mean over examples.
+    `[n, len(levels)]`, summed over features.
   """
   corrupt = CORRUPTIONS[corruption]
 
@@ -64,5 +69,4 @@ def squared_errors(
     residual = reconstruct(model, params, noisy) - x[None]
     return jnp.sum(residual**2, axis=tuple(range(2, residual.ndim))).T
 
-  errors = map_batches(of_block, (data, jnp.arange(len(data))), batch_size=64)
-  return jnp.mean(errors, axis=0)
+  return map_batches(of_block, (data, jnp.arange(len(data))), batch_size=64)

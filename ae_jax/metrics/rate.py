@@ -9,7 +9,7 @@ import numpy as np
 from ae_jax.data import to_float
 from ae_jax.metrics import coordinates
 from ae_jax.metrics.batching import map_batches
-from ae_jax.metrics.codes import train_and_test_codes
+from ae_jax.metrics.codes import train_and_held_out_codes
 from ae_jax.metrics.coordinates import decoder_gram
 from ae_jax.metrics.eval_data import EvalData
 from ae_jax.metrics.over_trials import Columns, Units, over_trials
@@ -24,43 +24,53 @@ def measure(
   spec: Spec, params: Params, latent_sizes: Array, data: EvalData
 ) -> tuple[Columns, Units]:
   """The metric group "rate"."""
-  codes = train_and_test_codes(spec, params, latent_sizes, data)
-  train, test = map(np.asarray, codes)
+  codes = train_and_held_out_codes(spec, params, latent_sizes, data)
+  train, held_out = map(np.asarray, codes)
+  # A quantized code takes finitely many values as it is.
+  rounded = np.repeat(held_out[:, :, None], len(STEPS), axis=2)
   indices = spec.declaration.indices
   if indices is None:
     gram = np.asarray(decoder_gram(spec, params, latent_sizes, data))
-  rounded = np.zeros((*test.shape[:2], len(STEPS), test.shape[2]), np.float32)
-  bits = np.zeros((len(test), len(STEPS)))
+  bits = {part: np.zeros((len(STEPS), len(train))) for part in data.parts}
   for i, size in enumerate(latent_sizes.tolist()):
     if indices is not None:
       own = jax.tree.map(lambda p, i=i: p[i], params)
-      bits[i] = _bits_of_indices(indices, own, (train[i], test[i]))
-      rounded[i] = test[i][:, None]  # takes finitely many values as it is
+      for part, rows in data.parts.items():
+        coded = train[i], held_out[i, rows]
+        bits[part][:, i] = _bits_of_indices(indices, own, coded)
       continue
-    own_train, own_test = train[i, :, :size], test[i, :, :size]
-    if not all(np.isfinite(a).all() for a in (own_train, own_test, gram[i])):
+    own_train, own_rest = train[i, :, :size], held_out[i, :, :size]
+    if not all(np.isfinite(a).all() for a in (own_train, own_rest, gram[i])):
       rounded[i] = np.nan
       continue
     axes = coordinates.of_codes(own_train, gram[i, :size, :size])
-    y_train, y_test = axes.of(own_train), axes.of(own_test)
+    y_train, y_rest = axes.of(own_train), axes.of(own_rest)
     for k, step in enumerate(STEPS):
-      read, bits[i, k] = entropy_code(y_train, y_test, step)
-      rounded[i, :, k, :size] = axes.codes(read)
+      for part, rows in data.parts.items():
+        read, bits[part][k, i] = entropy_code(y_train, y_rest[rows], step)
+        rounded[i, rows, k, :size] = axes.codes(read)
   with_codes = params | {"codes": rounded}
-  errors = np.asarray(_errors_of_rounded(spec, with_codes, latent_sizes, data))
-  bits = np.where(np.isfinite(errors), bits, np.nan)
-  columns = {}
-  for k, step in enumerate(STEPS):
-    columns[f"rate_at_bin_{step}"] = bits[:, k] / data.test.size
-    columns[f"squared_error_at_bin_{step}"] = errors[:, k]
+  errors = _errors_of_rounded(spec, with_codes, latent_sizes, data)
+  columns = {name: np.asarray(value) for name, value in errors.items()}
+  for part, rows in data.parts.items():
+    for k, step in enumerate(STEPS):
+      finite = np.isfinite(columns[f"{part}_squared_error_at_bin_{step}"])
+      per_dim = bits[part][k] / data.held_out[rows].size
+      columns[f"{part}_rate_at_bin_{step}"] = np.where(finite, per_dim, np.nan)
   return columns, {}
 
 
 @over_trials
 def _errors_of_rounded(
   model: Autoencoder, params: Params, data: EvalData
-) -> Array:
-  return squared_errors(model, params, params["codes"], data.test)
+) -> Columns:
+  errors = squared_errors(model, params, params["codes"], data.held_out)
+  return data.means(
+    {
+      f"squared_error_at_bin_{step}": errors[:, k]
+      for k, step in enumerate(STEPS)
+    }
+  )
 
 
 def entropy_code(
@@ -151,7 +161,7 @@ def squared_errors(
     data: x `[n, *features]`, float32 or uint8.
 
   Returns:
-    `[k]`, summed over features, mean over examples.
+    `[n, k]`, summed over features.
   """
 
   def of_block(block: tuple[Array, Array]) -> Array:
@@ -159,4 +169,4 @@ def squared_errors(
     residual = model.mean(model.decode(params, z)) - x[:, None]
     return jnp.sum(residual**2, axis=tuple(range(2, residual.ndim)))
 
-  return jnp.mean(map_batches(of_block, (z, data), batch_size=64), axis=0)
+  return map_batches(of_block, (z, data), batch_size=64)

@@ -14,14 +14,11 @@ def measure(
   model: Autoencoder, params: Params, data: EvalData
 ) -> tuple[Columns, Units]:
   """The metric group "reconstruction"."""
-  columns = {
-    "train_squared_error": squared_error(model, params, data.train),
-    "test_squared_error": squared_error(model, params, data.test),
-  }
+  train = jnp.mean(squared_errors(model, params, data.train))
+  errors = {"squared_error": squared_errors(model, params, data.held_out)}
   if data.unit_interval:
-    errors = unit_interval_errors(model, params, data.test)
-    columns |= {f"test_{name}": error for name, error in errors.items()}
-  return columns, {}
+    errors |= unit_interval_errors(model, params, data.held_out)
+  return {"train_squared_error": train} | data.means(errors), {}
 
 
 def codes(model: Autoencoder, params: Params, x: Array) -> Array:
@@ -35,8 +32,8 @@ def reconstruct(model: Autoencoder, params: Params, x: Array) -> Array:
   return model.mean(model.decode(params, codes(model, params, x)))
 
 
-def squared_error(model: Autoencoder, params: Params, data: Array) -> Array:
-  """Squared error `||x - x~||^2`, summed over features, mean over examples.
+def squared_errors(model: Autoencoder, params: Params, data: Array) -> Array:
+  """Squared error `||x - x~||^2` of each example, summed over features.
 
   Args:
     model: the autoencoder.
@@ -44,14 +41,14 @@ def squared_error(model: Autoencoder, params: Params, data: Array) -> Array:
     data: `[n, *features]`, float32 or uint8.
 
   Returns:
-    A scalar, in squared units of the data.
+    `[n]`, in squared units of the data.
   """
 
   def of_block(block: Array) -> Array:
     x = to_float(block)
     return _sum_features((x - reconstruct(model, params, x)) ** 2)
 
-  return jnp.mean(map_batches(of_block, data))
+  return map_batches(of_block, data)
 
 
 def unit_interval_errors(
@@ -67,8 +64,8 @@ def unit_interval_errors(
   Returns:
     `clipped_squared_error`, of x~ clipped to [0, 1]; `cross_entropy`,
     `-x log x~ - (1 - x) log(1 - x~)` in nats, of x~ clipped to
-    [e, 1 - e], e = 1.2e-7 being float32's epsilon. Both are summed over
-    features and averaged over examples.
+    [e, 1 - e], e = 1.2e-7 being float32's epsilon. Both are `[n]`, summed
+    over features.
   """
   eps = jnp.finfo(jnp.float32).eps
 
@@ -81,8 +78,7 @@ def unit_interval_errors(
       "cross_entropy": -_sum_features(x * jnp.log(p) + (1 - x) * jnp.log1p(-p)),
     }
 
-  values = map_batches(of_block, data)
-  return {name: jnp.mean(value) for name, value in values.items()}
+  return map_batches(of_block, data)
 
 
 def _sum_features(per_feature: Array) -> Array:

@@ -1,13 +1,16 @@
 """The metrics of a trained model: the columns of the table, their units.
 
-A metric that needs something that is missing (labels, data in [0, 1], a
-Gaussian code) is left out of the row. `pca_NAME` is the same metric of a PCA
-with as many components, `pixels_NAME` that of the data itself. A user's metrics
-are beside the table, known once they are named or read from a run.
+Most exist twice: `validation_NAME`, by which is chosen, and `test_NAME`, which
+is reported; `held_out_columns` makes the two. A metric that needs something
+that is missing (labels, data in [0, 1], a Gaussian code) is left out of the
+row. `pca_NAME` is the same metric of a PCA with as many components,
+`pixels_NAME` that of the data itself. A user's metrics are beside the table,
+known once they are named or read from a run.
 """
 
 import importlib.util
 import inspect
+import re
 from collections.abc import Callable, Iterable, Mapping
 
 from ae_jax import lookup
@@ -29,34 +32,58 @@ NOISES = (0.1, 0.3, 0.5)
 STEPS = (0.1, 0.2, 0.5, 1, 2)  # that codes are rounded to
 CORRUPTIONS = ("gaussian", "masking", "salt_and_pepper")
 
+HELD_OUT = ("validation", "test")
+
+
+def held_out_columns(metrics: Mapping[str, Metric]) -> dict[str, Metric]:
+  """The columns of metrics of held-out examples, those of a part together."""
+  return {
+    f"{part}_{name}": metric._replace(
+      meaning=f"{metric.meaning}; {part} examples"
+    )
+    for part in HELD_OUT
+    for name, metric in metrics.items()
+  }
+
+
+def validated(name: str) -> str:
+  """The column of validation examples that belongs to one of test examples."""
+  return re.sub(r"^(pca_|pixels_)?test_", r"\1validation_", name)
+
+
 _SQUARED = "squared error"
 _RECONSTRUCTION = {
   "train_squared_error": Metric(
-    _SQUARED, "lower", "||x - x~||^2, summed over features, train examples"
+    _SQUARED, "lower", "||x - x~||^2, summed over features; train examples"
   ),
-  "test_squared_error": Metric(
-    _SQUARED, "lower", "||x - x~||^2, summed over features, test examples"
-  ),
-  "test_clipped_squared_error": Metric(
-    _SQUARED, "lower", "the same, x~ clipped to [0, 1]"
-  ),
-  "test_cross_entropy": Metric(
-    "nats", "lower", "Bernoulli cross-entropy of x and x~, summed over features"
-  ),
-}
+} | held_out_columns(
+  {
+    "squared_error": Metric(
+      _SQUARED, "lower", "||x - x~||^2, summed over features"
+    ),
+    "clipped_squared_error": Metric(
+      _SQUARED, "lower", "the same, x~ clipped to [0, 1]"
+    ),
+    "cross_entropy": Metric(
+      "nats",
+      "lower",
+      "Bernoulli cross-entropy of x and x~, summed over features",
+    ),
+  }
+)
 _FEATURES = {
   "probe_accuracy": Metric(
-    "share", "higher", "test accuracy of a logistic regression on the codes"
+    "share", "higher", "accuracy of a logistic regression on the train codes"
   ),
   "silhouette": Metric(
-    "-1 ... 1", "higher", "how far classes lie apart in the test codes"
+    "-1 ... 1", "higher", "how far classes lie apart in the codes"
   ),
 }
 _NEIGHBORS = {
   "knn_accuracy": Metric(
     "share",
     "higher",
-    f"test accuracy of the vote of the {NUM_NEIGHBORS} nearest train codes",
+    f"accuracy of the vote of the {NUM_NEIGHBORS} nearest train codes",
   ),
   **{
     f"precision_at_{k}": Metric(
@@ -80,7 +107,7 @@ _ACTIVITY = {
   "jacobian_norm": Metric(
     "code / data",
     "",
-    f"||df/dx||_F, mean over {NUM_JACOBIANS} test examples at most",
+    f"||df/dx||_F, mean over at most {NUM_JACOBIANS}",
   ),
   "relative_jacobian_norm": Metric(
     "1 / data", "", "the same by the standard deviation of the code"
@@ -118,16 +145,16 @@ _UNITS = {
 }
 _LIKELIHOOD = {
   **{
-    f"test_{name}{BOUND_OF[kind]}_nats": Metric(unit, "lower", meaning)
+    f"{name}{BOUND_OF[kind]}_nats": Metric(unit, "lower", meaning)
     for kind, unit in _UNITS.items()
     for name, meaning in _BOUNDS.items()
   },
-  "test_kl_nats": Metric("nats", "", _KL),
+  "kl_nats": Metric("nats", "", _KL),
   **{
-    f"test_{name}_bits_per_dim": Metric("bits/dim", "lower", meaning)
+    f"{name}_bits_per_dim": Metric("bits/dim", "lower", meaning)
     for name, meaning in _BOUNDS.items()
   },
-  "test_kl_bits_per_dim": Metric("bits/dim", "", _KL),
+  "kl_bits_per_dim": Metric("bits/dim", "", _KL),
   "active_units": Metric(
     "units", "", "units whose posterior mean has a variance above 0.01"
   ),
@@ -162,12 +189,12 @@ _DISENTANGLEMENT = {
 
 GROUPS: dict[str, dict[str, Metric]] = {
   "reconstruction": _RECONSTRUCTION,
-  "features": _FEATURES,
-  "neighbors": _NEIGHBORS,
-  "activity": _ACTIVITY,
-  "noise": _NOISE,
-  "likelihood": _LIKELIHOOD,
-  "rate": _RATE,
+  "features": held_out_columns(_FEATURES),
+  "neighbors": held_out_columns(_NEIGHBORS),
+  "activity": held_out_columns(_ACTIVITY),
+  "noise": held_out_columns(_NOISE),
+  "likelihood": held_out_columns(_LIKELIHOOD),
+  "rate": held_out_columns(_RATE),
   "disentanglement": _DISENTANGLEMENT,
 }
 PCA_GROUPS = ("reconstruction", "features", "neighbors", "rate")
@@ -189,7 +216,9 @@ METRICS: dict[str, Metric] = {
   **_prefixed(
     "pca", "PCA of that size", *(GROUPS[name] for name in PCA_GROUPS)
   ),
-  **_prefixed("pixels", "the data itself", _FEATURES, _NEIGHBORS),
+  **_prefixed(
+    "pixels", "the data itself", GROUPS["features"], GROUPS["neighbors"]
+  ),
   "udr": Metric(
     "share", "higher", "how alike the units of all seeds are; on the page only"
   ),

@@ -6,23 +6,56 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from ae_jax import lookup
-from ae_jax.metrics.registry import more_is_better
+from ae_jax.metrics.registry import more_is_better, validated
 from ae_jax.types import UsageError
+
+_CHOSEN_BY = ("validation_squared_error", "test_squared_error")
+
+
+def criterion(rows: Iterable[Mapping[str, Any]], by: str | None = None) -> str:
+  """The column that trials are chosen by: the validation error by default.
+
+  Args:
+    rows: of the table; without a validation set the test error is all there is.
+    by: what the user asks for, if anything.
+  """
+  if by is not None:
+    return by
+  names = {name for row in rows for name, value in row.items() if value != ""}
+  return next((n for n in _CHOSEN_BY if n in names), _CHOSEN_BY[0])
+
+
+def remark(rows: Iterable[Mapping[str, Any]], by: str) -> str:
+  """What to say of a choice that was made on the test set; else empty."""
+  if validated(by) == by:
+    return ""
+  if any(validated(by) in row for row in rows):
+    return (
+      f"chosen by {by}, on the test set: the chosen trial looks better on it"
+      f" than it is; {validated(by)} chooses without it"
+    )
+  return (
+    "chosen on the test set, there being no validation set: the chosen trial"
+    " looks better on it than it is"
+  )
 
 
 def best_row(
-  rows: Collection[Mapping[str, Any]], by: str, where: Mapping[str, Any]
+  rows: Collection[Mapping[str, Any]],
+  by: str | None,
+  where: Mapping[str, Any],
 ) -> Any:
   """The best row by a column, among those with the given settings.
 
   Args:
     rows: with numbers as numbers.
-    by: the column.
+    by: the column; None: see `criterion`.
     where: setting -> value.
 
   Raises:
     UsageError: there is no such column or setting, or no such row.
   """
+  by = criterion(rows, by)
   names = [*dict.fromkeys(name for row in rows for name in row)]
   for name in (by, *where):
     if name not in names:

@@ -19,7 +19,7 @@ def write(
   folder: Path,
   dataset: Dataset,
   *,
-  by: str = "test_squared_error",
+  by: str | None = None,
   modules: Modules = (),
 ) -> Path:
   """Writes the page of a run.
@@ -27,7 +27,8 @@ def write(
   Args:
     folder: of the run.
     dataset: that it was trained on.
-    by: the column that says which trial is best.
+    by: the column that says which trial is best; by default the validation
+      error.
     modules: where functions of a user may be taken from, see `ae_jax.load`.
 
   Returns:
@@ -48,7 +49,7 @@ def write_picture(
   dataset: Dataset,
   path: Path,
   *,
-  by: str = "test_squared_error",
+  by: str | None = None,
   modules: Modules = (),
 ) -> None:
   """Draws error against latent size, and reconstructions next to PCA's.

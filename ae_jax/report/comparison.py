@@ -113,7 +113,7 @@ def after_corruption(
   shown: list[float] = []
   for i, row in enumerate(best):
     levels = {0.0: selection.number(row, "test_squared_error")} | {
-      noise: selection.number(row, f"squared_error_{corruption}_{noise}")
+      noise: selection.number(row, f"test_squared_error_{corruption}_{noise}")
       for noise in NOISES
     }
     if None not in levels.values():

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ae_jax import pca
+from ae_jax import over_seeds, pca
 from ae_jax.corruptions import CORRUPTIONS
 from ae_jax.data import are_images, to_float
 from ae_jax.metrics import selection
@@ -70,7 +70,7 @@ def select_trials(rows: TextRows, by: str) -> SelectedTrials | None:
   strength = trials.strength(rows)
   strength_sweep = [best]
   if strength is not None:
-    others = [name for name in trials.settings(rows) if name != strength]
+    others = [name for name in over_seeds.settings(rows) if name != strength]
     peers = {
       row[strength]: row
       for row in trials.ok(rows)
@@ -138,7 +138,10 @@ def draw(
     pca_plane,
     _values(selected, codes),
     _over_strength(
-      selected, rows, "relative_jacobian_norm", "relative norm of df/dx"
+      selected,
+      rows,
+      "validation_relative_jacobian_norm",
+      "relative norm of df/dx",
     ),
     _over_strength(selected, rows, "mig", "mutual information gap"),
     _over_strength(selected, rows, "udr", "unsupervised ranking"),
@@ -292,7 +295,7 @@ def _over_strength(
   own = [row for row in rows if row["latent_size"] == size]
   values = {
     value: summary
-    for (value,), summary in trials.means(own, metric, (name,)).items()
+    for (value,), summary in over_seeds.means(own, metric, (name,)).items()
   }
   if not values:
     return None

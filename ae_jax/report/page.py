@@ -16,7 +16,7 @@ from ae_jax.run_folder.folder import check_links
 
 
 def write(
-  folder: Path, path: Path, dataset: Dataset, by: str, modules: Modules
+  folder: Path, path: Path, dataset: Dataset, by: str | None, modules: Modules
 ) -> Path:
   """Writes the page of a run, see `report.write`."""
   check_links(folder)
@@ -58,8 +58,8 @@ def render(run: RunRecord, dataset: Dataset, shown: list[Section]) -> str:
     title=f"Autoencoders on {dataset.name}",
     summary=(
       f"{len(run.rows)} trials: {num_ok} ok, {len(run.rows) - num_ok} diverged."
-      f" {dataset.num_train:,} train and {len(dataset.test):,} test examples"
-      f" of shape [{', '.join(map(str, dataset.train.shape[1:]))}]"
+      f" {dataset.sizes} examples of shape"
+      f" [{', '.join(map(str, dataset.train.shape[1:]))}]"
       + (", standardized." if dataset.standardization is not None else ".")
     ),
     warnings=diagnostics(run.rows, run.histories, dataset),

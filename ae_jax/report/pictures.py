@@ -16,9 +16,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from ae_jax.metrics.selection import number
+from ae_jax.over_seeds import Summary
 from ae_jax.report.blocks import Picture
 from ae_jax.report.figures import COLORS, DASHES, shortened
-from ae_jax.report.trials import Summary
 
 DPI = 100
 _FONT_SIZE = 9

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ae_jax import over_seeds
 from ae_jax.data import Dataset
 from ae_jax.lookup import Modules
 from ae_jax.metrics.udr import unsupervised_disentanglement_ranking
@@ -26,7 +27,7 @@ def ranked(
   Of trials that ended well and whose units have a divergence (`kl` in
   `units/`); the codes are those of the test examples that the page shows.
   """
-  settings = [name for name in trials.settings(rows) if name != "seed"]
+  settings = [name for name in over_seeds.settings(rows) if name != "seed"]
   kl: dict[str, np.ndarray] = {}
   groups = collections.defaultdict(list)
   for row in trials.ok(rows):

@@ -70,8 +70,8 @@ def _points(row: TextRow, prefix: str) -> list[_Point]:
   """A trial, or the PCA of its size, at each step."""
   points = []
   for step in STEPS:
-    rate = selection.number(row, f"{prefix}rate_at_bin_{step}")
-    error = selection.number(row, f"{prefix}squared_error_at_bin_{step}")
+    rate = selection.number(row, f"{prefix}test_rate_at_bin_{step}")
+    error = selection.number(row, f"{prefix}test_squared_error_at_bin_{step}")
     if rate is not None and error is not None:
       text = f"{escape(row['latent_size'])} units, step {step}"
       points.append(_Point(rate, error, text))

@@ -38,14 +38,14 @@ class RunRecord(NamedTuple):
 
 
 def read(
-  folder: Path, dataset: Dataset, by: str, modules: Modules
+  folder: Path, dataset: Dataset, by: str | None, modules: Modules
 ) -> RunRecord:
   """Reads what is on disk of a run, and picks the best trials.
 
   Raises:
     UsageError: there is no run, no finished trial or no such metric.
   """
-  rows, config = trials.read(folder, by)
+  rows, config, by = trials.read(folder, by)
   rows = ranking.ranked(folder, rows, dataset, modules)
   best = [selection.best(own, by) for own in trials.by_objective(rows).values()]
   found = [row for row in best if row is not None]

@@ -4,9 +4,9 @@ import json
 import shlex
 from pathlib import Path
 
+from ae_jax import winners
 from ae_jax.data import Dataset
 from ae_jax.metrics import selection
-from ae_jax.metrics.registry import more_is_better
 from ae_jax.report import (
   comparison,
   models,
@@ -34,18 +34,12 @@ def best_trials(run: RunRecord) -> Section:
       " the data.",
       [],
     )
-  value = selection.number(overall, run.by) or 0.0
-  better = "Largest" if more_is_better(run.by) else "Least"
-  peers = trials.by_objective(run.rows)[overall["objective"]]
-  parts = (
-    f"{overall['objective']} at latent size {overall['latent_size']}",
-    tables.settings(overall, peers),
-    f"trial {overall['id']}",
-  )
+  said = selection.remark(run.rows, run.by)
   text = (
-    f"{better} {run.by.replace('_', ' ')}: {value:.4g}, by"
-    f" {', '.join(part for part in parts if part)}. These are single trials;"
-    " the lines and maps below compare settings by their mean over seeds."
+    f"{winners.sentence(run.rows, run.by)}"
+    + (f" {said[0].upper()}{said[1:]}." if said else "")
+    + " The table below has single trials; the lines and maps compare settings"
+    " by their mean over seeds."
   )
   sized = [
     found

@@ -33,10 +33,10 @@ _MARKERS = {
 
 
 def write_picture(
-  folder: Path, dataset: Dataset, path: Path, by: str, modules: Modules
+  folder: Path, dataset: Dataset, path: Path, by: str | None, modules: Modules
 ) -> None:
   """Draws a PNG of a run, see `report.write_picture`."""
-  rows, _ = trials.read(folder, by)
+  rows, _, by = trials.read(folder, by)
   if not are_images(dataset.train.shape[1:]):
     raise UsageError(
       f"no picture: {dataset.name} holds no images but examples of shape"

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from ae_jax import over_seeds
 from ae_jax.metrics import registry, selection
 from ae_jax.report import trials
 from ae_jax.report.blocks import Cell, Table
@@ -18,8 +19,8 @@ def best_trials(best: Sequence[TextRow], rows: TextRows, by: str) -> Table:
       trials of an objective.
     by: the metric they were chosen by.
   """
-  metrics = [by, f"pca_{by}", "train_squared_error", "test_squared_error"]
-  metrics += ["pca_test_squared_error"]
+  metrics = [by, f"pca_{by}", "validation_squared_error"]
+  metrics += ["test_squared_error", "pca_test_squared_error"]
   present = [*dict.fromkeys(m for m in metrics if _any_number(best, m))]
   peers = trials.by_objective(rows)
   table = table_of(
@@ -42,16 +43,17 @@ def best_trials(best: Sequence[TextRow], rows: TextRows, by: str) -> Table:
 
 def settings(row: TextRow, peers: TextRows) -> str:
   """The settings of a trial that vary among those of its objective."""
-  names = [name for name in trials.varying(peers) if name != "latent_size"]
+  names = [name for name in over_seeds.varying(peers) if name != "latent_size"]
   return " ".join(f"{name}={row[name]}" for name in names if row[name] != "")
 
 
 def all_trials(rows: TextRows, by: str) -> Table:
   """Every trial: what varies among them, and every number of its own."""
-  first = [by, "test_squared_error", "pca_test_squared_error"]
+  first = [by, "validation_squared_error", "test_squared_error"]
+  first += ["pca_test_squared_error"]
   columns = dict.fromkeys(["id", "objective", "latent_size"])
   columns |= dict.fromkeys(n for n in first if _any_number(rows, n))
-  columns |= dict.fromkeys(["status", *trials.varying(rows)])
+  columns |= dict.fromkeys(["status", *over_seeds.varying(rows)])
   columns |= dict.fromkeys(
     n for n in trials.result_columns(rows) if _any_number(rows, n)
   )
@@ -67,7 +69,7 @@ def all_trials(rows: TextRows, by: str) -> Table:
 def diverged(rows: TextRows) -> Table:
   """The trials that diverged, and when."""
   columns = ["id", "objective", "latent_size", "diverged_step"]
-  columns += [n for n in trials.varying(rows) if n not in columns]
+  columns += [n for n in over_seeds.varying(rows) if n not in columns]
   return table_of(
     [row for row in rows if row["status"] != "ok"],
     columns,
@@ -160,7 +162,7 @@ def _cells(rows: TextRows, name: str) -> list[Cell]:
   finite = [value for value in numbers if value is not None]
   models = [selection.number(row, name.removeprefix("pca_")) for row in rows]
   others = [value for value in models if value is not None]
-  rounded = iter(trials.without_rounding(finite, others))
+  rounded = iter(over_seeds.without_rounding(finite, others))
   return [
     Cell(text, text) if value is None else Cell(f"{next(rounded):.4g}", text)
     for text, value in zip(texts, numbers, strict=True)

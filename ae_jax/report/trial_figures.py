@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import plotly.graph_objects as go
 
+from ae_jax import over_seeds
 from ae_jax.metrics import selection
 from ae_jax.metrics.registry import more_is_better
 from ae_jax.report import trials
@@ -39,14 +40,14 @@ def parallel_coordinates(rows: TextRows, by: str) -> go.Figure | None:
   metrics = dict.fromkeys(
     (
       "train_squared_error",
-      "test_squared_error",
-      "probe_accuracy",
-      "relative_jacobian_norm",
-      "test_kl_nats",
+      "validation_squared_error",
+      "validation_probe_accuracy",
+      "validation_relative_jacobian_norm",
+      "validation_kl_nats",
       by,
     )
   )
-  varying = trials.varying(shown)
+  varying = over_seeds.varying(shown)
   dimensions = [_setting_axis(shown, name) for name in varying]
   dimensions += [
     _measure_axis(name, values)

@@ -6,55 +6,43 @@ and shown as they were written; `number` reads a value.
 
 import collections
 import difflib
-import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from ae_jax.metrics.registry import column, more_is_better
-from ae_jax.metrics.selection import number
-from ae_jax.run_folder import load, results, run_config
+from ae_jax.metrics.selection import criterion, number
+from ae_jax.over_seeds import (
+  Summary,
+  columns,
+  means,
+  settings,
+  varying,
+  without_rounding,
+)
+from ae_jax.run_folder import load, run_config
 from ae_jax.run_folder.results import TextRow
 from ae_jax.settings import DEFAULTS
 from ae_jax.types import UsageError
 
 TextRows = Sequence[TextRow]
 
-_ENDING = ("id", "status", "diverged_step")
 _FIRST_RESULT = "loss"
 _SHORT = {
   "id": "trial",
   "train_squared_error": "train error",
+  "validation_squared_error": "validation error",
   "test_squared_error": "test error",
+  "pca_validation_squared_error": "PCA validation error",
   "pca_test_squared_error": "PCA test error",
 }
 _BASELINES = ("pca_", "pixels_")
-_ROUNDING = 1e-12  # relative to the largest number of a column
 
 
-class Summary(NamedTuple):
-  """One metric of several trials.
-
-  Attributes:
-    mean: over the trials, in the unit of the metric.
-    spread: their standard deviation (over n - 1); 0 of one.
-    num_trials: n.
-    num_lost: further trials, which diverged or lack the metric.
-  """
-
-  mean: float
-  spread: float
-  num_trials: int
-  num_lost: int
-
-  def __str__(self) -> str:
-    spread = f" ± {self.spread:.1g}" if self.num_trials > 1 else ""
-    lost = f" ({self.num_lost} lost)" if self.num_lost else ""
-    return f"{self.mean:.3g}{spread}{lost}"
-
-
-def read(workdir: Path, by: str) -> tuple[list[TextRow], dict[str, Any]]:
-  """The rows of the trials of a run that are whole, and its configuration.
+def read(
+  workdir: Path, by: str | None
+) -> tuple[list[TextRow], dict[str, Any], str]:
+  """The whole rows of a run, its configuration, and what to choose by.
 
   Raises:
     UsageError: there is no run, no finished trial, or no such metric to
@@ -64,6 +52,7 @@ def read(workdir: Path, by: str) -> tuple[list[TextRow], dict[str, Any]]:
   rows = [*load.finished(workdir).values()]
   if not rows:
     raise UsageError(f"run {workdir} has no finished trial yet")
+  by = criterion(rows, by)
   allowed = result_columns(rows)
   if by not in allowed:
     close = difflib.get_close_matches(by, allowed, n=1)
@@ -72,7 +61,7 @@ def read(workdir: Path, by: str) -> tuple[list[TextRow], dict[str, Any]]:
       f"no metric {by!r} to compare trials by; {hint}there are"
       f" {', '.join(allowed)}"
     )
-  return rows, config
+  return rows, config, by
 
 
 def ok(rows: Iterable[TextRow]) -> list[TextRow]:
@@ -80,15 +69,9 @@ def ok(rows: Iterable[TextRow]) -> list[TextRow]:
   return [row for row in rows if row["status"] == "ok"]
 
 
-def settings(rows: TextRows) -> list[str]:
-  """The columns that say what a trial is."""
-  names = results.columns(rows)
-  return [n for n in names[: names.index(_FIRST_RESULT)] if n not in _ENDING]
-
-
 def result_columns(rows: TextRows) -> list[str]:
   """The columns that hold a trial's own results: terms, metrics, seconds."""
-  names = results.columns(rows)
+  names = columns(rows)
   first = names.index(_FIRST_RESULT)
   return [
     name
@@ -124,15 +107,6 @@ def ordered(values: Iterable[str]) -> list[str]:
     return value is None, value or 0.0, text
 
   return sorted(set(values), key=key)
-
-
-def varying(rows: TextRows) -> list[str]:
-  """The settings that differ between the rows."""
-  return [
-    name
-    for name in settings(rows)
-    if len({row.get(name, "") for row in rows}) > 1
-  ]
 
 
 def latent_sizes(rows: TextRows) -> list[int]:
@@ -197,40 +171,3 @@ def baseline(rows: TextRows, by: str) -> dict[int, float]:
   sizes = sorted(values)
   kept = without_rounding([values[size] for size in sizes], own)
   return {size: n for size, n in zip(sizes, kept, strict=True) if n}
-
-
-def means(
-  rows: TextRows, by: str, axes: Sequence[str]
-) -> dict[tuple[str, ...], Summary]:
-  """A metric at each combination of some settings, over all other settings."""
-  cells = collections.defaultdict(list)
-  for row in rows:
-    value = number(row, by) if row["status"] == "ok" else None
-    cells[tuple(row[axis] for axis in axes)].append(value)
-  return {
-    cell: _summary(kept, len(values) - len(kept))
-    for cell, values in cells.items()
-    if (kept := [value for value in values if value is not None])
-  }
-
-
-def without_rounding(
-  values: Collection[float], others: Collection[float] = ()
-) -> list[float]:
-  """The values, 0 for those that are rounding errors of the largest one.
-
-  The error of a PCA with all its components is 1e-14 or so, not 0.
-
-  Args:
-    values: of one column.
-    others: of a column in the same unit, among which the largest one may be.
-  """
-  least = _ROUNDING * max(map(abs, (*values, *others)), default=0.0)
-  return [value if abs(value) > least else 0.0 for value in values]
-
-
-def _summary(values: list[float], num_lost: int) -> Summary:
-  n = len(values)
-  mean = math.fsum(values) / n
-  squares = math.fsum((value - mean) ** 2 for value in values)
-  return Summary(mean, math.sqrt(squares / max(n - 1, 1)), n, num_lost)

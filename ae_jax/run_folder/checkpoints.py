@@ -39,6 +39,7 @@ from ae_jax.types import Params, UsageError
 Meta = dict[str, Any]
 
 FOLDER = "checkpoints"
+_EPOCHS = ("best_epoch", "stopped_epoch")
 
 _PATTERN = "*?[]\\"
 _MANIFEST = "manifest.json"  # written last: no checkpoint is there without it
@@ -79,6 +80,11 @@ def save(folder: Path, trained: TrainedGroup) -> None:
     ],
     "history": {name: term.tolist() for name, term in trained.history.items()},
     "diverged_at": trained.diverged_at.tolist(),
+    **{
+      name: value.tolist()
+      for name in _EPOCHS
+      if (value := getattr(trained, name)) is not None
+    },
     "num_steps": trained.num_steps,
     "seconds": trained.seconds,
   }
@@ -272,6 +278,10 @@ def _read(directory: Path, modules: Modules) -> TrainedGroup:
       name: np.array(term, np.float32) for name, term in meta["history"].items()
     },
     diverged_at=np.array(meta["diverged_at"], np.int32),
+    **{
+      name: np.array(meta[name], np.int32) if name in meta else None
+      for name in _EPOCHS
+    },
     num_steps=meta["num_steps"],
     seconds=meta["seconds"],
   )

@@ -16,7 +16,7 @@ def load(
   folder: str | os.PathLike[str],
   trial: str = "best",
   *,
-  by: str = "test_squared_error",
+  by: str | None = None,
   modules: Modules | OneModule = (),
   **where: Any,
 ) -> Trained:
@@ -30,7 +30,8 @@ def load(
       is left out.
     trial: an id of the run's table, or "best".
     by: the column that says which one is best: the largest value of a metric
-      of which more is better (an accuracy, ...), else the least.
+      of which more is better (an accuracy, ...), else the least. By default
+      the validation error; where there is no validation set, the test error.
     modules: where a network, likelihood or objective of a user may be taken
       from, if the model needs one: modules, their names (which are imported),
       or a dict of names and functions. Nothing else of a user is imported.

@@ -9,6 +9,7 @@ from typing import Any
 
 from ae_jax.atomic import read_text, write_text
 from ae_jax.metrics.selection import number
+from ae_jax.over_seeds import columns
 from ae_jax.run_folder import own_metrics
 from ae_jax.settings import DEFAULTS
 from ae_jax.types import UsageError
@@ -69,18 +70,6 @@ def typed(row: TextRow) -> dict[str, Any]:
   return {
     name: text if name == "id" else _value(text) for name, text in row.items()
   }
-
-
-def columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:
-  """The columns of all rows; one that only some have stands where they do."""
-  names: list[str] = []
-  for row in rows:
-    at = 0
-    for name in row:
-      if name not in names:
-        names.insert(at, name)
-      at = names.index(name) + 1
-  return names
 
 
 def _write_rows(folder: Path, table: Mapping[str, TextRow]) -> None:
