@@ -76,7 +76,7 @@ class ObjectiveDeclaration(Declaration):
     select: (params, z `[n, latent]`, latent mask `[latent]`) -> the code that
       the model gives, of its point code.
     indices: (params, z `[n, latent]`) -> integers `[n, parts]`, as which a code
-      that takes finitely many values is written, see `metrics.rate`.
+      of finitely many values, by `select`, is written: see `metrics.rate`.
     prior: (model, params) -> p(z), a mixture of Gaussians of equal weight, each
       field `[components, latent]`; of a Gaussian code N(0, I) by default.
     params: (model, params, key, **hyper) -> a dict of arrays that are trained

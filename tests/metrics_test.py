@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from random_model import LABELS, X, random_model
+from random_model import DIGITS, LABELS, X, random_model
 from scipy import special
 from sklearn import metrics
 from sklearn.linear_model import LogisticRegression
@@ -23,6 +23,7 @@ from ae_jax.metrics import (
   reconstruction,
 )
 from ae_jax.metrics.batching import map_batches
+from ae_jax.metrics.eval_data import eval_data
 from ae_jax.metrics.registry import (
   GROUPS,
   available_groups,
@@ -258,6 +259,24 @@ def test_what_is_said_of_activations_is_the_same_at_any_scale():
     np.testing.assert_allclose(
       [columns[name] for columns in found], found[0][name], rtol=1e-5
     )
+
+
+def test_the_relative_norm_of_the_jacobian_is_the_same_at_any_scale():
+  spec, _, params = random_model()
+  code = params["encoder"]["code"]
+  smaller = params | {
+    "encoder": params["encoder"]
+    | {"code": jax.tree.map(lambda p: 1e-3 * p, code)}
+  }
+  both = jax.tree.map(lambda *p: jnp.stack(p), params, smaller)
+  columns, _ = activity.measure(
+    spec, both, jnp.array([5, 5]), eval_data(DIGITS)
+  )
+  large, small = columns["jacobian_norm"]
+  np.testing.assert_allclose(small, 1e-3 * large, rtol=1e-5)
+  large, small = columns["relative_jacobian_norm"]
+  np.testing.assert_allclose(small, large, rtol=1e-5)
+  assert large > 0
 
 
 def test_hoyer_sparsity_of_known_codes():
