@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 def text(trained: Trained, platforms: Sequence[str]) -> str:
   """README.md of an exported model."""
   row, spec = trained.row, trained.spec
+  declared = of_likelihood(spec.likelihood_function)
   return _TEXT.format(
     objective=row.get("objective"),
     id=row.get("id"),
@@ -23,6 +24,7 @@ def text(trained: Trained, platforms: Sequence[str]) -> str:
     latent=spec.latent_size,
     platforms=", ".join(platforms),
     network=_network(spec) + _code(spec),
+    library=_LIBRARY if declared.library_size is not None else "",
     scale="" if trained.standardization is None else _SCALE,
   )
 
@@ -58,7 +60,11 @@ def _code(spec: Spec) -> str:
   lines = _GAUSSIAN if spec.code == "gaussian" else ""
   declared = spec.declaration
   for stage, function in (
-    ("Before the encoder", declared.encoder_input),
+    (
+      "Before the encoder",
+      declared.encoder_input
+      or of_likelihood(spec.likelihood_function).encoder_input,
+    ),
     ("After the encoder", declared.select),
   ):
     if function is not None:
@@ -84,7 +90,7 @@ decode = export.deserialize(Path("decode.stablehlo").read_bytes()).call
 `z = encode(x)` takes float32 `[{data}]` to float32 `[b, {latent}]`, and
 `decode(z)` goes back, for any batch size b, on {platforms}.
 x has the units of the data that the model was trained on; bytes are given as
-x / 255.
+x / 255.{library}
 
 ## To build it elsewhere
 
@@ -96,6 +102,9 @@ settings of the trial and the versions. Kernels of dense layers are
 Activations are those of `jax.nn`: `gelu` is the tanh approximation,
 `leaky_relu` has slope 0.01.
 """
+_LIBRARY = (
+  " `decode` gives the mean at library size 1: multiply it by the sum of x."
+)
 _TIED = """\
 - The kernels of the decoder are transposes: of encoder.code (of a Gaussian
   code: encoder.mean) for decoder.latent, and of the encoder's hidden layers,

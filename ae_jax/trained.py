@@ -13,7 +13,7 @@ import numpy as np
 from ae_jax import batches
 from ae_jax.data import Standardization, check_integers, to_float
 from ae_jax.engine.training_loop import TrainedGroup
-from ae_jax.metrics.reconstruction import codes
+from ae_jax.metrics.reconstruction import codes, reconstruct
 from ae_jax.networks import Spec, model_of
 from ae_jax.objectives import OBJECTIVES
 from ae_jax.parameters import unpadded
@@ -140,6 +140,9 @@ class Trained(NamedTuple):
 
   def decode(self, z: np.ndarray) -> np.ndarray:
     """Means x~ of p(x|z), in the units of the data.
+
+    Of counts with a library size, which a code does not tell, at size 1: the
+    shares of an example. `reconstruct` takes the size of each example.
 
     Args:
       z: codes `[n, latent]`.
@@ -274,8 +277,8 @@ class Trained(NamedTuple):
 
   def reconstruct_batches(self, x: np.ndarray) -> Iterator[np.ndarray]:
     """What `reconstruct` gives, `[batch, *features]` at a time."""
-    encode, decode = self._function(_encode), self._function(_decode)
-    return (self._undo(decode(encode(batch))) for batch in self._data(x))
+    reconstruct = self._function(_reconstruct)
+    return (self._undo(reconstruct(batch)) for batch in self._data(x))
 
   def _function(
     self, function: Callable[[Spec, Params, np.ndarray], Array]
@@ -324,3 +327,8 @@ def _encode(spec: Spec, params: Params, x: Array) -> Array:
 def _decode(spec: Spec, params: Params, z: Array) -> Array:
   model = model_of(spec, params)
   return model.mean(model.decode(params, z))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _reconstruct(spec: Spec, params: Params, x: Array) -> Array:
+  return reconstruct(model_of(spec, params), params, to_float(x))

@@ -7,13 +7,15 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import special, stats
 
 from ae_jax.declarations import keyword_only
 from ae_jax.likelihoods import LIKELIHOODS
+from ae_jax.likelihoods.special import log_rising
 from ae_jax.networks import Spec
 
 BATCH, FEATURES = 40, (3, 2)
+COUNTS = (0.0, 1.0, 1e4)
 # Of values near 1, each rounded a few times by 2^-24 = 6e-8; the sums of six
 # features lose a digit.
 TOLERANCE = {"rtol": 1e-5, "atol": 1e-5}
@@ -47,11 +49,134 @@ def normal(rng):
   return rng.normal(size=(BATCH, *FEATURES))
 
 
+# A parameter that all examples share counts ten times.
 def gaussian(decoded, x, speed=10):
   return stats.norm(decoded[..., 0], scale_of(decoded, speed))
 
 
+def laplace(decoded, x):
+  return stats.laplace(decoded[..., 0], scale_of(decoded))
+
+
+def student_t(decoded, x):
+  return stats.t(5.0, decoded[..., 0], scale_of(decoded))
+
+
+class TruncatedExponential:
+  """The continuous Bernoulli: density e^(h x) on [0, 1], up to a factor."""
+
+  dist = stats.truncexpon
+
+  def __init__(self, h):
+    self.h, size = h, np.abs(h)
+    self.falling = stats.truncexpon(b=size, scale=1 / size)
+
+  def logpdf(self, x):
+    return self.falling.logpdf(np.where(self.h > 0, 1 - x, x))
+
+  def mean(self):
+    mean = self.falling.mean()
+    return np.where(self.h > 0, 1 - mean, mean)
+
+
+def share_of_16(decoded, x):
+  distribution = stats.binom(16, special.expit(decoded))
+  return Scaled(distribution, 16)
+
+
+class Scaled:
+  """The distribution of a count divided by its greatest value."""
+
+  def __init__(self, distribution, factor):
+    self.of, self.factor, self.dist = distribution, factor, distribution.dist
+
+  def logpmf(self, x):
+    return self.of.logpmf(np.rint(x * self.factor))
+
+  def mean(self):
+    return self.of.mean() / self.factor
+
+
+def library_mean(h, x):
+  flat = h.reshape(BATCH, -1)
+  size = np.maximum(x.reshape(BATCH, -1).sum(axis=1, keepdims=True), 1)
+  return (size * special.softmax(flat, axis=1)).reshape(h.shape)
+
+
+def softplus(h, x):
+  return np.logaddexp(0, h)
+
+
+def poisson(decoded, x, mean=library_mean):
+  return stats.poisson(mean(decoded, x))
+
+
+def bent(x, least=-6, greatest=10):
+  x = least + np.logaddexp(0, x - least)
+  return greatest - np.logaddexp(0, greatest - x)
+
+
+def negative_binomial(decoded, x, mean=library_mean):
+  theta = np.exp(bent(10 * decoded[..., -1]))
+  return stats.nbinom(theta, theta / (theta + mean(decoded[..., 0], x)))
+
+
+class Inflated:
+  """With a share of zeros added."""
+
+  def __init__(self, decoded, x):
+    self.of = negative_binomial(decoded[..., [0, 2]], x)
+    self.zeros, self.dist = special.expit(decoded[..., 1]), self.of.dist
+
+  def logpmf(self, x):
+    mass = (1 - self.zeros) * self.of.pmf(x)
+    return np.log(mass + self.zeros * (x == 0))
+
+  def mean(self):
+    return (1 - self.zeros) * self.of.mean()
+
+
+def counts(rng):
+  x = rng.negative_binomial(0.8, 0.05, size=(BATCH, *FEATURES))
+  x[0] = 0  # an example without any
+  return x
+
+
+def gray(rng):
+  return rng.uniform(size=(BATCH, *FEATURES))
+
+
 CASES = {
+  "laplace": Case(normal, laplace),
+  "student_t": Case(normal, student_t),
+  "continuous_bernoulli": Case(
+    gray, lambda decoded, x: TruncatedExponential(decoded), ends=(0.0, 1.0)
+  ),
+  "bernoulli": Case(
+    lambda rng: rng.integers(0, 2, (BATCH, *FEATURES)),
+    lambda decoded, x: stats.bernoulli(special.expit(decoded)),
+    ends=(0.0, 1.0),
+  ),
+  "binomial": Case(
+    lambda rng: rng.integers(0, 17, (BATCH, *FEATURES)) / 16,
+    share_of_16,
+    ends=(0.0, 0.5, 1.0),
+  ),
+  "poisson": Case(counts, poisson, ends=COUNTS),
+  "poisson-softplus": Case(
+    counts,
+    functools.partial(poisson, mean=softplus),
+    {"library_size": False},
+    COUNTS,
+  ),
+  "negative_binomial": Case(counts, negative_binomial, ends=COUNTS),
+  "negative_binomial-softplus": Case(
+    counts,
+    functools.partial(negative_binomial, mean=softplus),
+    {"library_size": False},
+    COUNTS,
+  ),
+  "zero_inflated_negative_binomial": Case(counts, Inflated, ends=COUNTS),
   "calibrated_gaussian": Case(normal, gaussian),
   "calibrated_gaussian-feature": Case(normal, gaussian, {"scale": "feature"}),
   "calibrated_gaussian-example": Case(
@@ -140,3 +265,53 @@ def test_a_scale_of_nothing_left_to_explain_has_a_floor():
   # log N(0; 0, e^-12) of six features.
   np.testing.assert_allclose(value, 6 * (-6 + 0.5 * np.log(2 * np.pi)), 1e-6)
   assert np.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("columns", [1, 5])
+def test_multinomial_and_categorical_are_scipys(columns):
+  rng = np.random.default_rng(3)
+  h = rng.normal(size=(BATCH, columns)).astype(np.float32)
+  p = special.softmax(h.astype(float), axis=1)
+  x = rng.poisson(4.0, (BATCH, columns)).astype(np.float32)
+  x[0] = 0
+  spec = Spec((columns,), 2, likelihood="multinomial")
+  ours = spec.likelihood_of({})
+  expected = stats.multinomial(x.sum(axis=1), p)
+  np.testing.assert_allclose(
+    jax.jit(ours.nll)(x, h), -expected.logpmf(x), **TOLERANCE
+  )
+  np.testing.assert_allclose(
+    jax.jit(ours.mean)(h, x), x.sum(axis=1, keepdims=True) * p, **TOLERANCE
+  )
+  one_hot = np.eye(columns, dtype=np.float32)[rng.integers(columns, size=BATCH)]
+  ours = Spec((columns,), 2, likelihood="categorical").likelihood_of({})
+  np.testing.assert_allclose(
+    jax.jit(ours.nll)(one_hot, h),
+    -stats.multinomial(1, p).logpmf(one_hot),
+    **TOLERANCE,
+  )
+  np.testing.assert_allclose(jax.jit(ours.mean)(h), p, **TOLERANCE)
+
+
+@pytest.mark.parametrize("theta", [0.01, 1.0, 9.9, 10.1, 1e3, 2e4])
+def test_a_ratio_of_gamma_functions_of_any_size(theta):
+  x = np.float32([0, 1, 3, 50, 1000])
+  actual = jax.jit(log_rising)(x, np.float32(theta))
+  theta = float(np.float32(theta))
+  expected = special.gammaln(x.astype(float) + theta) - special.gammaln(theta)
+  # Terms of up to 1e4 cancel in part: three digits of 1e-7 at most.
+  np.testing.assert_allclose(actual, expected, rtol=2e-6, atol=2e-6)
+
+
+def test_the_continuous_bernoullis_series_meet_its_closed_form():
+  h = np.float32([-0.31, -0.29, -1e-3, 0, 1e-6, 0.299, 0.301])
+  x = np.full_like(h, 0.3)
+  double = np.where(h == 0, 1e-9, h.astype(float))
+  expected = TruncatedExponential(double)
+  ours = Spec((7,), 2, likelihood="continuous_bernoulli").likelihood_of({})
+  np.testing.assert_allclose(
+    ours.per_feature(x[None], h[None])[0], -expected.logpdf(0.3), atol=1e-6
+  )
+  # Right to 17 h^7 / 3e7.
+  mean = 0.5 + double / 12 - double**3 / 720 + double**5 / 30240
+  np.testing.assert_allclose(ours.mean(h[None])[0], mean, atol=1e-6)

@@ -7,13 +7,21 @@ the batch.
 
 from collections.abc import Callable
 
-from ae_jax.likelihoods.bernoulli import bernoulli, bernoulli_cross_entropy
+from ae_jax.likelihoods.columns import columns
+from ae_jax.likelihoods.counts import (
+  multinomial,
+  negative_binomial,
+  poisson,
+  zero_inflated_negative_binomial,
+)
 from ae_jax.likelihoods.likelihood import Likelihood
 from ae_jax.likelihoods.location_scale import (
   calibrated_gaussian,
   gaussian,
   half_squared_error,
+  laplace,
   sigmoid_gaussian,
+  student_t,
 )
 from ae_jax.likelihoods.logistic_mixture import (
   NUM_LEVELS,
@@ -21,6 +29,13 @@ from ae_jax.likelihoods.logistic_mixture import (
   logistic_mixture,
   logistic_mixture_masses,
   logistic_mixture_mean,
+)
+from ae_jax.likelihoods.unit_interval import (
+  bernoulli,
+  bernoulli_cross_entropy,
+  binomial,
+  categorical,
+  continuous_bernoulli,
 )
 from ae_jax.types import Array
 
@@ -30,6 +45,16 @@ LIKELIHOODS: dict[str, Callable[..., Array]] = {
   "sigmoid_gaussian": sigmoid_gaussian,
   "bernoulli": bernoulli,
   "logistic_mixture": logistic_mixture,
+  "laplace": laplace,
+  "student_t": student_t,
+  "continuous_bernoulli": continuous_bernoulli,
+  "binomial": binomial,
+  "categorical": categorical,
+  "multinomial": multinomial,
+  "poisson": poisson,
+  "negative_binomial": negative_binomial,
+  "zero_inflated_negative_binomial": zero_inflated_negative_binomial,
+  "columns": columns,
 }
 
 __all__ = [
@@ -39,14 +64,24 @@ __all__ = [
   "Likelihood",
   "bernoulli",
   "bernoulli_cross_entropy",
+  "binomial",
   "calibrated_gaussian",
+  "categorical",
+  "columns",
+  "continuous_bernoulli",
   "default_for",
   "gaussian",
   "half_squared_error",
+  "laplace",
   "logistic_mixture",
   "logistic_mixture_masses",
   "logistic_mixture_mean",
+  "multinomial",
+  "negative_binomial",
+  "poisson",
   "sigmoid_gaussian",
+  "student_t",
+  "zero_inflated_negative_binomial",
 ]
 
 

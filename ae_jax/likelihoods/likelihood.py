@@ -99,7 +99,12 @@ class Likelihood:
       x: examples `[..., *features]` whose library size it is multiplied by,
         where the likelihood has one. Default: 1.
     """
-    mean = self.declaration.mean(decoded, **self.hyper)
+    is_single = self.size + len(self.init()) == 1
+    rank = len(self.features) + (0 if is_single else 1)
+    lead = decoded.shape[: decoded.ndim - rank]
+    flat = decoded.reshape(-1, *decoded.shape[decoded.ndim - rank :])
+    mean = self.declaration.mean(flat, **self.hyper)
+    mean = mean.reshape(*lead, *mean.shape[1:])
     if x is None or self.declaration.library_size is None:
       return mean
     lead = x.shape[: x.ndim - len(self.features)]

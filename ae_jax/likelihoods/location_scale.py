@@ -8,6 +8,7 @@ to infinity.
 """
 
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +16,7 @@ import jax.numpy as jnp
 from ae_jax.declarations import likelihood
 from ae_jax.divergences import LOG_2PI
 from ae_jax.likelihoods.likelihood import check_same_shape, sum_features
+from ae_jax.likelihoods.special import log_rising
 from ae_jax.types import Array, Params, UsageError
 
 MIN_LOG_SCALE = -6.0
@@ -121,3 +123,51 @@ def calibrated_gaussian(
   """
   residual, log_scale = _standardized(x, decoded, scale)
   return 0.5 * residual**2 + log_scale + 0.5 * LOG_2PI
+
+
+@_learned()
+def laplace(x: Array, decoded: Array, *, scale: str = "shared") -> Array:
+  """`|x - x~| / s + log 2s`: errors count by their size, not its square.
+
+  Args:
+    x: data `[batch, *features]`.
+    decoded: see `calibrated_gaussian`, as `scale`.
+    scale: whose s is learned.
+
+  Returns:
+    `[batch, *features]` in nats.
+  """
+  residual, log_scale = _standardized(x, decoded, scale)
+  return jnp.abs(residual) + log_scale + math.log(2)
+
+
+@_learned(ranges={"degrees_of_freedom": (1.0, math.inf)})
+def student_t(
+  x: Array,
+  decoded: Array,
+  *,
+  degrees_of_freedom: float = 5.0,
+  scale: str = "shared",
+) -> Array:
+  """`-log t_nu((x - x~) / s) + log s`: outliers cost by their logarithm.
+
+  With r = (x - x~) / s, `(nu + 1)/2 log(1 + r^2 / nu) + log s
+  - log G((nu + 1)/2) / G(nu/2) + 1/2 log(nu pi)`, G the gamma function.
+
+  Args:
+    x: data `[batch, *features]`.
+    decoded: see `calibrated_gaussian`, as `scale`.
+    degrees_of_freedom: nu; at 1 there is no mean, and x~ is the median.
+    scale: whose s is learned.
+
+  Returns:
+    `[batch, *features]` in nats.
+  """
+  residual, log_scale = _standardized(x, decoded, scale)
+  nu = degrees_of_freedom
+  return (
+    0.5 * (nu + 1) * jnp.log1p(residual**2 / nu)
+    + log_scale
+    - log_rising(0.5, 0.5 * nu)
+    + 0.5 * jnp.log(nu * math.pi)
+  )

@@ -166,7 +166,8 @@ def squared_errors(
 
   def of_block(block: tuple[Array, Array]) -> Array:
     z, x = block[0], to_float(block[1])
-    residual = model.mean(model.decode(params, z)) - x[:, None]
+    x = x[:, None]
+    residual = model.mean(model.decode(params, z), x) - x
     return jnp.sum(residual**2, axis=tuple(range(2, residual.ndim)))
 
   return map_batches(of_block, (z, data), batch_size=64)

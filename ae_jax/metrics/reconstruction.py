@@ -29,7 +29,7 @@ def codes(model: Autoencoder, params: Params, x: Array) -> Array:
 
 def reconstruct(model: Autoencoder, params: Params, x: Array) -> Array:
   """Reconstructions x~ = g(f(x)), in the shape and units of x."""
-  return model.mean(model.decode(params, codes(model, params, x)))
+  return model.mean(model.decode(params, codes(model, params, x)), x)
 
 
 def squared_errors(model: Autoencoder, params: Params, data: Array) -> Array:

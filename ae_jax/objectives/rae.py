@@ -1,6 +1,5 @@
 """The regularized autoencoder: a VAE's aims without its noise."""
 
-import functools
 import math
 
 import jax.numpy as jnp
@@ -29,7 +28,7 @@ def rae(
   """`d(x, g(z)) + code_weight * ||z||^2 / 2 + decoder_weight * R(g)`, z = f(x).
 
   R is the sum of the decoder's squared parameters ("l2"), or
-  `||dg/dz||_F^2` at the codes ("gradient").
+  `||dg/dz||_F^2` at the codes, g(z) the mean of p(x|z) ("gradient").
 
   Args:
     model: the functions f and g, with d = -log p(x|z).
@@ -63,8 +62,11 @@ def rae(
   if regularizer == "l2":
     decoder = optax.tree.norm(params["decoder"], squared=True)
   else:
-    decode = functools.partial(model.decode, params)
-    decoder = jnp.mean(penalties.contractive(decode, z))
+
+    def mean(z: Array) -> Array:
+      return model.mean(model.decode(params, z))
+
+    decoder = jnp.mean(penalties.contractive(mean, z))
   loss = reconstruction + code_weight * code + decoder_weight * decoder
   return loss, {
     "reconstruction": reconstruction,

@@ -132,7 +132,7 @@ def draw(
   z = codes.get(selected.best["id"])
   z = best.encode(examples.x) if z is None else z
   made = [
-    _reconstructions(best, z, examples),
+    _reconstructions(best, examples),
     _restorations(selected, models, examples),
     _codes(best, plane, z, examples),
     pca_plane,
@@ -161,15 +161,13 @@ def draw(
   return [picture for picture in made if picture is not None]
 
 
-def _reconstructions(
-  best: Trained, z: np.ndarray, examples: ShownExamples
-) -> Picture:
+def _reconstructions(best: Trained, examples: ShownExamples) -> Picture:
   size = best.spec.latent_size
   components = min(size, len(examples.baseline.components))
   return _rows(
     [
       ("original", examples.x[examples.shown]),
-      ("reconstructed", best.decode(z[examples.shown])),
+      ("reconstructed", best.reconstruct(examples.x[examples.shown])),
       ("by PCA", by_pca(examples, size)),
     ],
     "Test examples and their reconstructions. Number of code units:"
