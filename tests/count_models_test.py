@@ -184,7 +184,7 @@ def test_masses_add_up_to_1(likelihood, hyper, values):
     ("continuous_bernoulli", SHARES * 2, r"needs data in \[0, 1\]"),
     ("categorical", CLASSES * 0, "needs a single 1 among zeros on the last"),
     ("columns", TABLE + 0.5, "each column to be what its likelihood takes"),
-    ("columns", TABLE[:, :5], "6 columns; examples have shape"),
+    ("columns", TABLE[:, :5], "6 columns of 5"),
   ],
 )
 def test_data_outside_a_support_are_refused_before_training(

@@ -68,25 +68,31 @@ def _blocks(features: tuple[int, ...], columns: str) -> list[_Block]:
   parts = _parts(columns)
   width = sum(int(number or 0) for _, number in parts)
   left = features[-1] - width
-  if len(features) != 1 or left < 0 or (left > 0) != (not parts[-1][1]):
+  if left < 0 or (left > 0) != (not parts[-1][1]):
     raise UsageError(
-      f"columns is {columns!r}, {width} columns; examples have shape {features}"
+      f"columns is {columns!r}: {width} columns of {features[-1]}"
     )
   blocks, start = [], 0
   for i, (name, number) in enumerate(parts):
     end = start + int(number or left)
-    one = Likelihood(_ALLOWED[name], (end - start,), _hyper(name))
+    one = Likelihood(
+      _ALLOWED[name], (*features[:-1], end - start), _hyper(name)
+    )
     names = {shared: f"{i}_{shared}" for shared in sorted(one.init())}
     blocks.append(_Block(one, slice(start, end), names))
     start = end
   return blocks
 
 
-def _size(*, columns: str) -> int:
-  return max(
-    Likelihood(_ALLOWED[name], (1,), _hyper(name)).size
+def _of_one_column(columns: str) -> list[Likelihood]:
+  return [
+    Likelihood(_ALLOWED[name], (1,), _hyper(name))
     for name, _ in _parts(columns)
-  )
+  ]
+
+
+def _size(*, columns: str) -> int:
+  return max(one.size for one in _of_one_column(columns))
 
 
 def _params(features: tuple[int, ...], *, columns: str) -> Params:
@@ -100,23 +106,28 @@ def _params(features: tuple[int, ...], *, columns: str) -> Params:
 def _decoded(decoded: Array, blocks: list[_Block], size: int) -> list[Array]:
   """What the likelihood of each block takes."""
   names = sorted(name for block in blocks for name in block.names.values())
-  if decoded.ndim == 2:
+  if size + len(names) == 1:
     decoded = decoded[..., None]
   found = []
   for block in blocks:
     shared = [size + names.index(name) for name in block.names.values()]
     numbers = np.array([*range(block.likelihood.size), *shared])
-    own = decoded[:, block.of][..., numbers]
+    own = decoded[..., block.of, :][..., numbers]
     found.append(own if len(numbers) > 1 else own[..., 0])
   return found
 
 
 def _mean(decoded: Array, *, columns: str) -> Array:
-  blocks = _blocks(decoded.shape[1:2], columns)
-  each = _decoded(decoded, blocks, _size(columns=columns))
+  size = _size(columns=columns)
+  shape = decoded.shape[1:]
+  is_single = size == 1 and not any(
+    one.init() for one in _of_one_column(columns)
+  )
+  blocks = _blocks(shape if is_single else shape[:-1], columns)
+  each = _decoded(decoded, blocks, size)
   return jnp.concatenate(
     [b.likelihood.mean(own) for b, own in zip(blocks, each, strict=True)],
-    axis=1,
+    axis=-1,
   )
 
 
@@ -124,16 +135,16 @@ def _encoder_input(x: Array, *, columns: str) -> Array:
   seen = []
   for block in _blocks(x.shape[1:], columns):
     function = block.likelihood.encoder_input
-    own = x[:, block.of]
+    own = x[..., block.of]
     seen.append(own if function is None else function(own))
-  return jnp.concatenate(seen, axis=1)
+  return jnp.concatenate(seen, axis=-1)
 
 
 def _are_values(x: np.ndarray, *, columns: str) -> bool:
   def fits(block: _Block) -> bool:
     declared = of_likelihood(block.likelihood.function)
     least, most = declared.support
-    own = x[:, block.of]
+    own = x[..., block.of]
     inside = least <= own.min() and own.max() <= most
     return inside and block.likelihood.are_values(own)
 
@@ -154,7 +165,7 @@ def columns(
   """Each column by the likelihood that `columns` names for it.
 
   Args:
-    x: `[batch, features]`.
+    x: `[batch, *features]`; columns are its last axis.
     decoded: of each feature the numbers of the largest likelihood, and those
       that examples share.
     columns: LIKELIHOOD:NUMBER+LIKELIHOOD:NUMBER+..., from the first column;
@@ -162,7 +173,7 @@ def columns(
       column, and counts have no library size.
 
   Returns:
-    `[batch, features]` in nats.
+    `[batch, *features]` in nats.
 
   Raises:
     UsageError: the text is no such list, or is of another number of columns.
@@ -171,8 +182,8 @@ def columns(
   each = _decoded(decoded, blocks, _size(columns=columns))
   return jnp.concatenate(
     [
-      b.likelihood.per_feature(x[:, b.of], own)
+      b.likelihood.per_feature(x[..., b.of], own)
       for b, own in zip(blocks, each, strict=True)
     ],
-    axis=1,
+    axis=-1,
   )
