@@ -81,5 +81,5 @@ def test_a_trained_code_takes_its_levels_and_is_written_as_them():
   )
   # The coder writes whole words of 32 bits.
   np.testing.assert_allclose(
-    columns["rate_at_bin_1"] * DIGITS.test.size, bits, atol=64
+    columns["test_rate_at_bin_1"] * DIGITS.test.size, bits, atol=64
   )
