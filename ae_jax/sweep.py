@@ -57,6 +57,7 @@ def run_sweep(
   validation_labels: ArrayLike | None = None,
   factors: np.ndarray | None = None,
   standardize: bool = False,
+  anomaly_classes: Sequence[Any] = (),
   metrics: Sequence[str | Callable] | str = available_groups(),
   folder: str | os.PathLike[str] | None = None,
   memory_gb: float | None = None,
@@ -86,6 +87,8 @@ def run_sweep(
     validation_labels: of `validation`, `[k]`.
     factors: that x was made from, integers `[n, factors]`.
     standardize: gives `(x - mean) / std` for each feature.
+    anomaly_classes: labels of which nothing is trained on; the metric group
+      "anomaly" says how well the trials tell them from others.
     metrics: names of `metrics.registry.GROUPS`, or functions that are declared
       as metrics; "reconstruction" is always measured.
     folder: of the run; None keeps everything in memory.
@@ -114,6 +117,7 @@ def run_sweep(
     validation_labels=validation_labels,
     factors=factors,
     standardize=standardize,
+    anomaly_classes=anomaly_classes,
   )
   trials, groups_wanted, memory = checked(points, dataset, metrics, memory_gb)
 

@@ -26,7 +26,9 @@ def row(trial, **values):
 
 
 def test_a_good_run_has_no_warning():
-  rows = [row("a", active_units=4, probe_accuracy=1.0, silhouette=-1.0)]
+  rows = [
+    row("a", test_active_units=4, test_probe_accuracy=1.0, test_silhouette=-1.0)
+  ]
   histories = {"a": {"loss": FLAT}}
   assert diagnostics.diagnostics(rows, histories, data.from_arrays(X)) == []
   texts = [{name: str(value) for name, value in rows[0].items()}]
@@ -50,13 +52,16 @@ def test_trials_that_diverged():
   ("rows", "expected"),
   [
     (
-      [row("a", active_units=1), row("b", active_units=3)],
+      [row("a", test_active_units=1), row("b", test_active_units=3)],
       "1 of 2 .* a .* 1 o",
     ),
-    ([row("a", active_units=2), row("b", active_units=4)], None),
+    ([row("a", test_active_units=2), row("b", test_active_units=4)], None),
     ([row("a", kl=0.03)], "1 of 1 .*0 of 4"),
     ([row("a", kl=0.05)], None),
-    ([row("a", active_units="4", kl="1e-9")], None),  # what is measured counts
+    (
+      [row("a", test_active_units="4", kl="1e-9")],
+      None,
+    ),  # what is measured counts
     ([row("a")], None),  # no Gaussian code
   ],
 )
@@ -115,11 +120,11 @@ def test_losses_that_still_fall(loss, rate):
 @pytest.mark.parametrize(
   ("values", "name"),
   [
-    ({"probe_accuracy": 1.02}, "probe_accuracy"),
-    ({"silhouette": "-1.5"}, "silhouette"),
-    ({"pca_knn_accuracy": -0.1}, "pca_knn_accuracy"),
-    ({"probe_accuracy": 1.0 + 1e-7, "knn_accuracy": np.nan}, None),
-    ({"test_kl_nats": 7.0, "code_mean": -3.0}, None),
+    ({"test_probe_accuracy": 1.02}, "test_probe_accuracy"),
+    ({"validation_silhouette": "-1.5"}, "validation_silhouette"),
+    ({"pca_test_knn_accuracy": -0.1}, "pca_test_knn_accuracy"),
+    ({"test_probe_accuracy": 1.0 + 1e-7, "test_knn_accuracy": np.nan}, None),
+    ({"test_kl_nats": 7.0, "test_code_mean": -3.0}, None),
   ],
 )
 def test_shares_outside_of_their_range(values, name):

@@ -28,13 +28,24 @@ def check_equal(one, two):
     data.from_arrays(X),
     data.from_arrays(X, X[:4], np.arange(12), np.arange(4)),
     data.from_arrays(BYTES, train_labels=WORDS),
+    data.from_arrays(
+      X, X[:4], np.arange(12) % 3, np.arange(4) % 3, anomaly_classes=[2]
+    ),
     data.from_arrays(BYTES, standardize=True),
     data.from_arrays(X, train_factors=FACTORS, factor_names=("x", "y")),
     data.from_arrays(X, name="<b>é")._replace(
       binarize=True, test=data.binarized(X[:4], 0)
     ),
   ],
-  ids=["plain", "numbers", "words", "standardized", "factors", "binarized"],
+  ids=[
+    "plain",
+    "numbers",
+    "words",
+    "anomalies",
+    "standardized",
+    "factors",
+    "binarized",
+  ],
 )
 def test_a_dataset_is_kept_whole(tmp_path, dataset):
   path = tmp_path / stored.DATA
@@ -145,6 +156,7 @@ def test_the_source_is_the_call_with_absolute_paths(tmp_path, monkeypatch):
     "standardize": False,
     "binarize": False,
     "stream": False,
+    "anomaly_classes": [],
   }
   monkeypatch.chdir("/")
   check_equal(data.load(**dataset.source), dataset)

@@ -183,12 +183,13 @@ def _names(given: Sequence[str]) -> list[str]:
 
 def _with_whole_paths(fields: ConfigDict) -> dict[str, Any]:
   """The fields of `data`, its files as they are found from any folder."""
+  classes = [*map(str, fields.anomaly_classes)]
   return {
     name: str(start.absolute(value))
     if value is not None and name.endswith(("path", "dir"))
     else value
     for name, value in fields.items()
-  }
+  } | {"anomaly_classes": _names(classes)}
 
 
 def _workdir(command: CommandLine, dataset: data.Dataset) -> Path:

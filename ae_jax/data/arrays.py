@@ -24,6 +24,7 @@ def from_arrays(
   test_factors: np.ndarray | None = None,
   validation_factors: np.ndarray | None = None,
   factor_names: tuple[str, ...] = (),
+  anomaly_classes: Sequence[Any] = (),
   name: str = "arrays",
   test_fraction: float = 0.2,
   validation_fraction: float = 0.1,
@@ -52,6 +53,8 @@ def from_arrays(
     validation_factors: `[k, factors]`, of `validation`; where one of these two
       is given, all factors are integers from 0.
     factor_names: of each; "factor_1", ... by default.
+    anomaly_classes: labels whose examples are left out of the train set, and
+      are the anomalies of the validation and of the test set.
     name: the dataset's name.
     test_fraction: strictly between 0 and 1.
     validation_fraction: in [0, 1); 0 makes no validation set.
@@ -82,6 +85,7 @@ def from_arrays(
   )
   _hold_out(parts, "test", test_fraction, seed)
   _hold_out(parts, "validation", validation_fraction, (seed, 1))
+  anomalies = _drop_anomalies(parts, anomaly_classes)
   if len(parts["train"].x) < 2:
     raise UsageError("the data needs at least two examples to train on: got 1")
   are_bytes = _make_floats_of_bits(parts)
@@ -99,6 +103,7 @@ def from_arrays(
     standardization=statistics,
     bytes=are_bytes,
     factor_names=factor_names,
+    **anomalies,
   )
 
 
@@ -207,6 +212,42 @@ def _standardize(parts: dict[str, _Part]) -> Standardization:
       parts[role] = part._replace(x=statistics.apply(part.x))
     _check_finite(parts[role].x, f"the standardized {role} data")
   return statistics
+
+
+def _drop_anomalies(
+  parts: dict[str, _Part], classes: Sequence[Any]
+) -> dict[str, np.ndarray]:
+  """Leaves classes out of the train set, and says where others have them."""
+  if not len(classes):
+    return {}
+  labels = {k: part.labels for k, part in parts.items()}
+  given = [y for y in labels.values() if y is not None]
+  if len(given) < len(labels):
+    raise UsageError("anomaly_classes needs labels, and this data has none")
+  known = {_text(y): y for y in np.unique(np.concatenate(given)).tolist()}
+  names = [*map(_text, classes)]
+  if unknown := [name for name in names if name not in known]:
+    raise UsageError(
+      f"anomaly_classes holds {unknown[0]!r}, which no label is: they are"
+      f" {', '.join([*known][:12])}{', ...' * (len(known) > 12)}"
+    )
+  values = [known[name] for name in names]
+  found = {k: np.isin(part.labels, values) for k, part in parts.items()}
+  if any(of_class.all() for of_class in found.values()) or not (
+    found["test"].any()
+  ):
+    raise UsageError(
+      f"of anomaly_classes {', '.join(names)} there must be test examples, and"
+      " others to train on and in each part"
+    )
+  parts["train"] = parts["train"].take(np.flatnonzero(~found.pop("train")))
+  return {f"{k}_anomalies": of_class for k, of_class in found.items()}
+
+
+def _text(label: Any) -> str:
+  """A label as a command line names it."""
+  is_whole = isinstance(label, float) and label.is_integer()
+  return str(int(label) if is_whole else label)
 
 
 def check_split(

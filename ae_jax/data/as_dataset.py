@@ -1,6 +1,7 @@
 """Arrays, a file or a name -> `Dataset`."""
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from numpy.typing import ArrayLike
@@ -21,6 +22,7 @@ def as_dataset(
   validation_labels: ArrayLike | None = None,
   factors: Any = None,
   standardize: bool = False,
+  anomaly_classes: Sequence[Any] = (),
 ) -> Dataset:
   """Makes a dataset of arrays, of a file or of a name.
 
@@ -35,6 +37,7 @@ def as_dataset(
     validation_labels: of `validation`, `[k]`.
     factors: that x was made from, integers `[n, factors]`.
     standardize: gives `(x - mean) / std` for each feature.
+    anomaly_classes: labels of which nothing is trained on, see `from_arrays`.
 
   Raises:
     UsageError: it is none of these, or labels, other parts or factors are
@@ -61,12 +64,18 @@ def as_dataset(
   if isinstance(x, Dataset):
     if standardize:
       raise UsageError("standardize goes with an array, a file or a name")
+    if len(anomaly_classes):
+      raise UsageError("anomaly_classes goes with an array, a file or a name")
     return x
+  options: Any = {
+    "standardize": standardize,
+    "anomaly_classes": anomaly_classes,
+  }
   if isinstance(x, str | os.PathLike):
     text = os.fspath(x)
     if text.endswith((".npy", ".npz")):
-      return load(path=text, standardize=standardize)
-    return load(name=text, standardize=standardize)
+      return load(path=text, **options)
+    return load(name=text, **options)
   return from_arrays(
     x,
     test,
@@ -75,7 +84,7 @@ def as_dataset(
     validation=validation,
     validation_labels=validation_labels,
     train_factors=factors,
-    standardize=standardize,
+    **options,
   )
 
 

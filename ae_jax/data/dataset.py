@@ -72,6 +72,9 @@ class Dataset(NamedTuple):
     test_factors: `[m, factors]`, or None.
     validation_factors: `[k, factors]`, or None.
     factor_names: of each.
+    validation_anomalies: `[k]`, whether a validation example is of a class that
+      is held out of `train`; None where there is no such class.
+    test_anomalies: `[m]`, or None.
     binarize: whether training draws `x ~ Bernoulli(x)` anew at each step;
       `validation` and `test` are such draws.
     stream: all rows to train on, of which `train` is a sample; None where
@@ -92,6 +95,8 @@ class Dataset(NamedTuple):
   test_factors: np.ndarray | None = None
   validation_factors: np.ndarray | None = None
   factor_names: tuple[str, ...] = ()
+  validation_anomalies: np.ndarray | None = None
+  test_anomalies: np.ndarray | None = None
   binarize: bool = False
   stream: Rows | None = None
   source: dict[str, Any] | None = None

@@ -3,7 +3,7 @@
 import functools
 import os
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -46,6 +46,7 @@ def load(
   standardize: bool = False,
   binarize: bool = False,
   stream: bool = False,
+  anomaly_classes: Sequence[Any] = (),
   prepare: bool = True,
   function: Callable[[], Any] | None = None,
 ) -> Dataset:
@@ -74,6 +75,7 @@ def load(
     binarize: draws binary examples, see `Dataset`.
     stream: trains on data that may be larger than memory, of TFDS or the
       `.npy` of `path`; see `on_disk.from_file`.
+    anomaly_classes: labels of which nothing is trained on, see `from_arrays`.
     prepare: False writes and downloads nothing: a dataset of TFDS must be
       prepared already.
     function: of `name`, where the caller has it; nothing is imported then.
@@ -102,6 +104,10 @@ def load(
     prepare,
     function,
   )
+  if len(anomaly_classes):
+    if stream:
+      raise UsageError("anomaly_classes needs data in memory: drop data.stream")
+    arrays["anomaly_classes"] = anomaly_classes
   dataset = make(
     **arrays,
     name=name,
@@ -128,6 +134,7 @@ def _source(**arguments: Any) -> dict[str, Any]:
     if source[name] is not None:
       source[name] = os.path.abspath(os.path.expanduser(source[name]))
   return source | {
+    "anomaly_classes": [*map(str, source["anomaly_classes"])],
     "seed": int(source["seed"]),
     "test_fraction": float(source["test_fraction"]),
     "validation_fraction": float(source["validation_fraction"]),

@@ -20,6 +20,8 @@ _OPTIONAL = (
   "train_factors",
   "validation_factors",
   "test_factors",
+  "validation_anomalies",
+  "test_anomalies",
 )
 
 

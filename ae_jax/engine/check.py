@@ -16,7 +16,7 @@ from ae_jax.data.supervision import Pairs, supervise
 from ae_jax.declarations import of_likelihood, of_objective
 from ae_jax.engine.group import group_trainer, groups, padded_spec, stack
 from ae_jax.epoch_order import batching
-from ae_jax.metrics.registry import METRICS
+from ae_jax.metrics.registry import BASELINES, METRICS
 from ae_jax.minibatch import examples_of
 from ae_jax.networks import autoencoder, unpad
 from ae_jax.parameters import split
@@ -162,9 +162,7 @@ def _check_scalars(result: Any) -> None:
 
 def _check_result(name: str, result: Any, columns: set[str]) -> None:
   taken = [
-    term
-    for term in result[1]
-    if term in columns or term.startswith(("pca_", "pixels_"))
+    term for term in result[1] if term in columns or term.startswith(BASELINES)
   ]
   if taken:
     raise UsageError(

@@ -7,7 +7,7 @@ import numpy as np
 
 from ae_jax import pca
 from ae_jax.data import to_float
-from ae_jax.metrics import features, neighbors
+from ae_jax.metrics import anomaly, features, neighbors
 from ae_jax.metrics.codes import compare_with_classes
 from ae_jax.metrics.eval_data import EvalData
 from ae_jax.metrics.evaluate import evaluate
@@ -24,7 +24,7 @@ _OF_CODES = {"features": features.compare, "neighbors": neighbors.compare}
 def baselines(
   data: EvalData, latent_sizes: Iterable[int], metric_groups: Iterable[str]
 ) -> Baselines:
-  """The columns `pca_...` and `pixels_...` for trials of each latent size.
+  """The columns `pca_...`, `pixels_...` and `isolation_forest_...`.
 
   Args:
     data: to measure on.
@@ -54,6 +54,11 @@ def baselines(
     f"pixels_{name}": float(value[0])
     for name, value in _of_pixels(data, metric_groups).items()
   }
+  if "anomaly" in metric_groups:
+    pixels |= {
+      f"isolation_forest_{name}": float(value)
+      for name, value in anomaly.isolation_forest(data).items()
+    }
   return {
     size: {
       **{f"pca_{k}": float(v[i]) for k, v in measured.columns.items()},

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,12 +20,16 @@ class EvalData:
 
   Attributes:
     train: `[n, *features]`, float32 or uint8.
-    held_out: `[m, *features]`: the validation examples, then the test examples.
+    held_out: `[m, *features]`: the validation examples, then the test examples,
+      both without anomalies.
     train_classes: `[n]`, integers in [0, num_classes); None: no classes.
     held_out_classes: `[m]`, or None.
     factors: `[n, factors]`, which value of each factor a train example was
       made from; None: not known.
+    anomalies: `[k, *features]`, held-out examples of classes that nothing is
+      trained on, in the same order; None: there are no such classes.
     num_validation: how many of `held_out` are validation examples.
+    num_validation_anomalies: how many of `anomalies` are validation examples.
     num_values: of each factor; () where there are none.
     factor_names: of each.
     num_classes: 0 where there are none.
@@ -36,7 +41,9 @@ class EvalData:
   train_classes: Array | None
   held_out_classes: Array | None
   factors: Array | None
+  anomalies: Array | None
   num_validation: int = dataclasses.field(metadata={"static": True})
+  num_validation_anomalies: int = dataclasses.field(metadata={"static": True})
   num_values: tuple[int, ...] = dataclasses.field(metadata={"static": True})
   factor_names: tuple[str, ...] = dataclasses.field(metadata={"static": True})
   num_classes: int = dataclasses.field(metadata={"static": True})
@@ -49,6 +56,15 @@ class EvalData:
     if self.num_validation:
       parts = {"validation": slice(self.num_validation)} | parts
     return parts
+
+  @property
+  def anomaly_parts(self) -> dict[str, slice]:
+    """The rows of `anomalies` that are of each part that has some."""
+    if self.anomalies is None:
+      return {}
+    first, number = self.num_validation_anomalies, len(self.anomalies)
+    parts = {"validation": slice(first), "test": slice(first, number)}
+    return {k: rows for k, rows in parts.items() if k != "validation" or first}
 
   @property
   def validation(self) -> Array:
@@ -93,10 +109,8 @@ def eval_data(dataset: Dataset) -> EvalData:
 
   See `data.labels` for labels that are classes.
   """
-  held_out = dataset.held_out
-  labels = [dataset.train_labels]
-  labels += [getattr(dataset, f"{part}_labels") for part in held_out]
-  classes = _classes(labels)
+  held_out, labels, anomalies = _without_anomalies(dataset)
+  classes = _classes([dataset.train_labels, *labels])
   factors, names = dataset.train_factors, dataset.factor_names
   if factors is not None:
     varies = factors.max(axis=0) > factors.min(axis=0)
@@ -112,7 +126,11 @@ def eval_data(dataset: Dataset) -> EvalData:
       None if classes is None else jnp.asarray(np.concatenate(classes[1:]))
     ),
     factors=None if factors is None else jnp.asarray(factors),
+    anomalies=(
+      jnp.asarray(np.concatenate([*anomalies.values()])) if anomalies else None
+    ),
     num_validation=len(held_out.get("validation", ())),
+    num_validation_anomalies=len(anomalies.get("validation", ())),
     num_values=(
       () if factors is None else tuple(int(n) + 1 for n in factors.max(axis=0))
     ),
@@ -122,6 +140,22 @@ def eval_data(dataset: Dataset) -> EvalData:
       to_float(x.min()) >= 0 and to_float(x.max()) <= 1 for x in parts
     ),
   )
+
+
+def _without_anomalies(
+  dataset: Dataset,
+) -> tuple[dict[str, np.ndarray], list[Any], dict[str, np.ndarray]]:
+  """Normal examples and labels of the held-out parts, and their anomalies."""
+  held_out, labels, anomalies = {}, [], {}
+  for part, x in dataset.held_out.items():
+    y = getattr(dataset, f"{part}_labels")
+    is_anomaly = getattr(dataset, f"{part}_anomalies")
+    if is_anomaly is not None:
+      anomalies[part] = x[is_anomaly]
+      x, y = x[~is_anomaly], y[~is_anomaly]
+    held_out[part] = x
+    labels.append(y)
+  return held_out, labels, anomalies
 
 
 def _classes(labels: list[np.ndarray | None]) -> list[np.ndarray] | None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from ae_jax.metrics import (
   activity,
+  anomaly,
   disentanglement,
   features,
   likelihood,
@@ -39,6 +40,7 @@ _MEASURES: dict[str, Measure] = {  # of each of registry.GROUPS
   "noise": noise.measure,
   "likelihood": likelihood.measure,
   "rate": rate.measure,
+  "anomaly": anomaly.measure,
   "disentanglement": disentanglement.measure,
 }
 

@@ -4,8 +4,9 @@ Most exist twice: `validation_NAME`, by which is chosen, and `test_NAME`, which
 is reported; `held_out_columns` makes the two. A metric that needs something
 that is missing (labels, data in [0, 1], a Gaussian code) is left out of the
 row. `pca_NAME` is the same metric of a PCA with as many components,
-`pixels_NAME` that of the data itself. A user's metrics are beside the table,
-known once they are named or read from a run.
+`pixels_NAME` that of the data itself, `isolation_forest_NAME` that of an
+isolation forest, by its own score. A user's metrics are beside the table, known
+once they are named or read from a run.
 """
 
 import importlib.util
@@ -48,7 +49,9 @@ def held_out_columns(metrics: Mapping[str, Metric]) -> dict[str, Metric]:
 
 def validated(name: str) -> str:
   """The column of validation examples that belongs to one of test examples."""
-  return re.sub(r"^(pca_|pixels_)?test_", r"\1validation_", name)
+  return re.sub(
+    r"^(pca_|pixels_|isolation_forest_)?test_", r"\1validation_", name
+  )
 
 
 _SQUARED = "squared error"
@@ -171,6 +174,20 @@ _RATE = {
     ("squared_error", _SQUARED, "||x - x~||^2, decoded from"),
   )
 }
+_ANOMALY = {
+  "anomaly_auroc": Metric(
+    "share",
+    "higher",
+    "area under the ROC of classes held out of training, scored by the error",
+  ),
+  "anomaly_average_precision": Metric(
+    "share", "higher", "average precision of the same"
+  ),
+}
+_ANOMALY_BY_ELBO = {
+  f"{name}_elbo": metric._replace(meaning=f"{metric.meaning}, by -ELBO instead")
+  for name, metric in _ANOMALY.items()
+}
 _DISENTANGLEMENT = {
   name: Metric("share", "higher", meaning)
   for name, meaning in {
@@ -195,9 +212,11 @@ GROUPS: dict[str, dict[str, Metric]] = {
   "noise": held_out_columns(_NOISE),
   "likelihood": held_out_columns(_LIKELIHOOD),
   "rate": held_out_columns(_RATE),
+  "anomaly": held_out_columns(_ANOMALY | _ANOMALY_BY_ELBO),
   "disentanglement": _DISENTANGLEMENT,
 }
-PCA_GROUPS = ("reconstruction", "features", "neighbors", "rate")
+PCA_GROUPS = ("reconstruction", "features", "neighbors", "rate", "anomaly")
+BASELINES = ("pca_", "pixels_", "isolation_forest_")
 _OWN = {
   name: metric for group in GROUPS.values() for name, metric in group.items()
 }
@@ -208,6 +227,7 @@ def _prefixed(prefix: str, of: str, *groups: dict[str, Metric]) -> dict:
     f"{prefix}_{name}": metric._replace(meaning=f"{of}: {metric.meaning}")
     for group in groups
     for name, metric in group.items()
+    if not name.endswith("_elbo")  # which no baseline has
   }
 
 
@@ -219,6 +239,7 @@ METRICS: dict[str, Metric] = {
   **_prefixed(
     "pixels", "the data itself", GROUPS["features"], GROUPS["neighbors"]
   ),
+  **_prefixed("isolation_forest", "an isolation forest", GROUPS["anomaly"]),
   "udr": Metric(
     "share", "higher", "how alike the units of all seeds are; on the page only"
   ),

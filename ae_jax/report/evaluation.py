@@ -21,6 +21,11 @@ _TABLES = {
   ),
   "activity": "The codes of the test examples.",
   "likelihood": "The likelihood of the test examples, mean.",
+  "anomaly": (
+    "How well test examples of the classes that are held out of training are"
+    " told from others, by their error: 0.5 of an area under the ROC says not"
+    " at all, and their share of an average precision."
+  ),
   "disentanglement": (
     "How far each unit stands for one factor of the data, by several metrics."
   ),

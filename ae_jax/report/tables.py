@@ -96,7 +96,7 @@ def group_table(
     column
     for metric in group
     if _any_number(best, metric)
-    for column in (metric, f"pca_{metric}", f"pixels_{metric}")
+    for column in (metric, *(f"{of}{metric}" for of in registry.BASELINES))
     if _any_number(best, column)
   ]
   if not columns:
@@ -108,6 +108,7 @@ def group_table(
   )
   short = {f"pca_{n}": "PCA" for n in group}
   short |= {f"pixels_{n}": "the data" for n in group}
+  short |= {f"isolation_forest_{n}": "isolation forest" for n in group}
   headings = zip(table.columns[2:], columns, strict=True)
   return table._replace(
     columns=[*table.columns[:2], *(short.get(n, text) for text, n in headings)]

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ae_jax.metrics.registry import column, more_is_better
+from ae_jax.metrics.registry import BASELINES, column, more_is_better
 from ae_jax.metrics.selection import criterion, number
 from ae_jax.over_seeds import (
   Summary,
@@ -36,7 +36,6 @@ _SHORT = {
   "pca_validation_squared_error": "PCA validation error",
   "pca_test_squared_error": "PCA test error",
 }
-_BASELINES = ("pca_", "pixels_")
 
 
 def read(
@@ -76,7 +75,7 @@ def result_columns(rows: TextRows) -> list[str]:
   return [
     name
     for name in names[first:]
-    if not name.startswith(_BASELINES) and name != "metric_groups"
+    if not name.startswith(BASELINES) and name != "metric_groups"
   ]
 
 
