@@ -10,6 +10,8 @@ from typing import Any
 
 import jax
 
+from ae_jax.types import UsageError, reason
+
 _PACKAGES = (
   "ae_jax",
   "jax",
@@ -34,6 +36,18 @@ def use_all_cores() -> None:
   ] < 0 and flag not in os.environ.get("XLA_FLAGS", ""):
     with contextlib.suppress(RuntimeError):  # JAX has started
       jax.config.update("jax_num_cpu_devices", _num_cores())
+
+
+def check_devices() -> None:
+  """Raises UsageError where JAX finds no device to run on."""
+  try:
+    jax.devices()
+  except (RuntimeError, AssertionError) as error:  # JAX asserts a platform
+    platforms = os.environ.get("JAX_PLATFORMS") or "not set"
+    raise UsageError(
+      f"JAX finds no device; JAX_PLATFORMS is {platforms}, and the jaxlib that"
+      f" is installed must go with it ({reason(error)})"
+    ) from error
 
 
 def environment() -> dict[str, Any]:

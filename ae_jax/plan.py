@@ -11,6 +11,7 @@ from ae_jax.engine.check import check
 from ae_jax.engine.group import group_trainer, groups, padded_spec, stack
 from ae_jax.engine.placement import half_of_memory
 from ae_jax.engine.training_loop import OnEpoch, OnParams
+from ae_jax.environment import check_devices
 from ae_jax.grid import resolve
 from ae_jax.metrics import own
 from ae_jax.metrics.eval_data import eval_data
@@ -54,6 +55,7 @@ def checked(
   Raises:
     UsageError: the grid or the data are not usable.
   """
+  check_devices()
   if memory_gb is not None and not memory_gb > 0:
     raise UsageError(f"memory_gb must be above 0; got {memory_gb}")
   trials, wanted = resolve(points), metric_groups(metrics)

@@ -8,6 +8,7 @@ import pytest
 from shell import call
 
 from ae_jax.cli import flags, sweep
+from ae_jax.types import UsageError
 
 MISTAKES = {
   "too many logs": (
@@ -188,6 +189,19 @@ def test_an_axis_of_the_command_line_replaces_those_of_objectives():
 def test_names_of_metrics(text):
   config = flags.parse(["x", f"--config.metrics={text}"]).config
   assert sweep._names(config.metrics) == ["a", "b"]
+
+
+def test_the_last_of_a_repeated_flag_counts():
+  given = ["--config.fixed.widths=64", "--config.fixed.widths=32"]
+  given += ["--config.fixed.num_epochs=3", "--config.fixed.num_epochs=5"]
+  fixed = flags.parse(["x", *given]).config.fixed
+  assert (fixed.widths, fixed.num_epochs) == ((32,), 5)
+
+
+def test_a_hyper_parameter_is_taken_for_no_other_field():
+  with pytest.raises(UsageError) as raised:
+    flags.parse(["x", "--config.fixed.beta=0.5"])
+  assert "did you mean" not in str(raised.value)
 
 
 @pytest.mark.parametrize("text", ["", "()"])

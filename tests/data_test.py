@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from mistakes import check_fails
+from scipy import sparse
 
 from ae_jax import data
 
@@ -224,6 +225,7 @@ def test_standardize_maps_bytes_to_the_unit_interval_first():
     ("type .*'a'", {"train": np.zeros(3, [("a", "f4")])}),
     ("Python objects", {"train": np.array([None, 1])}),
     ("is no array", {"train": [[1, 2], [3]]}),
+    ("sparse matrix: give x.toarray", {"train": sparse.csr_array(np.eye(5))}),
     (r"shape \(\)", {"train": 3.0}),
     (r"shape \(0, 3\)", {"train": np.zeros((0, 3))}),
     (r"shape \(3, 0\)", {"train": np.zeros((3, 0))}),

@@ -15,8 +15,8 @@ from ae_jax.types import UsageError
 X = np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32)
 
 
-def of(x, is_gaussian=True, **given):
-  return remarks(data.from_arrays(x, **given), is_gaussian)
+def of(x, *parts, is_gaussian=True, **given):
+  return remarks(data.from_arrays(x, *parts, **given), is_gaussian)
 
 
 @pytest.mark.parametrize(
@@ -51,6 +51,11 @@ def test_labels_that_are_no_classes_are_told(labels, message):
 def test_a_test_set_without_labels_is_told():
   (line,) = of(X, test=X[:9], train_labels=np.arange(60) % 2)
   assert "the test set has none" in line
+
+
+def test_a_validation_set_without_labels_is_told():
+  (line,) = of(X, X[:9], np.arange(60) % 2, np.arange(9) % 2, validation=X[:9])
+  assert "the validation set has none" in line
 
 
 def test_a_regression_has_no_measures_of_classes():

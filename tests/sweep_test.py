@@ -32,6 +32,16 @@ def test_parameters_of_an_objective_that_are_no_floats_are_told():
     run([SHORT | {"objective": counts}])
 
 
+@pytest.mark.parametrize("error", [AssertionError(), RuntimeError("no CUDA")])
+def test_no_device_is_one_line(monkeypatch, error):
+  def devices():
+    raise error
+
+  monkeypatch.setattr(jax, "devices", devices)
+  with pytest.raises(UsageError, match="JAX finds no device; JAX_PLATFORMS is"):
+    run([SHORT])
+
+
 def test_a_trainer_of_an_objective_with_parameters_has_its_defaults():
   train = trainer(
     OBJECTIVES["factor_vae"], Spec((64,), 3, code="gaussian"), num_epochs=1

@@ -62,6 +62,8 @@ def parse(
   named = [a for a in arguments if a.startswith("--config=")]
   swept = [a for a in arguments if a.startswith(_SWEEP)]
   rest = [a for a in arguments if a not in (*named, *swept)]
+  # The last of each counts: absl would add up tuples that are given twice.
+  rest = [*{a.partition("=")[0]: a for a in rest}.values()]
   path = _find(named[-1].partition("=")[2], configs) if named else DEFAULT
   rest = [_quoted(a) if a.startswith(_METRICS) else a for a in rest]
   try:
@@ -215,10 +217,11 @@ def _unknown_field(
   for argument in arguments:
     name = re.sub(r"^--(no)?", "", argument.partition("=")[0])
     if name.startswith("config.") and name not in fields:
-      close = difflib.get_close_matches(name, fields, n=1)
-      section = name.rpartition(".")[0]
+      section, _, last = name.rpartition(".")
       peers = [f for f in fields if f.rpartition(".")[0] == section] or fields
-      hint = f"did you mean {close[0]}? " if close else ""
+      lasts = {f.rpartition(".")[2]: f for f in peers}
+      close = difflib.get_close_matches(last, lasts, n=1)
+      hint = f"did you mean {lasts[close[0]]}? " if close else ""
       if name.startswith("config.fixed."):
         own = name.removeprefix("config.fixed.")
         hint += f"a hyper-parameter is given in config.sweep.{own}; "

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ae_jax.data import anomalies
 from ae_jax.data.dataset import Dataset, Standardization, to_float
 from ae_jax.types import UsageError
 
@@ -85,7 +86,7 @@ def from_arrays(
   )
   _hold_out(parts, "test", test_fraction, seed)
   _hold_out(parts, "validation", validation_fraction, (seed, 1))
-  anomalies = _drop_anomalies(parts, anomaly_classes)
+  held_out = _drop_anomalies(parts, anomaly_classes)
   if len(parts["train"].x) < 2:
     raise UsageError("the data needs at least two examples to train on: got 1")
   are_bytes = _make_floats_of_bits(parts)
@@ -103,7 +104,7 @@ def from_arrays(
     standardization=statistics,
     bytes=are_bytes,
     factor_names=factor_names,
-    **anomalies,
+    **held_out,
   )
 
 
@@ -216,38 +217,14 @@ def _standardize(parts: dict[str, _Part]) -> Standardization:
 
 def _drop_anomalies(
   parts: dict[str, _Part], classes: Sequence[Any]
-) -> dict[str, np.ndarray]:
+) -> dict[str, Any]:
   """Leaves classes out of the train set, and says where others have them."""
   if not len(classes):
     return {}
-  labels = {k: part.labels for k, part in parts.items()}
-  given = [y for y in labels.values() if y is not None]
-  if len(given) < len(labels):
-    raise UsageError("anomaly_classes needs labels, and this data has none")
-  known = {_text(y): y for y in np.unique(np.concatenate(given)).tolist()}
-  names = [*map(_text, classes)]
-  if unknown := [name for name in names if name not in known]:
-    raise UsageError(
-      f"anomaly_classes holds {unknown[0]!r}, which no label is: they are"
-      f" {', '.join([*known][:12])}{', ...' * (len(known) > 12)}"
-    )
-  values = [known[name] for name in names]
-  found = {k: np.isin(part.labels, values) for k, part in parts.items()}
-  if any(of_class.all() for of_class in found.values()) or not (
-    found["test"].any()
-  ):
-    raise UsageError(
-      f"of anomaly_classes {', '.join(names)} there must be test examples, and"
-      " others to train on and in each part"
-    )
+  labels = {role: part.labels for role, part in parts.items()}
+  found = anomalies.find(labels, classes)
   parts["train"] = parts["train"].take(np.flatnonzero(~found.pop("train")))
-  return {f"{k}_anomalies": of_class for k, of_class in found.items()}
-
-
-def _text(label: Any) -> str:
-  """A label as a command line names it."""
-  is_whole = isinstance(label, float) and label.is_integer()
-  return str(int(label) if is_whole else label)
+  return {f"{role}_anomalies": of_class for role, of_class in found.items()}
 
 
 def check_split(
@@ -320,6 +297,8 @@ def checked_labels(
 
 
 def _array(values: ArrayLike, what: str) -> np.ndarray:
+  if hasattr(values, "toarray"):  # of scipy.sparse
+    raise UsageError(f"{what} is a sparse matrix: give x.toarray()")
   try:
     array = np.asarray(values)
   except ValueError as error:  # nested lists of unequal lengths

@@ -177,4 +177,6 @@ def _read_file(
         if isinstance(loaded, np.ndarray):
           return {"x": loaded}
         return {key: loaded[key] for key in loaded.files}
-  raise UsageError(f"{option}={path} is neither a .npy nor a .npz file")
+  raise UsageError(
+    f"{option}={path} is neither a .npy nor a .npz file: numpy.save writes one"
+  )

@@ -26,7 +26,15 @@ def _about_labels(dataset: Dataset) -> str | None:
   train, test = dataset.train_labels, dataset.test_labels
   if train is None:
     return None
-  reason = "the test set has none" if test is None else no_classes(train, test)
+  without = [
+    part
+    for part in dataset.held_out
+    if getattr(dataset, f"{part}_labels") is None
+  ]
+  if without or test is None:
+    reason: str | None = f"the {' and the '.join(without)} set has none"
+  else:
+    reason = no_classes(train, test)
   if reason is None:
     return None
   return f"no metric compares codes with the labels as classes: {reason}"

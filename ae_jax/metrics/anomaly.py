@@ -32,6 +32,7 @@ def measure(
 
 @over_trials
 def _by_error(model: Autoencoder, params: Params, data: EvalData) -> Columns:
+  assert data.anomalies is not None
   return compare(
     data,
     squared_errors(model, params, data.held_out),
@@ -47,6 +48,7 @@ def _by_elbo(model: Autoencoder, params: Params, data: EvalData) -> Columns:
     )
     return bounds["negative_elbo"]
 
+  assert data.anomalies is not None
   columns = compare(data, scores(data.held_out), scores(data.anomalies))
   return {f"{name}_elbo": value for name, value in columns.items()}
 
