@@ -16,7 +16,10 @@ def get_config() -> ConfigDict:
   """Seven objectives, four latent sizes (one overcomplete), two seeds."""
   config = base()
   config.fixed.num_epochs = 50
-  config.fixed.learning_rate = 3e-3
+  config.fixed.batch_size = 64
+  config.fixed.learning_rate = 1e-2
+  config.fixed.schedule = "cosine"
+  config.fixed.widths = (128,)
   config.sweep = ConfigDict(
     {
       "objective": (
@@ -31,15 +34,15 @@ def get_config() -> ConfigDict:
       "latent_size": (2, 8, 32, 96),
       "seed": (0, 1),
       "sparse": {"strength": (0.001, 0.01, 0.1)},
-      "sparse_kl": {"strength": (0.001, 0.01)},
-      "sparse_student_t": {"strength": (0.001, 0.01)},
+      "sparse_kl": {"strength": (0.001,)},
+      "sparse_student_t": {"strength": (0.01,)},
       # Its Jacobian costs a tangent for each pixel and a row for each unit.
       "contractive": {"strength": (0.001, 0.01), "latent_size": (2, 8, 32)},
       "denoising": {
-        "corruption": ("gaussian", "masking", "salt_and_pepper"),
+        "corruption": ("gaussian", "masking"),
         "noise": (0.1,),
       },
-      "vae": {"beta": (0.01, 0.1, 1.0)},
+      "vae": {"beta": (0.1, 1.0)},
     }
   )
   return config
