@@ -86,10 +86,12 @@ class ObjectiveDeclaration(Declaration):
       next state).
     after_update: (model, params, key, batch, **hyper) -> params, called after
       each update of the optimizer; it may change all that is in them.
-    condition: (params, one-hot class `[num_classes]`) -> the parameters of the
-      model of that class.
-    classes: params -> the classes that `condition` knows; none of parameters
-      that are of one class already.
+    condition: (params, label) -> the parameters of the model of that class, an
+      integer from 0, maybe traced; -1 where it is not known. They hold NaN
+      where no example of that kind was trained on.
+    classes: params -> the classes that `condition` knows, and None among them
+      if the model may be used without one; none at all of parameters that are
+      of one class already.
     check: settings -> None; raises `UsageError` at what does not go together.
 
   Raises:
@@ -106,8 +108,8 @@ class ObjectiveDeclaration(Declaration):
   params: Callable[..., Params] | None = None
   state: Callable[..., Params] | None = None
   after_update: Callable[..., Params] | None = None
-  condition: Callable[[Params, Array], Params] | None = None
-  classes: Callable[[Params], list[int]] | None = None
+  condition: Callable[[Params, Any], Params] | None = None
+  classes: Callable[[Params], list[int | None]] | None = None
   check: Callable[[Mapping[str, Any]], None] | None = None
 
   def __post_init__(self) -> None:

@@ -88,9 +88,11 @@ def save(trained: Trained, folder: Path) -> list[Path]:
     The files that were written.
 
   Raises:
-    UsageError: the folder holds other files, or cannot be written.
+    UsageError: the folder holds other files, or cannot be written; or the model
+      is to be conditioned first.
   """
   check_folder(folder)
+  trained.check_class()
   functions = {
     ENCODE: bytes(encoder(trained).serialize()),
     DECODE: bytes(decoder(trained).serialize()),

@@ -97,7 +97,7 @@ class Trained(NamedTuple):
         on one already.
     """
     condition = self.spec.declaration.condition
-    if condition is None or not self.classes:
+    if condition is None or not self._known:
       raise UsageError(
         f"this model of {self.row['objective']} is of no class, or of one"
         " already: a label is given once, to an objective that declares"
@@ -108,14 +108,31 @@ class Trained(NamedTuple):
       raise UsageError(f"label must be in [0, {num_classes}); got {label}")
     if label not in self.classes:
       raise UsageError(f"no example of class {label} was trained on")
-    one_hot = (np.arange(num_classes) == label).astype(np.float32)
-    return self._replace(params=condition(self.params, one_hot))
+    params = jax.tree.map(np.asarray, condition(self.params, label))
+    return self._replace(params=params)
 
   @property
   def classes(self) -> list[int]:
     """Those that `condition` takes: that were trained on; none otherwise."""
+    return [label for label in self._known if label is not None]
+
+  @property
+  def needs_class(self) -> bool:
+    """Whether it was never trained without a class: `condition` it first."""
+    return bool(self._known) and None not in self._known
+
+  @property
+  def _known(self) -> list[int | None]:
     classes = self.spec.declaration.classes
     return [] if classes is None else classes(self.params)
+
+  def check_class(self) -> None:
+    """Raises UsageError where the model is to be conditioned first."""
+    if self.needs_class:
+      raise UsageError(
+        "every example was trained on with its class, so the model is of no use"
+        f" without: give one, .condition(label) or --label, of {self.classes}"
+      )
 
   def encode(self, x: np.ndarray) -> np.ndarray:
     """Codes z = f(x); of a Gaussian code the mean.
@@ -283,6 +300,7 @@ class Trained(NamedTuple):
   def _function(
     self, function: Callable[[Spec, Params, np.ndarray], Array]
   ) -> Callable[[np.ndarray], np.ndarray]:
+    self.check_class()
     params = jax.device_put(self.params)  # once, and not for each batch
     return lambda batch: batches.padded(
       functools.partial(function, self.spec, params), batch

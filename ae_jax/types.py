@@ -85,6 +85,8 @@ class Autoencoder(NamedTuple):
       d/2 log 2 pi of a Gaussian with d features, 0 of a Bernoulli.
     prior: params -> p(z), a mixture of diagonal Gaussians of equal weight, each
       field `[components, latent]`: what the objective declares, else N(0, I).
+    condition: what the objective declares, (params, label) -> the parameters of
+      the model of that class, see `networks.given`; or None.
     layers: of an MLP with a point code, from the input; else ().
     latent_mask: `[latent]` of 0/1; all ones outside a masked sweep. `encode`
       gives 0 where it is 0 (and log-variance 0); `decode` ignores those units.
@@ -99,6 +101,7 @@ class Autoencoder(NamedTuple):
   mean: Callable[..., Array]
   log_normalizer: float
   prior: Callable[[Params], Gaussian]
+  condition: Callable[[Params, Any], Params] | None
   layers: tuple[Layer, ...]
   latent_mask: Array
 

@@ -113,7 +113,9 @@ def test_the_order_of_the_rows_does_not_matter():
   # Sorted, the first 10,000 of these have one value of the first factor.
   factors = np.indices((2, 8, 875)).reshape(3, -1).T[:, :2]
   noise = RNG.normal(size=(len(factors), 2)).astype(np.float32)
-  split = data.from_arrays(noise, noise[:2], train_factors=factors)
+  split = data.from_arrays(
+    noise, noise[:2], train_factors=factors, validation_fraction=0
+  )
   some = disentanglement.random_subset(eval_data(split))
   assert some.num_values == (2, 8)
   z, v = np.asarray(some.train), np.asarray(some.factors)
@@ -135,10 +137,11 @@ def test_a_factor_that_varies_elsewhere_is_left_out():
   unseen = np.random.default_rng(0).permutation(12_000)[-1]
   factors[unseen, 2] = 1
   x = np.zeros((12_000, 1), np.float32)
-  split = data.from_arrays(x, x[:2], train_factors=factors)
+  whole = {"test": x[:2], "validation_fraction": 0}
+  split = data.from_arrays(x, train_factors=factors, **whole)
   some = disentanglement.random_subset(eval_data(split))
   assert some.factor_names == ("factor_1", "factor_2")
-  lone = data.from_arrays(x, x[:2], train_factors=factors[:, 1:])
+  lone = data.from_arrays(x, train_factors=factors[:, 1:], **whole)
   assert disentanglement.random_subset(eval_data(lone)).factors is None
 
 
@@ -217,7 +220,8 @@ def test_votes_are_those_of_a_plain_loop():
 def test_a_sweep_measures_shapes():
   dataset = data.load(name="shapes/2x3x1x6x6")
   assert dataset.factor_names == shapes.FACTORS
-  assert len(dataset.train) + len(dataset.test) == 2 * 3 * 6 * 6
+  parts = dataset.train, *dataset.held_out.values()
+  assert sum(map(len, parts)) == 2 * 3 * 6 * 6
   (trained,) = run_sweep(
     [{"objective": "vae", "latent_size": 3, "num_epochs": 1, "widths": (8,)}],
     dataset,

@@ -49,7 +49,7 @@ def test_a_class_is_an_input_beside_the_others():
   }
   params = jax.tree.map(np.asarray, params | {"objective": own})
   batch = batch_of("conditional_vae")
-  loss, terms = OBJECTIVES["conditional_vae"](
+  loss, terms, _ = OBJECTIVES["conditional_vae"](
     model, params, KEY, batch, labeled=1.0
   )
   onehot = np.eye(10)[batch.label]

@@ -6,8 +6,10 @@ import pytest
 
 from ae_jax import data, run_sweep
 from ae_jax.data import supervision as pairs
+from ae_jax.data.supervision import class_numbers
 from ae_jax.declarations import objective
 from ae_jax.networks import Spec
+from ae_jax.report import examples
 from ae_jax.training import trainer
 from ae_jax.types import UsageError
 
@@ -86,11 +88,20 @@ def test_a_model_of_classes_draws_of_a_class():
   dataset = data.from_arrays(x, train_labels=y)
   point = {"objective": "conditional_vae", "latent_size": 2}
   point |= {"num_epochs": 150, "learning_rate": 1e-2, "widths": (16,)}
-  plain = {"objective": "vae", "num_epochs": 1, "widths": (16,)}
-  trained, vae = run_sweep([point, plain], dataset, metrics=(), progress=False)
+  point |= {"likelihood": "gaussian"}
+  told = point | {"labeled": 1.0}
+  plain = point | {"objective": "vae"}
+  trained, told, vae = run_sweep(
+    [point, told, plain],
+    dataset,
+    metrics=["likelihood", "features"],
+    progress=False,
+  )
   for label in (0, 1):
-    drawn = trained.condition(label).sample(200)
-    assert abs(drawn.mean() - 3 * label) < 1.0  # 1.5 is between the two
+    for model in (trained, told):
+      drawn = model.condition(label).sample(200)
+      assert abs(drawn.mean() - 3 * label) < 1.0  # 1.5 is between the two
+  _check_measured_by_class(trained, told, vae, dataset)
   with pytest.raises(UsageError, match=r"label must be in \[0, 10\); got 10"):
     trained.condition(10)
   with pytest.raises(UsageError, match="no example of class 2 was trained on"):
@@ -98,6 +109,38 @@ def test_a_model_of_classes_draws_of_a_class():
   for model in (vae, trained.condition(0)):
     with pytest.raises(UsageError, match="is of no class, or of one already"):
       model.condition(0)
+
+
+def _check_measured_by_class(trained, told, vae, dataset):
+  # What is left of x given its class is noise: the class need not be coded.
+  bound = "test_negative_elbo_density_nats"
+  for model in (trained, told):
+    by_class = 0
+    for label in (0, 1):
+      x = dataset.test[dataset.test_labels == label]
+      again = model.condition(label).reconstruct(x)
+      by_class += np.sum((again - x) ** 2) / len(dataset.test)
+    np.testing.assert_allclose(
+      model.row["test_squared_error"], by_class, rtol=1e-5
+    )
+    assert model.row[bound] < vae.row[bound] - 0.5 * np.log(2)
+  label = class_numbers(dataset, dataset.test_labels)
+  z = examples.encode(told, dataset.test, label)  # as the page shows it
+  again = examples.decode(told, z, label)
+  np.testing.assert_allclose(
+    np.mean(np.sum((again - dataset.test) ** 2, axis=1)),
+    told.row["test_squared_error"],
+    rtol=1e-5,
+  )
+  assert trained.row["test_probe_accuracy"] > 0.9  # of codes without the class
+  assert np.isnan(told.row["test_probe_accuracy"])  # those were never trained
+  assert told.row["status"] == "ok"
+  assert trained.encode(dataset.test).shape == (len(dataset.test), 2)
+  assert told.needs_class
+  assert not told.condition(1).needs_class
+  for use in (told.encode, told.reconstruct, lambda x: told.sample(len(x))):
+    with pytest.raises(UsageError, match=r"\.condition\(label\) or --label"):
+      use(dataset.test)
 
 
 def test_a_batch_without_its_hyper_parameter_is_one_line():

@@ -75,8 +75,6 @@ def sample(arguments: argparse.Namespace) -> None:
   inputs = [] if arguments.like is None else [arguments.like]
   array_files.check_output(arguments.output, (".npy", ".png"), inputs)
   trained = _load(arguments)
-  if arguments.label is not None:
-    trained = trained.condition(arguments.label)
   if arguments.like is None:
     z = trained.sample_codes(arguments.num, arguments.seed)
   else:
@@ -186,6 +184,9 @@ def _load(arguments: argparse.Namespace, by: str | None = None) -> Trained:
     for name in dict.fromkeys(names)
   )
   print(f"trial {row['id']}: {', '.join(values)}")
+  if arguments.label is not None:
+    trained = trained.condition(arguments.label)
+  trained.check_class()
   return trained
 
 

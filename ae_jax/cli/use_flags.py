@@ -68,6 +68,12 @@ def _parser() -> argparse.ArgumentParser:
     metavar="NAME,...",
     help="modules of yours that the model needs; they are imported",
   )
+  trial.add_argument(
+    "--label",
+    type=int,
+    metavar="CLASS",
+    help="of a conditional VAE: the model of that class (from 0)",
+  )
   for name, (text, arguments, example) in _COMMANDS.items():
     command = commands.add_parser(
       name,
@@ -142,10 +148,6 @@ _COMMANDS: dict[str, tuple[str, dict[str, Any], str]] = {
       "--num": {"type": _positive, "default": 64, "help": "how many (64)"},
       "--like": _file("DATA", "fit a mixture of ten Gaussians to its codes"),
       "--seed": {"type": int, "default": 0, "help": "of the codes (0)"},
-      "--label": {
-        "type": int,
-        "help": "of a conditional VAE: only that class (from 0)",
-      },
     },
     "samples.png --where=objective=vae",
   ),

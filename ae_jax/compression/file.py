@@ -213,6 +213,7 @@ def read_header(source: str | os.PathLike[str]) -> dict[str, Any]:
 def check(trained: Trained) -> None:
   """Raises UsageError unless a model can compress data without loss."""
   require("compression", "constriction")
+  trained.check_class()
   spec = trained.spec
   if spec.code != "gaussian" or spec.likelihood not in bits_back.NUM_SYMBOLS:
     raise UsageError(

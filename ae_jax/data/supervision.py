@@ -60,10 +60,26 @@ def supervise(
       " regression: numbers that are not whole or occur less than three times"
       " on average; give words to make them classes"
     )
-  classes = np.unique(dataset.train_labels)
-  if not np.isin(labels, classes).all():
+  numbers = class_numbers(dataset, labels)
+  if (numbers < 0).any():
     raise UsageError(f"the {part} labels hold classes that are not trained on")
-  return Labeled(x, np.searchsorted(classes, labels).astype(np.int32))
+  return Labeled(x, numbers)
+
+
+def class_numbers(dataset: Dataset, labels: np.ndarray) -> np.ndarray:
+  """Numbers classes as the objectives that need labels do.
+
+  Args:
+    dataset: its train set has labels.
+    labels: `[n]`, of some of its examples.
+
+  Returns:
+    `[n]`, int32: from 0 in the order of the train set's labels, -1 of a label
+    that the train set does not have.
+  """
+  known = np.unique(dataset.train_labels)
+  number = np.minimum(np.searchsorted(known, labels), len(known) - 1)
+  return np.where(known[number] == labels, number, -1).astype(np.int32)
 
 
 def partners(dataset: Dataset, kind: str) -> np.ndarray:

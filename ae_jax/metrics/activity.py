@@ -13,6 +13,7 @@ from ae_jax.metrics.eval_data import EvalData
 from ae_jax.metrics.over_trials import Columns, Units, over_trials
 from ae_jax.metrics.reconstruction import codes
 from ae_jax.metrics.registry import NUM_JACOBIANS
+from ae_jax.networks import given
 from ae_jax.types import Array, Autoencoder, Params, Scalar
 
 _ACTIVE = 1e-3  # of a unit's standard deviation
@@ -28,12 +29,15 @@ def measure(
   units: Units = {}
   for part, rows in data.parts.items():
     x = data.held_out[rows]
-    z = encode(model, params, x)
+    label = data.held_out_label
+    label = None if label is None else label[rows]
+    z = encode(model, params, x, label)
     found, units = activations(z, model.latent_mask)
     number = min(len(x), NUM_JACOBIANS)
     # Evenly spaced: the examples may be sorted by class.
     some = np.linspace(0, len(x) - 1, number).astype(int)
-    norm, values = jacobian(model, params, x[some])
+    label = None if label is None else label[some]
+    norm, values = jacobian(model, params, x[some], label)
     spread = jnp.sqrt(jnp.sum(jnp.var(z, axis=0)))
     found = nan_unless_finite(z, found) | {
       "jacobian_norm": norm,
@@ -103,7 +107,10 @@ def hoyer_sparsity(z: Array, size: Scalar) -> Array:
 
 
 def jacobian(
-  model: Autoencoder, params: Params, data: Array
+  model: Autoencoder,
+  params: Params,
+  data: Array,
+  label: Array | None = None,
 ) -> tuple[Array, Array]:
   """The encoder's Jacobian J = df/dx: its norm and singular values.
 
@@ -114,6 +121,7 @@ def jacobian(
     model: the autoencoder; of a Gaussian code the mean is taken.
     params: of the model.
     data: `[n, *features]`, float32 or uint8.
+    label: `[n]`, see `networks.given`; or None.
 
   Returns:
     `||J||_F`, mean over examples, a scalar; and the singular values by falling
@@ -126,13 +134,17 @@ def jacobian(
   latent, d = len(model.latent_mask), data[0].size
   derivative = jax.jacrev if latent < d else jax.jacfwd
 
-  def of_example(x: Array) -> tuple[Array, Array]:
-    j = derivative(lambda x: codes(model, params, x))(x).reshape(latent, d)
+  def of_example(x: Array, label: Array | None) -> tuple[Array, Array]:
+    own = given(model, None if label is None else label[None])
+    j = derivative(lambda x: codes(own, params, x[None])[0])(x)
+    j = j.reshape(latent, d)
     gram = j @ j.T if latent < d else j.T @ j
     eigenvalues = jnp.linalg.eigvalsh(gram)[::-1]
     return jnp.linalg.norm(j), jnp.sqrt(jnp.maximum(eigenvalues, 0.0))
 
   norms, values = map_batches(
-    lambda x: jax.vmap(of_example)(to_float(x)), data, batch_size=16
+    lambda block: jax.vmap(of_example)(to_float(block[0]), block[1]),
+    (data, label),
+    batch_size=16,
   )
   return jnp.mean(norms), jnp.mean(values, axis=0)

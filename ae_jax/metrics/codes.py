@@ -18,7 +18,7 @@ from ae_jax.metrics.over_trials import (
   on_devices,
   over_trials,
 )
-from ae_jax.networks import Spec
+from ae_jax.networks import Spec, given
 from ae_jax.sharding import shard_over_trials
 from ae_jax.types import Array, Autoencoder, Params
 
@@ -27,11 +27,26 @@ from ae_jax.types import Array, Autoencoder, Params
 Comparison = Callable[[Array, Array, EvalData], Columns]
 
 
-def encode(model: Autoencoder, params: Params, data: Array) -> Array:
-  """Codes of data `[n, *features]`, float32 or uint8: `[n, latent]`."""
-  return map_batches(
-    lambda x: reconstruction.codes(model, params, to_float(x)), data
-  )
+def encode(
+  model: Autoencoder,
+  params: Params,
+  data: Array,
+  label: Array | None = None,
+) -> Array:
+  """Codes of data `[n, *features]`, float32 or uint8: `[n, latent]`.
+
+  Args:
+    model: the autoencoder.
+    params: of the model.
+    data: `[n, *features]`.
+    label: `[n]`, see `networks.given`; or None.
+  """
+
+  def of_block(block: tuple[Array, Array | None]) -> Array:
+    x, label = block
+    return reconstruction.codes(given(model, label), params, to_float(x))
+
+  return map_batches(of_block, (data, label))
 
 
 @over_trials
@@ -39,7 +54,22 @@ def train_and_held_out_codes(
   model: Autoencoder, params: Params, data: EvalData
 ) -> tuple[Array, Array]:
   """Codes of the train and of the held-out set, `[trials, n, latent]` each."""
-  return encode(model, params, data.train), encode(model, params, data.held_out)
+  return (
+    encode(model, params, data.train, data.train_label),
+    encode(model, params, data.held_out, data.held_out_label),
+  )
+
+
+@over_trials
+def _codes_without_class(
+  model: Autoencoder, params: Params, data: EvalData
+) -> tuple[Array, Array]:
+  """The same of a conditional model that is told no class."""
+  train, held_out = (
+    encode(model, params, x, jnp.full(len(x), -1))
+    for x in (data.train, data.held_out)
+  )
+  return train, held_out
 
 
 def with_classes(
@@ -49,10 +79,15 @@ def with_classes(
   latent_sizes: Array,
   data: EvalData,
 ) -> tuple[Columns, Units]:
-  """A metric group that compares codes with classes, if there are classes."""
+  """A metric group that compares codes with classes, if there are classes.
+
+  Codes that are to tell a class are made without it.
+  """
   if not data.num_classes:
     return {}, {}
-  train, held_out = train_and_held_out_codes(spec, params, latent_sizes, data)
+  is_told = spec.declaration.condition is not None
+  codes = _codes_without_class if is_told else train_and_held_out_codes
+  train, held_out = codes(spec, params, latent_sizes, data)
   return compare_with_classes(comparison, train, held_out, data), {}
 
 

@@ -11,6 +11,7 @@ from ae_jax.metrics.codes import encode
 from ae_jax.metrics.eval_data import EvalData
 from ae_jax.metrics.over_trials import over_trials
 from ae_jax.metrics.registry import NUM_JACOBIANS
+from ae_jax.networks import given
 from ae_jax.types import Array, Autoencoder, Params
 
 _SINGULAR = 1e-12  # of the largest eigenvalue: below are float32's errors
@@ -51,20 +52,25 @@ def decoder_gram(model: Autoencoder, params: Params, data: EvalData) -> Array:
   number = min(len(data.train), NUM_JACOBIANS)
   # Evenly spaced: the examples may be sorted by class.
   some = np.linspace(0, len(data.train) - 1, number).astype(int)
-  z = encode(model, params, data.train[some])
+  label = None if data.train_label is None else data.train_label[some]
+  z = encode(model, params, data.train[some], label)
   latent = z.shape[1]
 
-  def mean_of(z: Array) -> Array:
-    return model.mean(model.decode(params, z))
+  def gram(z: Array, label: Array | None) -> Array:
+    own = given(model, None if label is None else label[None])
 
-  num_outputs = jax.eval_shape(mean_of, z[0]).size
-  derivative = jax.jacfwd if latent < num_outputs else jax.jacrev
+    def mean_of(z: Array) -> Array:
+      return model.mean(own.decode(params, z[None]))[0]
 
-  def gram(z: Array) -> Array:
+    num_outputs = jax.eval_shape(mean_of, z).size
+    derivative = jax.jacfwd if latent < num_outputs else jax.jacrev
     j = derivative(mean_of)(z).reshape(num_outputs, latent)
     return j.T @ j
 
-  return jnp.mean(map_batches(jax.vmap(gram), z, batch_size=16), axis=0)
+  grams = map_batches(
+    lambda block: jax.vmap(gram)(*block), (z, label), batch_size=16
+  )
+  return jnp.mean(grams, axis=0)
 
 
 def of_codes(train: np.ndarray, gram: np.ndarray) -> Coordinates:

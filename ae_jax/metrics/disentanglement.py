@@ -66,6 +66,7 @@ def random_subset(data: EvalData) -> EvalData:
   return dataclasses.replace(
     data,
     train=data.train[rows],
+    train_label=None if data.train_label is None else data.train_label[rows],
     factors=jnp.asarray(factors[:, varies]),
     num_values=tuple(np.array(data.num_values)[varies].tolist()),
     factor_names=tuple(np.array(data.factor_names)[varies].tolist()),
@@ -77,7 +78,7 @@ def _of_factors(
   model: Autoencoder, params: Params, data: EvalData
 ) -> tuple[Columns, Units, Array]:
   assert data.factors is not None
-  codes = encode(model, params, data.train)
+  codes = encode(model, params, data.train, data.train_label)
   common = data.factors, data.num_values
   information = mutual_information(codes, *common)
   key = jax.random.key(0)

@@ -10,6 +10,7 @@ import numpy as np
 
 from ae_jax.data import Dataset, binarized, to_float
 from ae_jax.data.labels import no_classes
+from ae_jax.data.supervision import class_numbers
 from ae_jax.types import Array
 
 
@@ -24,6 +25,10 @@ class EvalData:
       both without anomalies.
     train_classes: `[n]`, integers in [0, num_classes); None: no classes.
     held_out_classes: `[m]`, or None.
+    train_label: `[n]`, the class as an objective of labels sees it, see
+      `supervision.class_numbers`; None: no labels.
+    held_out_label: `[m]`, of the same classes: -1 of another, and where there
+      are no labels.
     factors: `[n, factors]`, which value of each factor a train example was
       made from; None: not known.
     anomalies: `[k, *features]`, held-out examples of classes that nothing is
@@ -40,6 +45,8 @@ class EvalData:
   held_out: Array
   train_classes: Array | None
   held_out_classes: Array | None
+  train_label: Array | None
+  held_out_label: Array | None
   factors: Array | None
   anomalies: Array | None
   num_validation: int = dataclasses.field(metadata={"static": True})
@@ -88,6 +95,18 @@ class EvalData:
     y = self.held_out_classes
     return None if y is None else y[self.num_validation :]
 
+  @property
+  def validation_label(self) -> Array | None:
+    """Of the validation examples, as an objective of labels sees them."""
+    y = self.held_out_label
+    return None if y is None else y[: self.num_validation]
+
+  @property
+  def test_label(self) -> Array | None:
+    """Of the test examples."""
+    y = self.held_out_label
+    return None if y is None else y[self.num_validation :]
+
   def means(self, values: Mapping[str, Array]) -> dict[str, Array]:
     """Means over the examples of each part.
 
@@ -125,6 +144,8 @@ def eval_data(dataset: Dataset) -> EvalData:
     held_out_classes=(
       None if classes is None else jnp.asarray(np.concatenate(classes[1:]))
     ),
+    train_label=_label(dataset, [dataset.train_labels], [dataset.train]),
+    held_out_label=_label(dataset, labels, [*held_out.values()]),
     factors=None if factors is None else jnp.asarray(factors),
     anomalies=(
       jnp.asarray(np.concatenate([*anomalies.values()])) if anomalies else None
@@ -156,6 +177,19 @@ def _without_anomalies(
     held_out[part] = x
     labels.append(y)
   return held_out, labels, anomalies
+
+
+def _label(
+  dataset: Dataset, labels: list[Any], parts: list[np.ndarray]
+) -> Array | None:
+  """Classes as an objective of labels sees them, of the examples of parts."""
+  if dataset.train_labels is None:
+    return None
+  numbers = [
+    np.full(len(x), -1, np.int32) if y is None else class_numbers(dataset, y)
+    for y, x in zip(labels, parts, strict=True)
+  ]
+  return jnp.asarray(np.concatenate(numbers))
 
 
 def _classes(labels: list[np.ndarray | None]) -> list[np.ndarray] | None:

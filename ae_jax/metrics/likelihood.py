@@ -17,7 +17,7 @@ from ae_jax.metrics.codes import nan_unless_finite
 from ae_jax.metrics.eval_data import EvalData
 from ae_jax.metrics.over_trials import Columns, Units, over_trials
 from ae_jax.metrics.registry import BOUND_OF, NUM_SAMPLES
-from ae_jax.networks import Spec
+from ae_jax.networks import Spec, given
 from ae_jax.types import Array, Autoencoder, Gaussian, Key, Params
 
 _ACTIVE = 0.01
@@ -47,7 +47,12 @@ def _bounds(
   model: Autoencoder, params: Params, data: EvalData
 ) -> tuple[dict[str, Array], Units, Columns]:
   nats, posterior = elbo_and_iwae(
-    model, params, jax.random.key(0), data.held_out, NUM_SAMPLES
+    model,
+    params,
+    jax.random.key(0),
+    data.held_out,
+    NUM_SAMPLES,
+    data.held_out_label,
   )
   units: Units = {}
   active: Columns = {}
@@ -61,7 +66,12 @@ def _bounds(
 
 
 def elbo_and_iwae(
-  model: Autoencoder, params: Params, key: Key, data: Array, num_samples: int
+  model: Autoencoder,
+  params: Params,
+  key: Key,
+  data: Array,
+  num_samples: int,
+  label: Array | None = None,
 ) -> tuple[dict[str, Array], dict[str, Array]]:
   """Bounds on `-log p(x)`, the constant of p(x|z) included, in nats.
 
@@ -82,6 +92,7 @@ def elbo_and_iwae(
     key: of the samples; each example has the same noise in every model.
     data: `[n, *features]`, float32 or uint8.
     num_samples: K.
+    label: `[n]`, see `networks.given`: the bounds are on -log p(x|y); or None.
 
   Returns:
     The four of each example, `[n]`; and `[n, latent]`, of q(z|x): `kl`, the
@@ -93,9 +104,9 @@ def elbo_and_iwae(
   """
   prior = model.prior(params)  # p(z)
 
-  def of_block(block: tuple[Array, Array]) -> dict[str, Array]:
-    x, index = to_float(block[0]), block[1]
-    q: Gaussian = model.encode(params, x)  # q(z|x)
+  def of_block(block: tuple[Array, Array, Array | None]) -> dict[str, Array]:
+    x, index, own = to_float(block[0]), block[1], given(model, block[2])
+    q: Gaussian = own.encode(params, x)  # q(z|x)
 
     def add_sample(carry: tuple[Array, Array, Array], k: Array):
       log_sum, total, total_ratio = carry
@@ -106,7 +117,7 @@ def elbo_and_iwae(
         lambda key: jax.random.normal(key, q.mean.shape[1:], q.mean.dtype)
       )(keys)
       z = q.mean + jnp.exp(0.5 * q.log_variance) * noise
-      distance = model.nll(x, model.decode(params, z))
+      distance = model.nll(x, own.decode(params, z))
       log_likelihood = -distance - model.log_normalizer
       log_ratio = log_ratio_to_mixture(z, q, prior)
       return (
@@ -131,7 +142,7 @@ def elbo_and_iwae(
       "mean": q.mean,
     }
 
-  values = map_batches(of_block, (data, jnp.arange(len(data))))
+  values = map_batches(of_block, (data, jnp.arange(len(data)), label))
   return values, {"kl": values.pop("unit_kl"), "mean": values.pop("mean")}
 
 

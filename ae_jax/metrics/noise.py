@@ -12,6 +12,7 @@ from ae_jax.metrics.batching import map_batches
 from ae_jax.metrics.eval_data import EvalData
 from ae_jax.metrics.over_trials import Columns, Units, over_trials
 from ae_jax.metrics.reconstruction import reconstruct
+from ae_jax.networks import given
 from ae_jax.types import Array, Autoencoder, Key, Params
 
 
@@ -31,6 +32,7 @@ def measure(
       data.held_out,
       corruption,
       registry.NOISES,
+      data.held_out_label,
     )
     for i, level in enumerate(registry.NOISES):
       values[f"squared_error_{corruption}_{level}"] = errors[:, i]
@@ -44,6 +46,7 @@ def squared_errors(
   data: Array,
   corruption: str,
   levels: Sequence[float],
+  label: Array | None = None,
 ) -> Array:
   """Squared error `||x - g(f(x_noisy))||^2` of the clean x, at each level.
 
@@ -54,19 +57,22 @@ def squared_errors(
     data: clean x `[n, *features]`, float32 or uint8.
     corruption: a name in `corruptions.CORRUPTIONS`.
     levels: as `denoising` takes its `noise`.
+    label: `[n]`, see `networks.given`; or None.
 
   Returns:
     `[n, len(levels)]`, summed over features.
   """
   corrupt = CORRUPTIONS[corruption]
 
-  def of_block(block: tuple[Array, Array]) -> Array:
-    x, index = to_float(block[0]), block[1]
+  def of_block(block: tuple[Array, Array, Array | None]) -> Array:
+    x, index, own = to_float(block[0]), block[1], given(model, block[2])
     keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(index)
     noisy = jax.vmap(
       lambda level: jax.vmap(lambda k, x: corrupt(k, x, level))(keys, x)
     )(jnp.asarray(levels))  # [levels, block, *features]
-    residual = reconstruct(model, params, noisy) - x[None]
+    again = jax.vmap(lambda noisy: reconstruct(own, params, noisy))(noisy)
+    residual = again - x[None]
     return jnp.sum(residual**2, axis=tuple(range(2, residual.ndim))).T
 
-  return map_batches(of_block, (data, jnp.arange(len(data))), batch_size=64)
+  examples = data, jnp.arange(len(data)), label
+  return map_batches(of_block, examples, batch_size=64)

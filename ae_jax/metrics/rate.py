@@ -14,7 +14,7 @@ from ae_jax.metrics.coordinates import decoder_gram
 from ae_jax.metrics.eval_data import EvalData
 from ae_jax.metrics.over_trials import Columns, Units, over_trials
 from ae_jax.metrics.registry import STEPS
-from ae_jax.networks import Spec
+from ae_jax.networks import Spec, given
 from ae_jax.types import Array, Autoencoder, Params
 
 _MAX = 1 << 14  # steps from the mean, either way
@@ -64,7 +64,9 @@ def measure(
 def _errors_of_rounded(
   model: Autoencoder, params: Params, data: EvalData
 ) -> Columns:
-  errors = squared_errors(model, params, params["codes"], data.held_out)
+  errors = squared_errors(
+    model, params, params["codes"], data.held_out, data.held_out_label
+  )
   return data.means(
     {
       f"squared_error_at_bin_{step}": errors[:, k]
@@ -150,7 +152,11 @@ def _bits_of_indices(
 
 
 def squared_errors(
-  model: Autoencoder, params: Params, z: Array, data: Array
+  model: Autoencoder,
+  params: Params,
+  z: Array,
+  data: Array,
+  label: Array | None = None,
 ) -> Array:
   """Squared error `||x - g(z)||^2` of several codes of each example.
 
@@ -159,15 +165,16 @@ def squared_errors(
     params: of the model.
     z: codes `[n, k, latent]`.
     data: x `[n, *features]`, float32 or uint8.
+    label: `[n]`, see `networks.given`; or None.
 
   Returns:
     `[n, k]`, summed over features.
   """
 
-  def of_block(block: tuple[Array, Array]) -> Array:
-    z, x = block[0], to_float(block[1])
+  def of_block(block: tuple[Array, Array, Array | None]) -> Array:
+    z, x, own = block[0], to_float(block[1]), given(model, block[2])
     x = x[:, None]
-    residual = model.mean(model.decode(params, z), x) - x
+    residual = model.mean(own.decode(params, z), x) - x
     return jnp.sum(residual**2, axis=tuple(range(2, residual.ndim)))
 
-  return map_batches(of_block, (z, data), batch_size=64)
+  return map_batches(of_block, (z, data, label), batch_size=64)

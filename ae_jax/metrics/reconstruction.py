@@ -6,6 +6,7 @@ from ae_jax.data import to_float
 from ae_jax.metrics.batching import map_batches
 from ae_jax.metrics.eval_data import EvalData
 from ae_jax.metrics.over_trials import Columns, Units, over_trials
+from ae_jax.networks import given
 from ae_jax.types import Array, Autoencoder, Gaussian, Params
 
 
@@ -14,11 +15,12 @@ def measure(
   model: Autoencoder, params: Params, data: EvalData
 ) -> tuple[Columns, Units]:
   """The metric group "reconstruction"."""
-  train = jnp.mean(squared_errors(model, params, data.train))
-  errors = {"squared_error": squared_errors(model, params, data.held_out)}
+  train = squared_errors(model, params, data.train, data.train_label)
+  held_out = data.held_out, data.held_out_label
+  errors = {"squared_error": squared_errors(model, params, *held_out)}
   if data.unit_interval:
-    errors |= unit_interval_errors(model, params, data.held_out)
-  return {"train_squared_error": train} | data.means(errors), {}
+    errors |= unit_interval_errors(model, params, *held_out)
+  return {"train_squared_error": jnp.mean(train)} | data.means(errors), {}
 
 
 def codes(model: Autoencoder, params: Params, x: Array) -> Array:
@@ -32,27 +34,36 @@ def reconstruct(model: Autoencoder, params: Params, x: Array) -> Array:
   return model.mean(model.decode(params, codes(model, params, x)), x)
 
 
-def squared_errors(model: Autoencoder, params: Params, data: Array) -> Array:
+def squared_errors(
+  model: Autoencoder,
+  params: Params,
+  data: Array,
+  label: Array | None = None,
+) -> Array:
   """Squared error `||x - x~||^2` of each example, summed over features.
 
   Args:
     model: the autoencoder.
     params: of the model.
     data: `[n, *features]`, float32 or uint8.
+    label: `[n]`, see `networks.given`; or None.
 
   Returns:
     `[n]`, in squared units of the data.
   """
 
-  def of_block(block: Array) -> Array:
-    x = to_float(block)
-    return _sum_features((x - reconstruct(model, params, x)) ** 2)
+  def of_block(block: tuple[Array, Array | None]) -> Array:
+    x, own = to_float(block[0]), given(model, block[1])
+    return _sum_features((x - reconstruct(own, params, x)) ** 2)
 
-  return map_batches(of_block, data)
+  return map_batches(of_block, (data, label))
 
 
 def unit_interval_errors(
-  model: Autoencoder, params: Params, data: Array
+  model: Autoencoder,
+  params: Params,
+  data: Array,
+  label: Array | None = None,
 ) -> dict[str, Array]:
   """Errors of data in [0, 1] that keep x~ to that range.
 
@@ -60,6 +71,7 @@ def unit_interval_errors(
     model: the autoencoder.
     params: of the model.
     data: `[n, *features]`, float32 in [0, 1] or uint8.
+    label: `[n]`, see `networks.given`; or None.
 
   Returns:
     `clipped_squared_error`, of x~ clipped to [0, 1]; `cross_entropy`,
@@ -69,16 +81,16 @@ def unit_interval_errors(
   """
   eps = jnp.finfo(jnp.float32).eps
 
-  def of_block(block: Array) -> dict[str, Array]:
-    x = to_float(block)
-    mean = reconstruct(model, params, x)
+  def of_block(block: tuple[Array, Array | None]) -> dict[str, Array]:
+    x, own = to_float(block[0]), given(model, block[1])
+    mean = reconstruct(own, params, x)
     p = jnp.clip(mean, eps, 1 - eps)
     return {
       "clipped_squared_error": _sum_features((x - jnp.clip(mean, 0, 1)) ** 2),
       "cross_entropy": -_sum_features(x * jnp.log(p) + (1 - x) * jnp.log1p(-p)),
     }
 
-  return map_batches(of_block, data)
+  return map_batches(of_block, (data, label))
 
 
 def _sum_features(per_feature: Array) -> Array:

@@ -1,6 +1,7 @@
 """Encoders and decoders from a static spec: shipped networks, or a user's."""
 
 from ae_jax.networks.activations import ACTIVATIONS
+from ae_jax.networks.conditioning import given
 from ae_jax.networks.masked import unpad
 from ae_jax.networks.model import autoencoder, model_of
 from ae_jax.networks.network import Network
@@ -14,6 +15,7 @@ __all__ = [
   "Network",
   "Spec",
   "autoencoder",
+  "given",
   "model_of",
   "unpad",
 ]

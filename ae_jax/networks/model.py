@@ -80,6 +80,7 @@ def autoencoder(
     mean=likelihood.mean,
     log_normalizer=spec.num_features * log_normalizer,
     prior=functions.standard_normal,
+    condition=spec.declaration.condition,
     layers=functions.layers(),
     latent_mask=mask,
   )

@@ -21,6 +21,7 @@ from ae_jax.types import (
 )
 
 _FIRST = {"encoder": "hidden_0", "decoder": "latent"}
+_OWN = ("objective", "state")
 
 
 def _biases(
@@ -44,32 +45,63 @@ def _biases(
   }
 
 
-def condition_on(params: Params, label: Array) -> Params:
-  """The parameters of q(z|x, y) and p(x|z, y) for one class y.
+def _nothing_seen(
+  model: Autoencoder,
+  params: Params,
+  key: Key,
+  *,
+  num_classes: int,
+  **_: Scalar,
+) -> Params:
+  """Whether examples of each class were seen, and, last, some without one."""
+  del model, params, key
+  return {"seen": jnp.zeros(num_classes + 1)}
 
-  Args:
-    params: with `encoder_bias` and `decoder_bias` at "objective", which the
-      result leaves out.
-    label: `[num_classes]`, one-hot; all 0 where the class is not known.
-  """
-  conditioned = {k: v for k, v in params.items() if k != "objective"}
+
+def _with_biases(params: Params, label: Array) -> Params:
+  """The parameters of q(z|x, y) and p(x|z, y) for one class y, or none, -1."""
+  conditioned = {k: v for k, v in params.items() if k not in _OWN}
   for part, layer in _FIRST.items():
-    first = params[part][layer]
-    bias = first["bias"] + label @ params["objective"][f"{part}_bias"]
+    first, biases = params[part][layer], params["objective"][f"{part}_bias"]
+    one_hot = jax.nn.one_hot(label, len(biases), dtype=biases.dtype)
+    bias = first["bias"] + one_hot @ biases
     conditioned[part] = params[part] | {layer: first | {"bias": bias}}
   return conditioned
 
 
-def classes(params: Params) -> list[int]:
-  """The classes that were trained on: the biases of others are still 0."""
-  if "objective" not in params:  # of one class already
+def condition_on(params: Params, label: Array) -> Params:
+  """The parameters of q(z|x, y) and p(x|z, y) for one class y.
+
+  Args:
+    params: with `objective` and `state`, which the result leaves out.
+    label: of the class; -1 where it is not known. A class that was not trained
+      on has no bias: it is as if it were not known.
+
+  Returns:
+    Parameters of an autoencoder; with NaN in them where no such example was
+    trained on.
+  """
+  conditioned = _with_biases(params, label)
+  seen = jnp.asarray(params["state"]["seen"])
+  seen = jnp.maximum(seen[label], seen[-1])  # -1 is the last one
+  for part, layer in _FIRST.items():
+    first = conditioned[part][layer]
+    bias = first["bias"] + jnp.where(seen > 0, 0.0, jnp.nan)
+    conditioned[part] = conditioned[part] | {layer: first | {"bias": bias}}
+  return conditioned
+
+
+def classes(params: Params) -> list[int | None]:
+  """Those that were trained on, and None if also examples without one."""
+  if "state" not in params:  # of one class already
     return []
-  is_trained = np.any(np.asarray(params["objective"]["decoder_bias"]), axis=1)
-  return np.flatnonzero(is_trained).tolist()
+  *seen, without = np.asarray(params["state"]["seen"]) > 0
+  return [*np.flatnonzero(seen).tolist(), *([None] if without else [])]
 
 
 @objective(
   params=_biases,
+  state=_nothing_seen,
   condition=condition_on,
   classes=classes,
   batch="labels",
@@ -89,18 +121,19 @@ def conditional_vae(
   beta: float = 1.0,
   labeled: float = 0.8,
   num_classes: int = 10,
-) -> tuple[Array, Terms]:
+) -> tuple[Array, Terms, Params]:
   """`E_q(z|x,y)[-log p(x|z,y)] + beta * KL(q(z|x,y) || p(z))`, over the batch.
 
   Encoder and decoder read the class y, one-hot, beside their input:
   that is a bias of their first layer for each class. Some examples come
-  without it, so that the model can also be used and measured without a class.
-  At labeled = 0 it is `vae`.
+  without it, so that the model can also be used without a class; not at
+  labeled = 1. At labeled = 0 it is `vae`. Metrics give the model the classes
+  of the data, but for those that compare codes with classes.
 
   Args:
     model: q(z|x) as its encoder, p(x|z) as its decoder.
     params: of the model, and `encoder_bias` and `decoder_bias`, each
-      `[num_classes, units]`.
+      `[num_classes, units]`; which classes were seen is its state.
     key: of the samples z, and of which examples come with their class.
     batch: x `[batch, *features]` and y `[batch]`.
     beta: weight of the divergence, at least 0.
@@ -108,7 +141,8 @@ def conditional_vae(
     num_classes: how many there are; labels are integers below it.
 
   Returns:
-    The loss in nats, and the terms `reconstruction` and `kl` (unweighted).
+    The loss in nats, the terms `reconstruction` and `kl` (unweighted), and the
+    next state.
 
   Raises:
     UsageError: the network has no hidden layer.
@@ -122,15 +156,14 @@ def conditional_vae(
   x, label = batch
   share = jnp.asarray(labeled, x.dtype)
   has_label = jax.random.bernoulli(label_key, share, label.shape)
-  y = jax.nn.one_hot(label, num_classes, dtype=x.dtype) * has_label[:, None]
-  q = jax.vmap(lambda y, x: model.encode(condition_on(params, y), x))(y, x)
+  y = jnp.where(has_label, label, -1)
+  q = jax.vmap(lambda y, x: model.encode(_with_biases(params, y), x))(y, x)
   z = reparameterize(z_key, q)
-  decoded = jax.vmap(lambda y, z: model.decode(condition_on(params, y), z))(
+  decoded = jax.vmap(lambda y, z: model.decode(_with_biases(params, y), z))(
     y, z
   )
   reconstruction = model.nll(x, decoded)  # [batch]
   kl = kl_from_standard_normal(q)  # [batch]
-  return jnp.mean(reconstruction + beta * kl), {
-    "reconstruction": jnp.mean(reconstruction),
-    "kl": jnp.mean(kl),
-  }
+  terms = {"reconstruction": jnp.mean(reconstruction), "kl": jnp.mean(kl)}
+  seen = jnp.asarray(params["state"]["seen"]).at[y].set(1.0)
+  return jnp.mean(reconstruction + beta * kl), terms, {"seen": seen}

@@ -1,5 +1,6 @@
 """The test examples that the page shows, and how they are drawn."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -7,6 +8,8 @@ import numpy as np
 from ae_jax import pca
 from ae_jax.data import Dataset, to_float
 from ae_jax.data.labels import are_classes
+from ae_jax.data.supervision import class_numbers
+from ae_jax.trained import Trained
 
 _NUM_CODES = 1000  # test examples whose codes are drawn
 _NUM_EXAMPLES = 10  # of them that are shown
@@ -19,6 +22,7 @@ class ShownExamples(NamedTuple):
     x: test examples `[n, *features]`, in the units of the data.
     labels: `[n]`, or None.
     are_classes: whether the labels name classes.
+    label: `[n]`, their numbers as a model that is given them has them; or None.
     shown: indices of the few to look at, one a class where there are classes.
     low: of `x`, which is drawn black.
     high: of `x`, which is drawn white.
@@ -30,6 +34,7 @@ class ShownExamples(NamedTuple):
   x: np.ndarray
   labels: np.ndarray | None
   are_classes: bool
+  label: np.ndarray | None
   shown: list[int]
   low: float
   high: float
@@ -42,6 +47,7 @@ def select_examples(dataset: Dataset) -> ShownExamples:
   """Picks what to show of a dataset, and fits the PCA to its train set."""
   indices = _indices(dataset)
   x = raw_test_examples(dataset)
+  label = test_label(dataset)
   labels = dataset.test_labels
   labels = None if labels is None else labels[indices]
   named = dataset.train_labels
@@ -55,6 +61,7 @@ def select_examples(dataset: Dataset) -> ShownExamples:
     x=x,
     labels=labels,
     are_classes=by_class,
+    label=label,
     shown=order[:_NUM_EXAMPLES],
     low=low,
     high=high if high > low else low + 1.0,
@@ -67,6 +74,52 @@ def select_examples(dataset: Dataset) -> ShownExamples:
 def raw_test_examples(dataset: Dataset) -> np.ndarray:
   """Test examples `[n, *features]`, in the units of the data."""
   return to_raw(dataset, dataset.test[_indices(dataset)])
+
+
+def test_label(dataset: Dataset) -> np.ndarray | None:
+  """The classes of the raw test examples, see `supervision.class_numbers`."""
+  if dataset.train_labels is None or dataset.test_labels is None:
+    return None
+  return class_numbers(dataset, dataset.test_labels[_indices(dataset)])
+
+
+def encode(
+  trained: Trained, x: np.ndarray, label: np.ndarray | None
+) -> np.ndarray:
+  """Codes of examples, given their classes where the model takes them."""
+  return _of_classes(trained, Trained.encode, x, label)
+
+
+def decode(
+  trained: Trained, z: np.ndarray, label: np.ndarray | None
+) -> np.ndarray:
+  """Decoded codes, given their classes where the model takes them."""
+  return _of_classes(trained, Trained.decode, z, label)
+
+
+def reconstruct(
+  trained: Trained, x: np.ndarray, label: np.ndarray | None
+) -> np.ndarray:
+  """Reconstructions, given classes where the model takes them."""
+  return _of_classes(trained, Trained.reconstruct, x, label)
+
+
+def _of_classes(
+  trained: Trained,
+  function: Callable[[Trained, np.ndarray], np.ndarray],
+  values: np.ndarray,
+  label: np.ndarray | None,
+) -> np.ndarray:
+  if label is None or not trained.classes:
+    return function(trained, values)
+  parts, order = [], []
+  for number in np.unique(label).tolist():
+    known = number in trained.classes
+    own = trained.condition(number) if known else trained
+    rows = np.flatnonzero(label == number)
+    parts.append(function(own, values[rows]))
+    order.append(rows)
+  return np.concatenate(parts)[np.argsort(np.concatenate(order))]
 
 
 def _indices(dataset: Dataset) -> np.ndarray:

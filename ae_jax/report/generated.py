@@ -7,7 +7,7 @@ import numpy as np
 from ae_jax.codes import content_units
 from ae_jax.report import pictures
 from ae_jax.report.blocks import Picture
-from ae_jax.report.examples import ShownExamples, as_images
+from ae_jax.report.examples import ShownExamples, as_images, decode
 from ae_jax.trained import Trained
 
 _NUM_SAMPLES = 36
@@ -47,13 +47,16 @@ def traversal(best: Trained, z: np.ndarray, examples: ShownExamples) -> Picture:
   steps = np.tile(z[examples.shown[0]], (len(units), len(_STEPS), 1))
   for i, unit in enumerate(units):
     steps[i, :, unit] = _STEPS
-  decoded = best.decode(steps.reshape(-1, z.shape[1]))
-  images = as_images(decoded, examples)
+  codes, label = steps.reshape(-1, z.shape[1]), None
+  if examples.label is not None:
+    label = np.full(len(codes), examples.label[examples.shown[0]])
+  images = as_images(decode(best, codes, label), examples)
   return pictures.embed(
     pictures.tiles(images.reshape(*steps.shape[:2], *images.shape[1:])),
     f"A latent traversal: each row moves one unit from {_STEPS[0]:g} to"
     f" {_STEPS[-1]:g}, from the unit of largest variance down; the others stay"
-    " at the code of one test example.",
+    " at the code of one test example"
+    + (", and the class at its class." if best.classes else "."),
     "Rows of images that change as one code unit moves",
   )
 

@@ -19,6 +19,8 @@ from ae_jax.report.examples import (
   ShownExamples,
   as_images,
   by_pca,
+  encode,
+  reconstruct,
   to_raw,
 )
 from ae_jax.report.trials import TextRows
@@ -126,11 +128,11 @@ def draw(
   best = models[selected.best["id"]]
   plane = models[selected.plane["id"]] if selected.plane else None
   codes = {
-    row["id"]: models[row["id"]].encode(examples.x)
+    row["id"]: encode(models[row["id"]], examples.x, examples.label)
     for row in selected.strength_sweep
   }
   z = codes.get(selected.best["id"])
-  z = best.encode(examples.x) if z is None else z
+  z = encode(best, examples.x, examples.label) if z is None else z
   made = [
     _reconstructions(best, examples),
     _restorations(selected, models, examples),
@@ -148,26 +150,30 @@ def draw(
     _filters(best),
   ]
   if best.spec.code == "gaussian" and are_images(best.spec.features):
-    made += [
-      generated.samples(best, examples),
-      generated.traversal(best, z, examples),
-    ]
+    if not best.needs_class:
+      made.append(generated.samples(best, examples))
+    made.append(generated.traversal(best, z, examples))
     if best.classes:
       made.append(generated.by_class(best, examples))
     if selected.content is not None:
       made.append(generated.swaps(models[selected.content["id"]], examples))
-    if plane is not None and plane.spec.code == "gaussian":
+    if (
+      plane is not None
+      and plane.spec.code == "gaussian"
+      and not plane.needs_class
+    ):
       made.append(generated.manifold(plane, examples))
   return [picture for picture in made if picture is not None]
 
 
 def _reconstructions(best: Trained, examples: ShownExamples) -> Picture:
-  size = best.spec.latent_size
+  size, shown = best.spec.latent_size, examples.shown
+  label = None if examples.label is None else examples.label[shown]
   components = min(size, len(examples.baseline.components))
   return _rows(
     [
-      ("original", examples.x[examples.shown]),
-      ("reconstructed", best.reconstruct(examples.x[examples.shown])),
+      ("original", examples.x[shown]),
+      ("reconstructed", reconstruct(best, examples.x[shown], label)),
       ("by PCA", by_pca(examples, size)),
     ],
     "Test examples and their reconstructions. Number of code units:"
@@ -240,7 +246,8 @@ def _codes(
   best: Trained, plane: Trained | None, z: np.ndarray, examples: ShownExamples
 ) -> Picture | None:
   if plane is not None:
-    z = z if plane is best else plane.encode(examples.x)
+    if plane is not best:
+      z = encode(plane, examples.x, examples.label)
     return _plane(z, f"The two code units of trial {plane.row['id']}", examples)
   if len(z) < 2:
     return None

@@ -11,7 +11,7 @@ from ae_jax.data import Dataset
 from ae_jax.lookup import Modules
 from ae_jax.metrics.udr import unsupervised_disentanglement_ranking
 from ae_jax.report import trials
-from ae_jax.report.examples import raw_test_examples
+from ae_jax.report.examples import encode, raw_test_examples, test_label
 from ae_jax.report.trials import TextRows
 from ae_jax.run_folder import curves, load
 from ae_jax.run_folder.results import TextRow
@@ -37,11 +37,11 @@ def ranked(
       groups[tuple(row.get(name) for name in settings)].append(row["id"])
   repeated = [ids for ids in groups.values() if len(ids) > 1]
   ids = [trial_id for same in repeated for trial_id in same]
-  x = raw_test_examples(dataset)
+  x, label = raw_test_examples(dataset), test_label(dataset)
   codes: dict[str, np.ndarray] = {}
   for start in range(0, len(ids), _MODELS):
     models = load.load_trials(folder, ids[start : start + _MODELS], modules)
-    codes |= {trial_id: model.encode(x) for trial_id, model in models.items()}
+    codes |= {k: encode(model, x, label) for k, model in models.items()}
   scores: Mapping[str, float] = {
     trial_id: score
     for same in repeated

@@ -13,7 +13,12 @@ from ae_jax.lookup import Modules
 from ae_jax.metrics import selection
 from ae_jax.metrics.registry import more_is_better
 from ae_jax.report import figures, pictures, trials
-from ae_jax.report.examples import as_images, by_pca, select_examples
+from ae_jax.report.examples import (
+  as_images,
+  by_pca,
+  reconstruct,
+  select_examples,
+)
 from ae_jax.report.trials import TextRows
 from ae_jax.run_folder import load
 from ae_jax.run_folder.results import TextRow
@@ -54,7 +59,10 @@ def write_picture(
   loaded = load.load_trials(folder, [row["id"] for row in best], modules)
   x = examples.x[examples.shown]
   strips = [("original", x), ("PCA", by_pca(examples, size))]
-  strips += [(r["objective"], loaded[r["id"]].reconstruct(x)) for r in best]
+  label = None if examples.label is None else examples.label[examples.shown]
+  strips += [
+    (row["objective"], reconstruct(loaded[row["id"]], x, label)) for row in best
+  ]
   images = [(name, as_images(values, examples)) for name, values in strips]
   axes = figure.add_axes((0.62, 0.02, 0.37, 0.9))
   pictures.draw_strips(axes, np.stack([i for _, i in images]), images)

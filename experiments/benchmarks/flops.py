@@ -52,12 +52,13 @@ def of_step(trial: Trial, data: np.ndarray) -> float:
     return of_matrix_products(params, size)
   trained, carried = split(params)
 
-  def loss(trained: Params, *arguments: Any) -> Any:
+  def loss(trained: Params, carried: Params, *arguments: Any) -> Any:
     value, *rest = one.loss(trained | carried, *arguments)
     return value, rest
 
   gradient = jax.jit(jax.value_and_grad(loss, has_aux=True))
-  return xla_count(gradient, trained, key, _batch(trial, data[:size]), hyper)
+  batch = _batch(trial, data[:size])
+  return xla_count(gradient, trained, carried, key, batch, hyper)
 
 
 def xla_count(function: Any, *arguments: Any) -> float:
