@@ -73,6 +73,7 @@ def test_a_padded_lane_equals_its_solo_run(likelihood):
   results = ae_jax.run_sweep(
     points,
     X_OF[likelihood][:150],
+    validation=X_OF[likelihood][150:],
     test=X_OF[likelihood][150:],
     metrics=(),
     progress=False,
