@@ -181,6 +181,39 @@ def sampled_elbo(model, params, key, x):
   return jnp.mean(model.nll(x, model.decode(params, z)) + ratio)
 
 
+@pytest.mark.parametrize("free_bits", [0.0, 0.05, 100.0])
+def test_free_bits_are_a_floor_of_each_unit(free_bits):
+  model, params = network("vae")  # of three units, and a masked one
+  beta = 2.0
+
+  def loss(p, **hyper):
+    return OBJECTIVES["vae"](model, p, KEY, X, beta=beta, **hyper)[0]
+
+  q = model.encode(params, X)
+  of_units = 0.5 * np.mean(
+    q.mean**2 + np.exp(q.log_variance) - 1 - q.log_variance, axis=0
+  )
+  _, terms = OBJECTIVES["vae"](model, params, KEY, X)
+  floored = np.maximum(of_units, free_bits)[:3].sum()
+  expected = terms["reconstruction"] + beta * floored
+  found = loss(params, free_bits=free_bits)
+  np.testing.assert_allclose(found, expected, rtol=1e-5)
+  np.testing.assert_allclose(terms["kl"], of_units.sum(), rtol=1e-5)
+  if free_bits == 0:
+    assert found == loss(params)
+  if free_bits == 100:  # beyond all units: there is no penalty to follow
+    gradient = jax.grad(lambda p: loss(p, free_bits=free_bits))(params)
+    without = jax.grad(
+      lambda p: OBJECTIVES["vae"](model, p, KEY, X, beta=0.0)[0]
+    )(params)
+    jax.tree.map(
+      # Two gradients of the divergence that cancel.
+      lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5),
+      gradient,
+      without,
+    )
+
+
 def test_the_sampled_bound_is_the_limit():
   model, params = network("iwae")
   loss, _ = OBJECTIVES["iwae"](model, params, KEY, X, num_samples=1)
