@@ -169,7 +169,8 @@ def separated_attribute_predictability(
 
   Args:
     z: codes `[n, latent]`.
-    factors: `[n, factors]`, read as numbers.
+    factors: `[n, factors]`, read as numbers: their order counts, also where it
+      means nothing.
     num_values: of each factor; those of one value are left out.
 
   Returns:
