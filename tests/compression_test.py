@@ -195,7 +195,7 @@ def test_another_process_gives_the_same(run_dir, capsys):
   packed, target = str(run_dir / "x.aej"), str(run_dir / "again.npy")
   use.main(["use.py", "compress", run, source, packed, "--where=seed=1"])
   words = capsys.readouterr().out
-  assert "seed=1, test_negative_elbo_nats=" in words
+  assert "seed=1, validation_negative_elbo_nats=" in words
   assert "bits/dim" in words
   code = (
     "import jax, sys; jax.config.update('jax_num_cpu_devices', 2);"

@@ -138,7 +138,7 @@ def test_each_lane_is_its_solo_run(objective):
   assert_equal_solo_runs(
     points(
       objective=(objective,),
-      latent_size=(3, 6),
+      latent_size=(5, 8),
       learning_rate=(0.01,),
       num_epochs=(6,),
       patience=(1,),

@@ -106,7 +106,9 @@ def test_data_far_from_0_have_the_same_codes_in_any_batch():
   """A mean of 1e6 has digits that no float32 holds, also in a batch of 1."""
   one, rng = trained("mlp"), np.random.default_rng(0)
   mean = 1e6 + np.linspace(-1, 1, 6) / 3
-  one = one._replace(standardization=Standardization(mean, np.ones(6)))
+  one = one._replace(
+    standardization=Standardization(mean, np.ones(6)), data_range=(0, 2e6)
+  )
   x = (mean + rng.normal(size=(7, 6))).astype(np.float32)
   encode = jax.export.deserialize(export.encoder(one).serialize()).call
   for n in (1, 7):

@@ -215,7 +215,7 @@ def bad(learning_rate, decay=0.9):
     METRIC.format("b", "max", "{}"),
     METRIC.format("b", "lower", "{'c': data.test.mean()}"),
     METRIC.format("b", "lower", "{'b': model.latent_mask}"),
-    METRIC.format("active_share", "lower", "{}"),
+    METRIC.format("test_active_share", "lower", "{}"),
     METRIC.format("b", "lower", "{'b': jnp.mean(data.test_classes)}"),
     METRIC.format("b", "", "{'b': data.test.mean()}"),
     "ae_jax.run_sweep([{}], x, metrics=['participation'])",

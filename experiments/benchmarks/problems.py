@@ -94,4 +94,6 @@ def _images(features: tuple[int, ...]) -> Dataset:
 
 
 def _dataset(x: np.ndarray, label: np.ndarray) -> Dataset:
-  return from_arrays(x, x[:_NUM_TEST], label, label[:_NUM_TEST])
+  return from_arrays(
+    x, x[:_NUM_TEST], label, label[:_NUM_TEST], validation_fraction=0
+  )
