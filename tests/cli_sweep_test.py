@@ -255,14 +255,14 @@ def test_a_changed_loss_is_trained_again(run, tmp_path):
 def test_a_row_that_a_spreadsheet_wrote_is_kept(run, copy):
   before = rows_of(copy, without=())
   path = copy / results.RESULTS
-  path.write_text(path.read_text().replace(",0.003,", ",3E-03,", 1))
+  path.write_text(path.read_text().replace(",0.01,", ",1E-02,", 1))
   _, code, out, err = run(*SMALL)
   assert code == 0, err
   assert "0 trained" in out
   assert "measured" not in err
   assert "cannot be read" not in out
   after = rows_of(copy, without=())
-  assert after == [before[0] | {"learning_rate": "3E-03"}, *before[1:]]
+  assert after == [before[0] | {"learning_rate": "1E-02"}, *before[1:]]
 
 
 @pytest.mark.parametrize(

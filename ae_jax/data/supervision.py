@@ -77,6 +77,7 @@ def class_numbers(dataset: Dataset, labels: np.ndarray) -> np.ndarray:
     `[n]`, int32: from 0 in the order of the train set's labels, -1 of a label
     that the train set does not have.
   """
+  assert dataset.train_labels is not None
   known = np.unique(dataset.train_labels)
   number = np.minimum(np.searchsorted(known, labels), len(known) - 1)
   return np.where(known[number] == labels, number, -1).astype(np.int32)

@@ -43,7 +43,10 @@ class InputPipeline(Protocol):
   num_examples: int
   features: tuple[int, ...]
   binarize: bool
-  validation: Any
+
+  @property
+  def validation(self) -> Any:
+    """See above."""
 
   def with_supervision(self, kind: str) -> "InputPipeline":
     """The same examples with labels or partners.
@@ -88,7 +91,7 @@ class InMemory:
   ):
     self.binarize = binarize
     self.train = train
-    self.validation = validation
+    self._validation = lambda: validation
     x = examples_of(train)
     self.num_examples = len(x)
     self.features = x.shape[1:]
@@ -110,16 +113,22 @@ class InMemory:
     def with_supervision(kind: str) -> InMemory:
       if dataset is None:
         raise UsageError("labels and pairs need a dataset")
-      own = validation
-      if own is not None:
-        own = supervise(dataset, validation, kind, "validation")
-      of_kind = InMemory(supervise(dataset, x, kind), binarize, None, own)
+      of_kind = InMemory(supervise(dataset, x, kind), binarize)
+      if validation is not None:
+        of_kind._validation = lambda: supervise(
+          dataset, validation, kind, "validation"
+        )
       of_kind._examples_on = self._examples_on
       return of_kind
 
     self._examples_on = examples_on
     self._on_devices = on_devices
     self.with_supervision = with_supervision
+
+  @property
+  def validation(self) -> Any:
+    """What epochs are judged by, or None."""
+    return self._validation()
 
   def rows(self, num_seeds: int, batch_size: int) -> Any:
     """The whole train set."""
