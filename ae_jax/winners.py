@@ -48,7 +48,8 @@ def _of_size(rows: Rows, by: str, all_rows: Rows) -> str:
   setting, best = order[0]
   near = sum(not best.differs(other) for _, other in order[1:])
   also = f" (and {near} more within the noise)" if near else ""
-  size = f"at {rows[0]['latent_size']} units"
+  number_of_units = _size(rows[0])
+  size = f"at {number_of_units} unit{'s' if number_of_units > 1 else ''}"
   name = _named(setting, all_rows)
   own = f"{name} {best}{_test(setting, rows, by)}"
   values = (number(row, f"pca_{by}") for row in rows)
