@@ -140,7 +140,7 @@ def test_each_lane_is_its_solo_run(objective):
       objective=(objective,),
       latent_size=(5, 8),
       learning_rate=(0.01,),
-      num_epochs=(6,),
+      num_epochs=(3,),
       patience=(1,),
     )
   )

@@ -32,7 +32,9 @@ POINTS = ae_jax.grid.product(
   latent_size=(2,),
   seed=(0, 1),
   num_epochs=(1,),
-  learning_rate=(3e-3,),
+  learning_rate=(1e-2,),  # this and the next two: of the config of digits
+  batch_size=(64,),
+  schedule=("cosine",),
   widths=((4,),),
 )
 ARGUMENTS = (
