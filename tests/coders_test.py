@@ -49,7 +49,7 @@ def test_the_table_of_own_images(tmp_path, capsys):
       "coders.py",
       f"--workdir={tmp_path / 'both'}",
       f"--config.data.path={tmp_path / 'x.npy'}",
-      "--config.fixed.num_epochs=10",
+      "--config.fixed.num_epochs=20",
       "--config.fixed.widths=16",
       "--config.sweep.latent_size=4",
       "--config.metrics=('reconstruction', 'likelihood')",

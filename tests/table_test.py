@@ -37,6 +37,7 @@ def test_best_of_each_objective_and_size():
 def test_table_shows_what_varies():
   lines = format_table(best_trials(ROWS), ROWS).splitlines()
   assert lines[1].split() == ["sparse", "2", "1", "0.5", "0.25", "b", "seed=1"]
+  assert lines[0].index("settings") == lines[1].index("seed=1")
   assert lines[3].split() == ["vae", "2", "4", "0.5", "0.25", "f"]
 
 

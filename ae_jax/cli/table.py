@@ -51,7 +51,7 @@ def format_table(best: Sequence[TextRow], rows: Sequence[TextRow]) -> str:
        settings(row, peers))
     )  # fmt: skip
   widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-  numeric = range(1, 2 + len(errors))
+  numeric = range(1, 2 + len(names))
   return "\n".join(_format_line(line, widths, numeric) for line in lines)
 
 
