@@ -56,7 +56,10 @@ def diverged(rows: Rows, scale: str = "") -> str | None:
 
 
 def behind_pca(rows: Rows, scale: str = "") -> str | None:
-  """Tells the latent sizes at which PCA has a lower error than every trial."""
+  """Tells the latent sizes at which PCA has a lower error than every trial.
+
+  Those at which it keeps all components, and has no error, are left out.
+  """
   behind = []
   by = selection.criterion(rows)
   for size in sorted({int(row["latent_size"]) for row in rows}):
@@ -64,12 +67,14 @@ def behind_pca(rows: Rows, scale: str = "") -> str | None:
     best = selection.best(own, by)
     reference = None if best is None else selection.number(best, f"pca_{by}")
     error = None if best is None else selection.number(best, by)
-    if reference is not None and error is not None and error > reference:
-      is_rounding = reference < _ROUNDING**2 * error  # all components are kept
-      behind.append((size, error, 0.0 if is_rounding else reference))
+    if reference is None or error is None:
+      continue
+    keeps_all = reference < _ROUNDING**2 * error  # its error is of rounding
+    if error > reference and not keeps_all:
+      behind.append((size, error, reference))
   if not behind:
     return None
-  size, error, reference = max(behind, key=lambda at: at[1] / max(at[2], 1e-30))
+  size, error, reference = max(behind, key=lambda at: at[1] / at[2])
   sizes = ", ".join(str(size) for size, *_ in behind)
   is_far = error > _FAR_BEHIND * reference
   return (

@@ -79,7 +79,7 @@ def test_collapsed_units(rows, expected):
     ([(4, 1.0, 2.0), (4, 3.0, 2.0)], None, False),  # one of them is enough
     ([(4, 2.5, 2.0), (8, 0.5, 1.0)], "4 (2 against 2.5 at 4)", False),
     ([(4, 2.5, 2.0), (8, 4.0, 1.0)], "4, 8 (1 against 4 at 8)", True),
-    ([(8, 0.12, 9e-15)], "8 (0 against 0.12 at 8)", True),
+    ([(8, 0.12, 9e-15)], None, False),  # it keeps all components
     ([(8, np.nan, 1.0)], None, False),
   ],
 )
