@@ -1,5 +1,6 @@
 """Settings for every test."""
 
+import gc
 import importlib.metadata
 import os
 
@@ -24,12 +25,21 @@ import pytest  # noqa: E402
 jax.config.update("jax_numpy_rank_promotion", "raise")
 # Trials are spread over devices, as the programs do with the cores of a CPU.
 jax.config.update("jax_num_cpu_devices", 2)
+# A tenth of the time went to these: where in our code an operation was traced,
+# and going through all that was imported for garbage.
+jax.config.update("jax_traceback_in_locations_limit", 0)
+gc.set_threshold(100_000, 50, 50)
 
 
 def pytest_xdist_auto_num_workers():
   """One worker more than cores, for each of them waits at times."""
   cores = getattr(os, "sched_getaffinity", lambda pid: range(os.cpu_count()))
   return len(cores(0)) + 1
+
+
+def pytest_collection_finish():
+  """What is there now stays until the end."""
+  gc.freeze()
 
 
 @pytest.fixture(autouse=True)
