@@ -143,7 +143,7 @@ def test_nothing_is_written_through_a_link(data, tmp_path, own):
     (workdir / name).symlink_to(own)
   assert call(report_program.main, workdir)[0] == 0
   assert not (workdir / report.REPORT).is_symlink()
-  code, _, err = run(workdir, data, "--config.sweep.seed=0,1")
+  code, _, err = run(workdir, data, "--config.sweep.seed=0,1", page=True)
   assert code == 0, err
   (workdir / ".lock").unlink()
   (workdir / ".lock").symlink_to(own)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from shell import TINY, assert_one_line, call, run
+from shell import OF_TESTS, TINY, assert_one_line, call, run
 
 import ae_jax
 from ae_jax import report
@@ -44,10 +44,10 @@ def test_any_name_will_do(name, tmp_path, monkeypatch):
   np.save(folder / f"{name}.npy", X)
   code, out, err = run(folder / name, folder / f"{name}.npy")
   assert code == 0, err
-  page = (folder / name / report.REPORT).read_text()
-  assert "<b onload" not in page
   code, _, err = call(report_program.main, folder / name)
   assert code == 0, err
+  page = (folder / name / report.REPORT).read_text()
+  assert "<b onload" not in page
   code, _, err = call(
     use.main, "encode", folder / name, f"./{name}.npy", "codes.npy"
   )
@@ -82,7 +82,7 @@ def test_a_home_of_nobody(tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
   np.save("x.npy", X)
   assert_one_line(run("run", "~no_such_user/x.npy"), "cannot read.*~no_such")
-  assert run("~no_such_user", "x.npy")[0] == 0
+  assert run("~no_such_user", "x.npy", page=True)[0] == 0
   assert (tmp_path / "~no_such_user" / report.REPORT).exists()
 
 
@@ -284,7 +284,7 @@ def test_nothing_is_written_outside_workdir_and_caches(tmp_path):
     "MPLCONFIGDIR": str(folders["mpl"]),
     "PYTHONDONTWRITEBYTECODE": "1",
     "PYTHONPATH": str(ROOT),
-  }
+  } | {name: os.environ[name] for name in OF_TESTS if name in os.environ}
   subprocess.run(
     [
       *(sys.executable, "-m", "ae_jax", "sweep"),

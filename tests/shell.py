@@ -5,7 +5,9 @@ import csv
 import io
 import os
 import re
+from unittest import mock
 
+from ae_jax import report
 from ae_jax.cli import sweep
 from ae_jax.run_folder import results
 
@@ -19,10 +21,12 @@ TINY = (
 )
 
 
+OF_TESTS = ("JAX_DISABLE_MOST_OPTIMIZATIONS", "XLA_FLAGS")  # see conftest
+
+
 def user_environment():
   """The environment of a program that compiles as it does for users."""
-  of_tests = ("JAX_DISABLE_MOST_OPTIMIZATIONS", "XLA_FLAGS")  # see conftest
-  return {k: v for k, v in os.environ.items() if k not in of_tests}
+  return {k: v for k, v in os.environ.items() if k not in OF_TESTS}
 
 
 def call(main, *arguments):
@@ -37,15 +41,17 @@ def call(main, *arguments):
   return code, out.getvalue(), err.getvalue()
 
 
-def run(workdir, data, *arguments):
-  """Calls the sweep of one tiny trial."""
-  return call(
-    sweep.main,
-    f"--workdir={workdir}",
-    f"--config.data.path={data}",
-    *TINY,
-    *arguments,
-  )
+def run(workdir, data, *arguments, page=False):
+  """Calls the sweep of one tiny trial; its page takes longer than the rest."""
+  write = report.write if page else lambda folder, *_, **__: folder
+  with mock.patch.object(report, "write", write):
+    return call(
+      sweep.main,
+      f"--workdir={workdir}",
+      f"--config.data.path={data}",
+      *TINY,
+      *arguments,
+    )
 
 
 def assert_one_line(result, message):
