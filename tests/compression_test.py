@@ -78,7 +78,11 @@ def test_strange_bytes_come_back(of_bytes, tmp_path):
   "settings",
   [
     {"network": "conv", "widths": (4,), "likelihood": "logistic_mixture"},
-    pytest.param({"network": "conv", "widths": (4, 8)}, marks=pytest.mark.slow),
+    pytest.param({"network": "conv", "widths": (4,)}, marks=pytest.mark.slow),
+    pytest.param(
+      {"network": "conv", "widths": (4, 8), "likelihood": "logistic_mixture"},
+      marks=pytest.mark.slow,
+    ),
     pytest.param(
       {"latent_size": 96, "likelihood": "logistic_mixture"},
       marks=pytest.mark.slow,

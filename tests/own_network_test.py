@@ -33,6 +33,15 @@ def test_latent_sizes_and_its_numbers_share_a_program_and_equal_solo_runs():
   assert_equal_solo_runs(points, sizes=(3,))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("network", ["own_parts:gated", "own_parts:pure"])
+def test_the_size_that_fills_the_mask_equals_its_solo_run(network):
+  points = [
+    SHORT | {"network": network, "latent_size": size} for size in (3, 6)
+  ]
+  assert_equal_solo_runs(points, sizes=(6,))
+
+
 def test_two_pure_functions_are_a_network():
   points = [
     SHORT | {"network": own_parts.pure, "latent_size": size} for size in (2, 5)
@@ -62,6 +71,27 @@ def test_loading_and_export_want_the_module_and_give_the_same(tmp_path):
     np.testing.assert_allclose(function(given), wanted, rtol=1e-5, atol=1e-5)
   saved = ae_jax.load(tmp_path / "exported", modules=[own_parts])
   np.testing.assert_array_equal(saved.encode(TEST), z)
+
+
+@pytest.mark.slow
+def test_each_of_two_groups_is_loaded_and_exported(tmp_path):
+  points = [SHORT | GATED | {"slope": 2.5, "units": units} for units in (4, 6)]
+  for trained in run(points, folder=tmp_path / "run"):
+    z = trained.encode(TEST)
+    assert ("units", trained.row["units"]) in trained.spec.options
+    with pytest.raises(UsageError, match="needs the network own_parts:gated"):
+      ae_jax.load(tmp_path / "run", trained.row["id"])
+    loaded = ae_jax.load(
+      tmp_path / "run", trained.row["id"], modules=["own_parts"]
+    )
+    np.testing.assert_array_equal(loaded.encode(TEST), z)
+    np.testing.assert_array_equal(
+      loaded.reconstruct(TEST), trained.reconstruct(TEST)
+    )
+    exported = tmp_path / trained.row["id"]
+    trained.export(exported)
+    saved = ae_jax.load(exported, modules=[own_parts])
+    np.testing.assert_array_equal(saved.encode(TEST), z)
 
 
 def test_its_numbers_are_those_of_training_in_every_metric():
