@@ -73,20 +73,19 @@ def slow(setting):
 @pytest.mark.parametrize(
   "setting",
   [
-    {"network": "conv", "widths": (4, 8)},
-    {"widths": ()},
+    {"network": "conv", "widths": (4,)},
+    slow({"network": "conv", "widths": (4, 8)}),
+    {"widths": (), "batch_size": 1000, "likelihood": "bernoulli"},
     slow({"widths": (16, 8), "activation": "tanh"}),
-    {"likelihood": "sigmoid_gaussian", "schedule": "cosine"},
-    {"likelihood": "bernoulli", "code": "relu"},
+    {"objective": "denoising", "corruption": "salt_and_pepper"}
+    | {"likelihood": "sigmoid_gaussian", "code": "relu", "schedule": "cosine"},
     slow({"likelihood": "logistic_mixture", "objective": "vae"}),
-    {"objective": "denoising", "corruption": "salt_and_pepper"},
     {"objective": "contractive", "estimator": "hutchinson"},
     {"objective": "k_sparse", "k": 2.0, "selection": "batch"},
     slow(
       {"objective": "contractive", "estimator": "subset", "num_samples": 5}
       | {"widths": (16, 8), "code": "tanh"}
     ),
-    {"batch_size": 1000},
     slow({"network": "residual_mlp", "dropout": 0.3, "blocks": 1}),
   ],
   ids=str,
