@@ -22,7 +22,10 @@ def test_it_is_the_default_of_gaussian_codes_alone():
     assert chosen == expected, name
 
 
-@pytest.mark.parametrize("scale", ["shared", "feature", "example"])
+@pytest.mark.parametrize(
+  "scale",  # solo_test has the VAE of a shared one
+  [pytest.param("shared", marks=pytest.mark.slow), "feature", "example"],
+)
 def test_trials_equal_their_solo_runs(scale):
   points = [
     SHORT | LEARNED | {"scale": scale, "latent_size": size} for size in (3, 6)
