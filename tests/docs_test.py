@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from shell import without_page
 from sklearn.datasets import load_digits
 
 from ae_jax.cli import evaluate, report, use
@@ -99,7 +100,8 @@ def call(command, rest):
   if command == "sweep":
     small = ["--config.sweep.latent_size=2,", "--config.sweep.seed=0,", *SMALL]
     if "--help" not in rest and not any("NAME" in word for word in rest):
-      sweep.main(["sweep", *rest, *small])
+      with without_page():
+        sweep.main(["sweep", *rest, *small])
   elif command in ("report", "evaluate"):
     {"report": report, "evaluate": evaluate}[command].main([command, *rest])
   else:

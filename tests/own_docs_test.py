@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import linen as nn
+from shell import without_page
 
 from ae_jax.cli import evaluate, report, use
 from experiments import sweep
@@ -90,7 +91,8 @@ def call(command, *words):
   if command == "sweep":
     given = {word.partition("=")[0] for word in words}
     small = [word for word in SMALL if word.partition("=")[0] not in given]
-    sweep.main([command, *words, *small])
+    with without_page():
+      sweep.main([command, *words, *small])
   elif command in ("report", "evaluate"):
     {"report": report, "evaluate": evaluate}[command].main([command, *words])
   else:

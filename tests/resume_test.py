@@ -13,7 +13,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from shell import call, rows_of
+from shell import call, rows_of, without_page
 
 import ae_jax
 from ae_jax import sweep as sweeps
@@ -56,12 +56,13 @@ def run_sweep(x, folder, points=POINTS, metrics=()):
 
 
 def shell(workdir, path):
-  code, out, err = call(
-    sweep_program.main,
-    f"--workdir={workdir}",
-    f"--config.data.path={path}",
-    *ARGUMENTS,
-  )
+  with without_page():
+    code, out, err = call(
+      sweep_program.main,
+      f"--workdir={workdir}",
+      f"--config.data.path={path}",
+      *ARGUMENTS,
+    )
   assert code == 0, err
   return out
 
