@@ -45,15 +45,18 @@ def float32(x: np.ndarray) -> np.ndarray:
     return x.astype(np.float32)
 
 
-def finite(batches: Iterator[np.ndarray], what: str) -> Iterator[np.ndarray]:
-  """Gives the batches, or raises."""
+def finite(
+  batches: Iterator[np.ndarray], what: str, missing: bool = False
+) -> Iterator[np.ndarray]:
+  """Gives the batches, or raises; with `missing` they may hold NaN."""
   start = 0
   for batch in batches:
-    finite = np.isfinite(batch).all(axis=tuple(range(1, batch.ndim)))
+    allowed = np.isfinite(batch) | (np.isnan(batch) & missing)
+    finite = allowed.all(axis=tuple(range(1, batch.ndim)))
     if not finite.all():
       raise UsageError(
-        f"row {start + finite.argmin()} of the {what} (counted from 0) is NaN"
-        " or infinite as float32"
+        f"row {start + finite.argmin()} of the {what} (counted from 0) is"
+        f" {'' if missing else 'NaN or '}infinite as float32"
       )
     yield batch
     start += len(batch)
@@ -73,7 +76,7 @@ def like_trained(
   width, is_told = greatest - least, False
   for batch in batches:
     if batch.size and not is_told:
-      low, high = batch.min(), batch.max()
+      low, high = (f.reduce(batch, axis=None) for f in (np.fmin, np.fmax))
       is_told = bool(low < least - width or high > greatest + width)
       if is_told:
         warnings.warn(

@@ -173,6 +173,9 @@ class LikelihoodDeclaration(Declaration):
     relaxed: whether they are taken all the same, as a Bernoulli takes gray
       values: then it has no normalizer.
     log_normalizer: what the function leaves out, in nats per feature.
+    independent: whether features are independent given z: what the function
+      gives for one is of its x alone; or (**hyper) -> that. Entries of other
+      data cannot be missing.
     formula: the mean as a formula of the last layer's h, for an export.
 
   Raises:
@@ -190,6 +193,7 @@ class LikelihoodDeclaration(Declaration):
   values: Values | None = None
   relaxed: bool = False
   log_normalizer: float = 0.0
+  independent: bool | Callable[..., bool] = True
   formula: str = ""
 
   def __post_init__(self) -> None:

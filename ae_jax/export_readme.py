@@ -25,6 +25,7 @@ def text(trained: Trained, platforms: Sequence[str]) -> str:
     platforms=", ".join(platforms),
     network=_network(spec) + _code(spec),
     library=_LIBRARY if declared.library_size is not None else "",
+    missing=_MISSING if spec.missing else "",
     scale="" if trained.standardization is None else _SCALE,
   )
 
@@ -58,6 +59,7 @@ def _network(spec: Spec) -> str:
 def _code(spec: Spec) -> str:
   """What is special about the code."""
   lines = _GAUSSIAN if spec.code == "gaussian" else ""
+  lines += _MASK if spec.missing else ""
   declared = spec.declaration
   for stage, function in (
     (
@@ -90,7 +92,7 @@ decode = export.deserialize(Path("decode.stablehlo").read_bytes()).call
 `z = encode(x)` takes float32 `[{data}]` to float32 `[b, {latent}]`, and
 `decode(z)` goes back, for any batch size b, on {platforms}.
 x has the units of the data that the model was trained on; bytes are given as
-x / 255.{library}
+x / 255.{library}{missing}
 
 ## To build it elsewhere
 
@@ -105,6 +107,7 @@ Activations are those of `jax.nn`: `gelu` is the tanh approximation,
 _LIBRARY = (
   " `decode` gives the mean at library size 1: multiply it by the sum of x."
 )
+_MISSING = """ NaN is a missing entry, and `decode(encode(x))` is complete."""
 _TIED = """\
 - The kernels of the decoder are transposes: of encoder.code (of a Gaussian
   code: encoder.mean) for decoder.latent, and of the encoder's hidden layers,
@@ -113,6 +116,11 @@ _TIED = """\
 _GAUSSIAN = """\
 - encoder.log_variance gives the log-variance of q(z|x) as encoder.mean gives
   the mean, which is the code.
+"""
+_MASK = """\
+- The encoder takes 0 for an entry of x that is NaN, and whether each entry is
+  there, 1 or 0: as further channels of images `[b, height, width, channels]`,
+  else behind each entry, on a further last axis.
 """
 _SCALE = """\
 - (x - standardization.mean) / standardization.std goes in, and what comes out

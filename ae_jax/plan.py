@@ -58,6 +58,8 @@ def checked(
   check_devices()
   if memory_gb is not None and not memory_gb > 0:
     raise UsageError(f"memory_gb must be above 0; got {memory_gb}")
+  if dataset.missing:
+    points = [{**point, "missing": True} for point in points]
   trials, wanted = resolve(points), metric_groups(metrics)
   memory = half_of_memory() if memory_gb is None else int(memory_gb * 1e9)
   own_columns = {c for name in wanted for c in OWN_GROUPS.get(name, ())}

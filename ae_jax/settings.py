@@ -46,6 +46,7 @@ OPTIONAL: Point = {
   "clip_norm": 1.0,
   "patience": 1,  # this and the next: see early_stopping.EarlyStopping
   "keep_best": False,
+  "missing": False,  # of data whose entries may be; the data say
 }
 _ARGUMENTS = {
   "objective": ("model", "params", "key", "batch"),

@@ -58,6 +58,7 @@ def run_sweep(
   factors: np.ndarray | None = None,
   standardize: bool = False,
   anomaly_classes: Sequence[Any] = (),
+  missing: bool = False,
   metrics: Sequence[str | Callable] | str = available_groups(),
   folder: str | os.PathLike[str] | None = None,
   memory_gb: float | None = None,
@@ -89,6 +90,7 @@ def run_sweep(
     standardize: gives `(x - mean) / std` for each feature.
     anomaly_classes: labels of which nothing is trained on; the metric group
       "anomaly" says how well the trials tell them from others.
+    missing: whether entries of the data may be missing: those that are NaN.
     metrics: names of `metrics.registry.GROUPS`, or functions that are declared
       as metrics; "reconstruction" is always measured.
     folder: of the run; None keeps everything in memory.
@@ -118,6 +120,7 @@ def run_sweep(
     factors=factors,
     standardize=standardize,
     anomaly_classes=anomaly_classes,
+    missing=missing,
   )
   trials, groups_wanted, memory = checked(points, dataset, metrics, memory_gb)
 

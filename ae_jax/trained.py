@@ -139,7 +139,8 @@ class Trained(NamedTuple):
 
     Args:
       x: `[n, *features]`: numbers, or bytes (which stand for x / 255 if the
-        model was trained on bytes, else for themselves).
+        model was trained on bytes, else for themselves). NaN is missing, where
+        it was in training: see `missing` of `run_sweep`.
 
     Returns:
       `[n, latent]`, float32.
@@ -173,7 +174,10 @@ class Trained(NamedTuple):
     return np.concatenate([*self.decode_batches(z)])
 
   def reconstruct(self, x: np.ndarray) -> np.ndarray:
-    """Reconstructions x~ = g(f(x)), `[n, *features]`; see `encode`."""
+    """Reconstructions x~ = g(f(x)), `[n, *features]`; see `encode`.
+
+    They are complete, also where entries of x are missing.
+    """
     return np.concatenate([*self.reconstruct_batches(x)])
 
   def sample(
@@ -326,7 +330,8 @@ class Trained(NamedTuple):
 
   def _data(self, x: np.ndarray) -> Iterator[np.ndarray]:
     x = batches.checked(x, self.spec.features, "data")
-    finite = batches.finite(map(self.numbers, batches.blocks(x)), "data")
+    numbers = map(self.numbers, batches.blocks(x))
+    finite = batches.finite(numbers, "data", self.spec.missing)
     finite = batches.like_trained(finite, self.data_range)
     if self.standardization is None:
       return finite

@@ -146,6 +146,7 @@ def spec(
     latent_size,
     **fields | {"widths": (*fields["widths"],)} | parts,
     objective=objective if is_of_model else None,
+    missing=settings.get("missing", False),
     options=(*options.items(),),
   )
 

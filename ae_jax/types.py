@@ -82,7 +82,8 @@ class Autoencoder(NamedTuple):
     mean: (decoded, x=None) -> x~, in the units of x; of counts at the library
       size of the examples x, or else at 1.
     log_normalizer: what `nll` leaves out of `-log p(x|z)`, in nats:
-      d/2 log 2 pi of a Gaussian with d features, 0 of a Bernoulli.
+      d/2 log 2 pi of a Gaussian with d features, 0 of a Bernoulli; of data
+      with missing entries in proportion to the others.
     prior: params -> p(z), a mixture of diagonal Gaussians of equal weight, each
       field `[components, latent]`: what the objective declares, else N(0, I).
     condition: what the objective declares, (params, label) -> the parameters of
@@ -90,6 +91,8 @@ class Autoencoder(NamedTuple):
     layers: of an MLP with a point code, from the input; else ().
     latent_mask: `[latent]` of 0/1; all ones outside a masked sweep. `encode`
       gives 0 where it is 0 (and log-variance 0); `decode` ignores those units.
+    missing: whether entries of x may be missing: those that are NaN. `encode`
+      and `nll` take them.
   """
 
   init: Callable[[Key], Params]
@@ -104,6 +107,7 @@ class Autoencoder(NamedTuple):
   condition: Callable[[Params, Any], Params] | None
   layers: tuple[Layer, ...]
   latent_mask: Array
+  missing: bool = False
 
 
 # A loss as one pure function, (model, params, key, batch, *, ...) -> (loss,

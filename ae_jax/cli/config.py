@@ -30,6 +30,7 @@ def base() -> ConfigDict:
         "seed": 0,  # of these splits
         "stream": False,  # larger than memory: read while it trains
         "standardize": False,  # by the training set's mean and deviation
+        "missing": False,  # NaN is an entry that is missing
         "anomaly_classes": (),  # labels that are held out of training
         "binarize": False,  # x ~ Bernoulli(x), drawn anew at each step
         "data_dir": config_dict.placeholder(str),  # where TFDS keeps datasets

@@ -31,6 +31,7 @@ def from_arrays(
   validation_fraction: float = 0.1,
   seed: int = 0,
   standardize: bool = False,
+  missing: bool = False,
 ) -> Dataset:
   """Makes a dataset from arrays.
 
@@ -62,17 +63,19 @@ def from_arrays(
     seed: which examples are held out.
     standardize: gives `(x - mean) / std` for each feature, with the train
       set's statistics, as float32; a constant feature keeps std 1, and bytes
-      are mapped to [0, 1] first.
+      are mapped to [0, 1] first. Of missing entries nothing is counted.
+    missing: whether entries may be missing: those that are NaN.
 
   Returns:
     The dataset, in row-major arrays of native byte order.
 
   Raises:
     UsageError: at anything that is not a train and a test set of finite
-      numbers and labels of the same length.
+      numbers and labels of the same length; or a feature is missing in all
+      examples to train on, or bytes are to be missing.
   """
   check_split(test_fraction, validation_fraction, seed)
-  x = _examples(train, "the data")
+  x = _examples(train, "the data", missing)
   y = checked_labels(train_labels, len(x), "the labels")
   factors = None
   if train_factors is not None:  # those of other parts are numbered with them
@@ -80,15 +83,20 @@ def from_arrays(
     factors = numbered(train_factors) if is_whole else np.asarray(train_factors)
   factor_names = _factor_names(factors, len(x), factor_names)
   parts = {"train": _Part(x, y, factors)}
-  parts |= _given("test", test, test_labels, test_factors, like=x)
-  parts |= _given(
-    "validation", validation, validation_labels, validation_factors, like=x
-  )
+  for role, *given in (
+    ("test", test, test_labels, test_factors),
+    ("validation", validation, validation_labels, validation_factors),
+  ):
+    parts |= _given(role, *given, like=x, missing=missing)
+  if missing and x.dtype == np.uint8:
+    raise UsageError("missing=True: bytes hold no NaN; give floats")
   _hold_out(parts, "test", test_fraction, seed)
   _hold_out(parts, "validation", validation_fraction, (seed, 1))
   held_out = _drop_anomalies(parts, anomaly_classes)
   if len(parts["train"].x) < 2:
     raise UsageError("the data needs at least two examples to train on: got 1")
+  if missing:
+    _check_observed(parts["train"].x)
   are_bytes = _make_floats_of_bits(parts)
   statistics = _standardize(parts) if standardize else None
   fields: dict[str, Any] = {}
@@ -103,6 +111,7 @@ def from_arrays(
     **fields,
     standardization=statistics,
     bytes=are_bytes,
+    missing=missing,
     factor_names=factor_names,
     **held_out,
   )
@@ -155,13 +164,14 @@ def _given(
   labels: ArrayLike | None,
   factors: np.ndarray | None,
   like: np.ndarray,
+  missing: bool,
 ) -> dict[str, _Part]:
   """A part that is given, of examples like those of the train set."""
   if values is None:
     if labels is not None:
       raise UsageError(f"there are {role} labels, but no {role} data")
     return {}
-  x = _examples(values, f"the {role} data")
+  x = _examples(values, f"the {role} data", missing)
   y = checked_labels(labels, len(x), f"the {role} labels")
   if x.shape[1:] != like.shape[1:]:
     raise UsageError(
@@ -211,7 +221,8 @@ def _standardize(parts: dict[str, _Part]) -> Standardization:
   for role, part in parts.items():
     with np.errstate(over="ignore"):
       parts[role] = part._replace(x=statistics.apply(part.x))
-    _check_finite(parts[role].x, f"the standardized {role} data")
+    part = parts[role].x
+    _check_finite(part, f"the standardized {role} data", np.isnan(part))
   return statistics
 
 
@@ -241,8 +252,22 @@ def check_split(
     raise UsageError(f"seed={seed}: give an integer of 0 or more")
 
 
-def _examples(values: ArrayLike, what: str) -> np.ndarray:
-  """Returns `[n, *features]` as uint8 or finite float32 of the same value."""
+def _check_observed(x: np.ndarray) -> None:
+  """Raises UsageError where no example has a feature."""
+  never = np.isnan(x).all(axis=0)
+  if never.any():
+    feature = tuple(int(i) for i in np.argwhere(never)[0])
+    raise UsageError(
+      f"feature {feature[0] if len(feature) == 1 else feature} is missing in"
+      " all examples to train on: leave it out"
+    )
+
+
+def _examples(values: ArrayLike, what: str, missing: bool) -> np.ndarray:
+  """Returns `[n, *features]` as uint8 or finite float32 of the same value.
+
+  With `missing` NaN may be there, too.
+  """
   x = _array(values, what)
   if x.dtype.kind not in "buif":
     raise UsageError(
@@ -258,7 +283,7 @@ def _examples(values: ArrayLike, what: str) -> np.ndarray:
   check_integers(x, what)
   with np.errstate(over="ignore"):  # an overflow is reported as infinite below
     x = np.ascontiguousarray(x, dtype=np.float32)
-  _check_finite(x, what)
+  _check_finite(x, what, np.isnan(x) & missing)
   return x
 
 
@@ -312,19 +337,27 @@ def _array(values: ArrayLike, what: str) -> np.ndarray:
   return array
 
 
-def _check_finite(x: np.ndarray, what: str) -> None:
-  bad = ~np.isfinite(x)
+def _check_finite(x: np.ndarray, what: str, allowed: np.ndarray) -> None:
+  bad = ~(np.isfinite(x) | allowed)
   if bad.any():
+    hint = ""
+    if np.isnan(x[bad]).any():
+      hint = "; where NaN is missing give missing=True (data.missing=True)"
     first = tuple(int(i) for i in np.unravel_index(bad.argmax(), x.shape))
     raise UsageError(
       f"{what} holds {bad.sum()} values that are NaN or infinite as float32, "
-      f"the first at index {first}"
+      f"the first at index {first}{hint}"
     )
 
 
 def _statistics(x: np.ndarray) -> Standardization:
-  mean = x.mean(axis=0, dtype=np.float64)
+  if np.isnan(x).any():
+    mean = np.nanmean(x, axis=0, dtype=np.float64)
+    std = np.nanstd(x, axis=0, dtype=np.float64)
+  else:
+    mean = x.mean(axis=0, dtype=np.float64)
+    std = x.std(axis=0, dtype=np.float64)
   # Not std == 0: the mean of equal numbers is off by a rounding error.
-  constant = x.max(axis=0) == x.min(axis=0)
-  std = np.where(constant, 1, x.std(axis=0, dtype=np.float64))
+  constant = np.nanmax(x, axis=0) == np.nanmin(x, axis=0)
+  std = np.where(constant, 1, std)
   return Standardization(mean, std)

@@ -23,6 +23,7 @@ def as_dataset(
   factors: Any = None,
   standardize: bool = False,
   anomaly_classes: Sequence[Any] = (),
+  missing: bool = False,
 ) -> Dataset:
   """Makes a dataset of arrays, of a file or of a name.
 
@@ -38,6 +39,7 @@ def as_dataset(
     factors: that x was made from, integers `[n, factors]`.
     standardize: gives `(x - mean) / std` for each feature.
     anomaly_classes: labels of which nothing is trained on, see `from_arrays`.
+    missing: whether entries may be missing: those that are NaN.
 
   Raises:
     UsageError: it is none of these, or labels, other parts or factors are
@@ -66,10 +68,13 @@ def as_dataset(
       raise UsageError("standardize goes with an array, a file or a name")
     if len(anomaly_classes):
       raise UsageError("anomaly_classes goes with an array, a file or a name")
+    if missing:
+      raise UsageError("missing goes with an array, a file or a name")
     return x
   options: Any = {
     "standardize": standardize,
     "anomaly_classes": anomaly_classes,
+    "missing": missing,
   }
   if isinstance(x, str | os.PathLike):
     text = os.fspath(x)

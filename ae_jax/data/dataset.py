@@ -67,6 +67,7 @@ class Dataset(NamedTuple):
     validation_labels: `[k]`, or None where there are none.
     standardization: what all parts were standardized with, or None.
     bytes: whether it was made of uint8 that stand for x / 255.
+    missing: whether entries may be missing, which are NaN.
     train_factors: `[n, factors]`, integers from 0: which value of each factor
       an example was made from; None where that is not known.
     test_factors: `[m, factors]`, or None.
@@ -91,6 +92,7 @@ class Dataset(NamedTuple):
   validation_labels: np.ndarray | None = None
   standardization: Standardization | None = None
   bytes: bool = False
+  missing: bool = False
   train_factors: np.ndarray | None = None
   test_factors: np.ndarray | None = None
   validation_factors: np.ndarray | None = None
@@ -173,7 +175,9 @@ def value_range(dataset: Dataset) -> tuple[float, float]:
     In the units before standardization; of bytes in [0, 1].
   """
   extremes = to_float(
-    np.stack([dataset.train.min(axis=0), dataset.train.max(axis=0)])
+    np.stack(
+      [np.nanmin(dataset.train, axis=0), np.nanmax(dataset.train, axis=0)]
+    )
   )
   if dataset.standardization is not None:
     extremes = dataset.standardization.undo(extremes)

@@ -51,7 +51,11 @@ def _about_scales(dataset: Dataset, is_gaussian: bool) -> str | None:
     return None
   step = -(-len(dataset.train) // _ROWS)
   x = to_float(dataset.train[::step]).reshape(len(dataset.train[::step]), -1)
-  mean, std = x.mean(axis=0, dtype=np.float64), x.std(axis=0, dtype=np.float64)
+  of_mean, of_std = np.mean, np.std
+  if dataset.missing:
+    x = x[:, ~np.isnan(x).all(axis=0)]
+    of_mean, of_std = np.nanmean, np.nanstd
+  mean, std = (f(x, axis=0, dtype=np.float64) for f in (of_mean, of_std))
   varying = std[std > 1e-6 * np.abs(mean)]  # others are off by a rounding
   if not varying.size:
     return None

@@ -47,6 +47,7 @@ def load(
   binarize: bool = False,
   stream: bool = False,
   anomaly_classes: Sequence[Any] = (),
+  missing: bool = False,
   prepare: bool = True,
   function: Callable[[], Any] | None = None,
 ) -> Dataset:
@@ -76,6 +77,7 @@ def load(
     stream: trains on data that may be larger than memory, of TFDS or the
       `.npy` of `path`; see `on_disk.from_file`.
     anomaly_classes: labels of which nothing is trained on, see `from_arrays`.
+    missing: whether entries may be missing: those that are NaN.
     prepare: False writes and downloads nothing: a dataset of TFDS must be
       prepared already.
     function: of `name`, where the caller has it; nothing is imported then.
@@ -108,6 +110,12 @@ def load(
     if stream:
       raise UsageError("anomaly_classes needs data in memory: drop data.stream")
     arrays["anomaly_classes"] = anomaly_classes
+  if missing:
+    if stream or binarize:
+      raise UsageError(
+        f"give data.missing or data.{'stream' if stream else 'binarize'}"
+      )
+    arrays["missing"] = True
   dataset = make(
     **arrays,
     name=name,

@@ -24,6 +24,8 @@ _OPTIONAL = (
   "test_anomalies",
 )
 
+_FLAGS = ("bytes", "binarize", "missing")
+
 
 def save(dataset: Dataset, path: Path) -> None:
   """Writes a dataset that is held in memory, unless it is there already.
@@ -46,7 +48,8 @@ def save(dataset: Dataset, path: Path) -> None:
     arrays |= dataset.standardization._asdict()
   arrays["name"] = dataset.name
   arrays["factor_names"] = list(dataset.factor_names)
-  arrays["bytes"], arrays["binarize"] = dataset.bytes, dataset.binarize
+  for flag in _FLAGS:
+    arrays[flag] = getattr(dataset, flag)
   if _holds(path, dataset):
     return
   with replacing(path) as file:
@@ -73,9 +76,8 @@ def load(path: Path) -> Dataset:
         name=str(arrays["name"]),
         **parts,
         standardization=statistics,
-        bytes=bool(arrays["bytes"]),
         factor_names=tuple(arrays["factor_names"].tolist()),
-        binarize=bool(arrays["binarize"]),
+        **{flag: bool(arrays[flag]) for flag in _FLAGS},
       )
   except (OSError, KeyError, *DAMAGED) as error:
     raise UsageError(f"{path} is absent or damaged: {error}") from error

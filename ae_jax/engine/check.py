@@ -54,6 +54,7 @@ def check(
   columns = {*RESERVED, *METRICS, *own_columns}
   columns = columns.union(*(trial.settings for trial in trials))
   for group in groups(trials):
+    _check_missing(group[0], dataset)
     for x in (dataset.train, *dataset.held_out.values()):
       _check_range(group[0], x)
       _check_values(group[0], x)
@@ -214,9 +215,29 @@ def _check_sizes(group: list[Trial], features: tuple[int, ...]) -> None:
     )
 
 
+def _check_missing(trial: Trial, dataset: Dataset) -> None:
+  """Raises UsageError where entries are missing and may not be."""
+  if trial.settings.get("missing", False) != dataset.missing:
+    raise UsageError(
+      "missing is what the data are, no setting: give missing=True"
+      " (data.missing=True)"
+    )
+  features = dataset.train.shape[1:]
+  size = trial.settings["latent_size"]
+  if dataset.missing and not (
+    trial.spec(features, size).likelihood_of({}).independent
+  ):
+    counts = "library_size" in trial.settings
+    raise UsageError(
+      f"likelihood {trial.settings['likelihood']!r} ties the features of an"
+      " example together, so that single ones cannot be missing: take"
+      + (" library_size=False" if counts else " another")
+    )
+
+
 def _check_range(trial: Trial, x: np.ndarray) -> None:
   least, most = of_likelihood(trial.functions["likelihood"]).support
-  low, high = to_float(x.min()), to_float(x.max())
+  low, high = to_float(np.nanmin(x)), to_float(np.nanmax(x))
   if not least <= low <= high <= most:
     fixed = of_objective(trial.functions["objective"]).likelihood
     raise UsageError(
@@ -234,7 +255,10 @@ def _check_values(trial: Trial, x: np.ndarray) -> None:
   size = trial.settings["latent_size"]
   likelihood = trial.spec(x.shape[1:], size).likelihood_of({})
   for start in range(0, len(x), _ROWS):
-    if not likelihood.are_values(to_float(x[start : start + _ROWS])):
+    rows = to_float(x[start : start + _ROWS])
+    if trial.settings.get("missing"):
+      rows = np.asarray(likelihood.filled(rows))
+    if not likelihood.are_values(rows):
       raise UsageError(
         f"likelihood {trial.settings['likelihood']!r} needs"
         f" {declared.values.text}; these data hold other numbers"

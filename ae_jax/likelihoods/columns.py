@@ -140,6 +140,10 @@ def _encoder_input(x: Array, *, columns: str) -> Array:
   return jnp.concatenate(seen, axis=-1)
 
 
+def _independent(*, columns: str) -> bool:
+  return all(one.independent for one in _of_one_column(columns))
+
+
 def _are_values(x: np.ndarray, *, columns: str) -> bool:
   def fits(block: _Block) -> bool:
     declared = of_likelihood(block.likelihood.function)
@@ -157,6 +161,7 @@ def _are_values(x: np.ndarray, *, columns: str) -> bool:
   params=_params,
   encoder_input=_encoder_input,
   kind="mixed",
+  independent=_independent,
   values=Values("each column to be what its likelihood takes", _are_values),
 )
 def columns(

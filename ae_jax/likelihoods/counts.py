@@ -36,6 +36,10 @@ def _library_size(x: Array, *, library_size: bool) -> Array:
   return jnp.maximum(sum_features(x), 1) if library_size else jnp.ones(len(x))
 
 
+def _independent(*, library_size: bool) -> bool:
+  return not library_size
+
+
 _counts = functools.partial(
   likelihood,
   support=(0.0, float("inf")),
@@ -43,6 +47,7 @@ _counts = functools.partial(
   values=Values("counts: whole numbers", are_whole),
   encoder_input=log1p,
   library_size=_library_size,
+  independent=_independent,
 )
 
 
@@ -172,7 +177,12 @@ def _shares(h: Array) -> Array:
   return jnp.exp(_log_share(h))
 
 
-@_counts(mean=_shares, library_size=sum_features, formula=_FORMULA)
+@_counts(
+  mean=_shares,
+  library_size=sum_features,
+  independent=False,
+  formula=_FORMULA,
+)
 def multinomial(x: Array, decoded: Array) -> Array:
   """`-log n! + sum_j log x_j! - x_j log p_j`, n = sum x, p = softmax(h).
 

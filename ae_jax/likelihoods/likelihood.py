@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -25,11 +26,14 @@ class Likelihood:
       each feature, or summed over them, in nats, without `log_normalizer`.
     features: shape of an example.
     hyper: hyper-parameters of the function, maybe traced.
+    missing: whether entries of x may be NaN, which count nothing: of features
+      that are independent given z, the marginal of the others.
   """
 
   function: Callable[..., Array]
   features: tuple[int, ...]
   hyper: Mapping[str, Any]
+  missing: bool = False
 
   @property
   def declaration(self) -> LikelihoodDeclaration:
@@ -76,9 +80,13 @@ class Likelihood:
   def per_feature(self, x: Array, decoded: Array) -> Array:
     """What the function gives: `[batch, *features]`, or summed `[batch]`.
 
+    Where entries of x are missing: 0, with derivatives of 0.
+
     Raises:
       UsageError: it gives another shape.
     """
+    if self.missing:
+      return self._of_observed(x, decoded)
     given = self.function(x, decoded, **self.hyper)
     if given.shape not in (x.shape, x.shape[:1]):
       raise UsageError(
@@ -86,6 +94,36 @@ class Likelihood:
         f" the features; it returns {[*given.shape]} for {[*x.shape]}"
       )
     return given
+
+  def _of_observed(self, x: Array, decoded: Array) -> Array:
+    given = self.function(self.filled(x), decoded, **self.hyper)
+    if given.shape != x.shape:
+      raise UsageError(
+        "of data with missing entries a likelihood must return [batch,"
+        f" *features]; it returns {[*given.shape]} for {[*x.shape]}"
+      )
+    return jnp.where(jnp.isnan(x), 0.0, given)
+
+  def filled(self, x: Array) -> Array:
+    """The data with a value that is allowed where entries are missing."""
+    low, high = self.declaration.support
+    value = min(max(0.0, low), high)
+    if self.declaration.values is None:  # a density may be infinite at an end
+      if math.isfinite(low + high):
+        value = (low + high) / 2
+      elif math.isfinite(low):
+        value = low + 1
+      elif math.isfinite(high):
+        value = high - 1
+    return jnp.where(jnp.isnan(x), jnp.float32(value), x)
+
+  @property
+  def independent(self) -> bool:
+    """Whether the features are independent given z, see the declaration."""
+    declared = self.declaration.independent
+    if isinstance(declared, bool):
+      return declared
+    return self._with_hyper(declared)()
 
   def nll(self, x: Array, decoded: Array) -> Array:
     """`-log p(x|z)` `[batch]`, without `log_normalizer`, in nats."""

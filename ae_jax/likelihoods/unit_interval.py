@@ -134,6 +134,7 @@ def _are_one_hot(x: np.ndarray) -> bool:
   support=(0.0, 1.0),
   kind="mass",
   values=Values("a single 1 among zeros on the last axis", _are_one_hot),
+  independent=False,
   formula="softmax(h) over the last axis",
 )
 def categorical(x: Array, decoded: Array) -> Array:

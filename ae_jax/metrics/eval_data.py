@@ -39,6 +39,7 @@ class EvalData:
     factor_names: of each.
     num_classes: 0 where there are none.
     unit_interval: whether all data are in [0, 1].
+    missing: whether entries may be missing: those that are NaN.
   """
 
   train: Array
@@ -55,6 +56,7 @@ class EvalData:
   factor_names: tuple[str, ...] = dataclasses.field(metadata={"static": True})
   num_classes: int = dataclasses.field(metadata={"static": True})
   unit_interval: bool = dataclasses.field(metadata={"static": True})
+  missing: bool = dataclasses.field(metadata={"static": True}, default=False)
 
   @property
   def parts(self) -> dict[str, slice]:
@@ -158,8 +160,9 @@ def eval_data(dataset: Dataset) -> EvalData:
     factor_names=names,
     num_classes=0 if classes is None else 1 + int(max(map(np.max, classes))),
     unit_interval=all(
-      to_float(x.min()) >= 0 and to_float(x.max()) <= 1 for x in parts
+      to_float(np.nanmin(x)) >= 0 and to_float(np.nanmax(x)) <= 1 for x in parts
     ),
+    missing=dataset.missing,
   )
 
 

@@ -31,15 +31,33 @@ def measure(
     return {}, {}
   nats, units, active = _bounds(spec, params, latent_sizes, data)
   x = np.asarray(data.held_out)
-  kind = spec.likelihood_of({}).kind(to_float(x))
+  kind = _kind(spec, x)
   columns = {
     f"{name}{'' if name.endswith('kl') else BOUND_OF[kind]}_nats": value
     for name, value in nats.items()
   }
   if kind == "mass":
-    bits = spec.num_features * math.log(2)
-    columns |= {f"{k}_bits_per_dim": v / bits for k, v in nats.items()}
+    for part, rows in data.parts.items():
+      bits = _observed_features(x[rows]) * math.log(2)
+      columns |= {
+        f"{k}_bits_per_dim": v / bits
+        for k, v in nats.items()
+        if k.startswith(part)
+      }
   return columns | active, units
+
+
+def _kind(spec: Spec, x: np.ndarray) -> str:
+  """What a bound of data is, missing entries left out."""
+  likelihood, x = spec.likelihood_of({}), to_float(x)
+  if spec.missing:
+    x = np.asarray(likelihood.filled(x))
+  return likelihood.kind(x)
+
+
+def _observed_features(x: np.ndarray) -> float:
+  """Features of an example that are not missing, mean over examples."""
+  return float(np.sum(~np.isnan(to_float(x))) / len(x))
 
 
 @over_trials
@@ -104,6 +122,12 @@ def elbo_and_iwae(
   """
   prior = model.prior(params)  # p(z)
 
+  def log_normalizer(x: Array) -> Array | float:
+    if not model.missing:
+      return model.log_normalizer
+    axes = tuple(range(1, x.ndim))
+    return model.log_normalizer * jnp.mean(~jnp.isnan(x), axis=axes)
+
   def of_block(block: tuple[Array, Array, Array | None]) -> dict[str, Array]:
     x, index, own = to_float(block[0]), block[1], given(model, block[2])
     q: Gaussian = own.encode(params, x)  # q(z|x)
@@ -118,7 +142,7 @@ def elbo_and_iwae(
       )(keys)
       z = q.mean + jnp.exp(0.5 * q.log_variance) * noise
       distance = model.nll(x, own.decode(params, z))
-      log_likelihood = -distance - model.log_normalizer
+      log_likelihood = -distance - log_normalizer(x)
       log_ratio = log_ratio_to_mixture(z, q, prior)
       return (
         jnp.logaddexp(log_sum, log_likelihood - log_ratio),

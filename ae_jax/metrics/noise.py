@@ -11,7 +11,7 @@ from ae_jax.metrics import registry
 from ae_jax.metrics.batching import map_batches
 from ae_jax.metrics.eval_data import EvalData
 from ae_jax.metrics.over_trials import Columns, Units, over_trials
-from ae_jax.metrics.reconstruction import reconstruct
+from ae_jax.metrics.reconstruction import reconstruct, residuals
 from ae_jax.networks import given
 from ae_jax.types import Array, Autoencoder, Key, Params
 
@@ -70,8 +70,10 @@ def squared_errors(
     noisy = jax.vmap(
       lambda level: jax.vmap(lambda k, x: corrupt(k, x, level))(keys, x)
     )(jnp.asarray(levels))  # [levels, block, *features]
+    if model.missing:  # what is not there stays so
+      noisy = jnp.where(jnp.isnan(x[None]), jnp.nan, noisy)
     again = jax.vmap(lambda noisy: reconstruct(own, params, noisy))(noisy)
-    residual = again - x[None]
+    residual = residuals(model, x[None], again)
     return jnp.sum(residual**2, axis=tuple(range(2, residual.ndim))).T
 
   examples = data, jnp.arange(len(data)), label

@@ -13,6 +13,7 @@ from ae_jax.metrics.codes import train_and_held_out_codes
 from ae_jax.metrics.coordinates import decoder_gram
 from ae_jax.metrics.eval_data import EvalData
 from ae_jax.metrics.over_trials import Columns, Units, over_trials
+from ae_jax.metrics.reconstruction import residuals
 from ae_jax.metrics.registry import STEPS
 from ae_jax.networks import Spec, given
 from ae_jax.types import Array, Autoencoder, Params
@@ -52,10 +53,14 @@ def measure(
   with_codes = params | {"codes": rounded}
   errors = _errors_of_rounded(spec, with_codes, latent_sizes, data)
   columns = {name: np.asarray(value) for name, value in errors.items()}
-  for part, rows in data.parts.items():
+  num_observed = {
+    part: int(np.sum(~np.isnan(to_float(np.asarray(data.held_out[rows])))))
+    for part, rows in data.parts.items()
+  }
+  for part in data.parts:
     for k, step in enumerate(STEPS):
       finite = np.isfinite(columns[f"{part}_squared_error_at_bin_{step}"])
-      per_dim = bits[part][k] / data.held_out[rows].size
+      per_dim = bits[part][k] / num_observed[part]
       columns[f"{part}_rate_at_bin_{step}"] = np.where(finite, per_dim, np.nan)
   return columns, {}
 
@@ -174,7 +179,7 @@ def squared_errors(
   def of_block(block: tuple[Array, Array, Array | None]) -> Array:
     z, x, own = block[0], to_float(block[1]), given(model, block[2])
     x = x[:, None]
-    residual = model.mean(own.decode(params, z), x) - x
+    residual = residuals(model, x, model.mean(own.decode(params, z), x))
     return jnp.sum(residual**2, axis=tuple(range(2, residual.ndim)))
 
   return map_batches(of_block, (z, data, label), batch_size=64)

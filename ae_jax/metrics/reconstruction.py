@@ -34,6 +34,13 @@ def reconstruct(model: Autoencoder, params: Params, x: Array) -> Array:
   return model.mean(model.decode(params, codes(model, params, x)), x)
 
 
+def residuals(model: Autoencoder, x: Array, reconstruction: Array) -> Array:
+  """`x - x~`, 0 where an entry of x is missing."""
+  if not model.missing:
+    return x - reconstruction
+  return jnp.where(jnp.isnan(x), 0.0, x - reconstruction)
+
+
 def squared_errors(
   model: Autoencoder,
   params: Params,
@@ -41,6 +48,8 @@ def squared_errors(
   label: Array | None = None,
 ) -> Array:
   """Squared error `||x - x~||^2` of each example, summed over features.
+
+  Entries that are missing do not count, here and in the other errors.
 
   Args:
     model: the autoencoder.
@@ -54,7 +63,8 @@ def squared_errors(
 
   def of_block(block: tuple[Array, Array | None]) -> Array:
     x, own = to_float(block[0]), given(model, block[1])
-    return _sum_features((x - reconstruct(own, params, x)) ** 2)
+    error = residuals(model, x, reconstruct(own, params, x))
+    return _sum_features(error**2)
 
   return map_batches(of_block, (data, label))
 
@@ -84,10 +94,14 @@ def unit_interval_errors(
   def of_block(block: tuple[Array, Array | None]) -> dict[str, Array]:
     x, own = to_float(block[0]), given(model, block[1])
     mean = reconstruct(own, params, x)
+    clipped = residuals(model, x, jnp.clip(mean, 0, 1))
     p = jnp.clip(mean, eps, 1 - eps)
+    log_mass = x * jnp.log(p) + (1 - x) * jnp.log1p(-p)
+    if model.missing:
+      log_mass = jnp.where(jnp.isnan(x), 0.0, log_mass)
     return {
-      "clipped_squared_error": _sum_features((x - jnp.clip(mean, 0, 1)) ** 2),
-      "cross_entropy": -_sum_features(x * jnp.log(p) + (1 - x) * jnp.log1p(-p)),
+      "clipped_squared_error": _sum_features(clipped**2),
+      "cross_entropy": -_sum_features(log_mass),
     }
 
   return map_batches(of_block, (data, label))

@@ -5,8 +5,9 @@ is reported; `held_out_columns` makes the two. A metric that needs something
 that is missing (labels, data in [0, 1], a Gaussian code) is left out of the
 row. `pca_NAME` is the same metric of a PCA with as many components,
 `pixels_NAME` that of the data itself, `isolation_forest_NAME` that of an
-isolation forest, by its own score. A user's metrics are beside the table, known
-once they are named or read from a run.
+isolation forest, by its own score, `train_mean_NAME` that of the train set's
+means. A user's metrics are beside the table, known once they are named or read
+from a run.
 """
 
 import importlib.util
@@ -29,6 +30,7 @@ NUM_SAMPLES = 64  # of the importance-weighted bound
 NUM_JACOBIANS = 128  # test examples whose Jacobian is taken
 NUM_NEIGHBORS = 5  # of the k-nearest-neighbor classifier
 DEPTHS = (1, 10, 100)  # lengths of the lists of nearest codes
+HIDDEN = (0.1, 0.3, 0.5)  # shares of entries
 NOISES = (0.1, 0.3, 0.5)
 STEPS = (0.1, 0.2, 0.5, 1, 2)  # that codes are rounded to
 CORRUPTIONS = ("gaussian", "masking", "salt_and_pepper")
@@ -49,9 +51,7 @@ def held_out_columns(metrics: Mapping[str, Metric]) -> dict[str, Metric]:
 
 def validated(name: str) -> str:
   """The column of validation examples that belongs to one of test examples."""
-  return re.sub(
-    r"^(pca_|pixels_|isolation_forest_)?test_", r"\1validation_", name
-  )
+  return re.sub(rf"^({'|'.join(BASELINES)})?test_", r"\1validation_", name)
 
 
 _SQUARED = "squared error"
@@ -125,6 +125,14 @@ _NOISE = {
   )
   for corruption in CORRUPTIONS
   for noise in NOISES
+}
+_IMPUTATION = {
+  f"imputation_error_{share}": Metric(
+    "squared error",
+    "lower",
+    f"(x - x~)^2, mean over the {share} of the entries that are hidden",
+  )
+  for share in HIDDEN
 }
 _BOUNDS = {
   "reconstruction": "E_q[-log p(x|z)]",
@@ -210,13 +218,21 @@ GROUPS: dict[str, dict[str, Metric]] = {
   "neighbors": held_out_columns(_NEIGHBORS),
   "activity": held_out_columns(_ACTIVITY),
   "noise": held_out_columns(_NOISE),
+  "imputation": held_out_columns(_IMPUTATION),
   "likelihood": held_out_columns(_LIKELIHOOD),
   "rate": held_out_columns(_RATE),
   "anomaly": held_out_columns(_ANOMALY | _ANOMALY_BY_ELBO),
   "disentanglement": _DISENTANGLEMENT,
 }
-PCA_GROUPS = ("reconstruction", "features", "neighbors", "rate", "anomaly")
-BASELINES = ("pca_", "pixels_", "isolation_forest_")
+PCA_GROUPS = (
+  "reconstruction",
+  "features",
+  "neighbors",
+  "imputation",
+  "rate",
+  "anomaly",
+)
+BASELINES = ("pca_", "pixels_", "isolation_forest_", "train_mean_")
 _OWN = {
   name: metric for group in GROUPS.values() for name, metric in group.items()
 }
@@ -239,6 +255,7 @@ METRICS: dict[str, Metric] = {
   **_prefixed(
     "pixels", "the data itself", GROUPS["features"], GROUPS["neighbors"]
   ),
+  **_prefixed("train_mean", "the train set's means", GROUPS["imputation"]),
   **_prefixed("isolation_forest", "an isolation forest", GROUPS["anomaly"]),
   "udr": Metric(
     "share", "higher", "how alike the units of all seeds are; on the page only"

@@ -60,6 +60,11 @@ def autoencoder(
   mask = (jnp.arange(spec.latent_size) < size).astype(jnp.float32)
   network = spec.network_of(numbers or {})
   likelihood = spec.likelihood_of(numbers or {})
+  if spec.missing and network.tie is not None:
+    raise UsageError(
+      "tied weights do not go with missing entries: the encoder has inputs that"
+      " the decoder does not give; take tied=False"
+    )
   functions = _NetworkFunctions(
     spec,
     mask,
@@ -83,6 +88,7 @@ def autoencoder(
     condition=spec.declaration.condition,
     layers=functions.layers(),
     latent_mask=mask,
+    missing=spec.missing,
   )
   prior = spec.declaration.prior
   if prior is None:
@@ -111,7 +117,7 @@ class _NetworkFunctions:
 
   def init(self, key: Key) -> Params:
     encoder_key, decoder_key = jax.random.split(key)
-    x = jnp.zeros((1, *self.spec.features))
+    x = self._with_mask(jnp.zeros((1, *self.spec.features)))
     z = jnp.zeros((1, self.spec.latent_size))
     encoder = _init(self.network.encoder, encoder_key, x)
     h = self._apply(self.network.encoder, encoder, x, None)
@@ -145,8 +151,7 @@ class _NetworkFunctions:
   def dense_code(self, params: Params, x: Array) -> Array | Gaussian:
     batch = _leading(x, self.spec.features)
     x = x.reshape(-1, *self.spec.features)
-    if self._encoder_input is not None:
-      x = self._encoder_input(x)
+    x = self._with_mask(x)
     encoder = params["encoder"]
     h = self._apply(self.network.encoder, encoder, x, keys.ENCODER)
     heads: Any = self.code_layer.apply({"params": encoder}, h)
@@ -208,13 +213,28 @@ class _NetworkFunctions:
   @property
   def _is_of_layers(self) -> bool:
     """Whether nothing is added to the layers of the encoder."""
-    return self.spec.declaration.select is None and self._encoder_input is None
+    return (
+      self.spec.declaration.select is None
+      and self._encoder_input is None
+      and not self.spec.missing
+    )
 
   @property
   def _encoder_input(self) -> Callable[[Array], Array] | None:
     """What the encoder sees of x: the objective says, or the likelihood."""
     own = self.spec.declaration.encoder_input
     return self.likelihood.encoder_input if own is None else own
+
+  def _with_mask(self, x: Array) -> Array:
+    """What the network's encoder takes for x, see `Spec.missing`."""
+    seen = self._encoder_input or (lambda x: x)
+    if not self.spec.missing:
+      return seen(x)
+    observed = ~jnp.isnan(x)
+    parts = seen(jnp.where(observed, x, 0.0)), observed.astype(x.dtype)
+    if len(self.spec.features) == 3:
+      return jnp.concatenate(parts, axis=-1)
+    return jnp.stack(parts, axis=-1)
 
   def _apply(
     self, module: Module, params: Params, x: Array, use: int | None

@@ -41,6 +41,10 @@ class Spec:
     objective: whose declaration is part of the model, see
       `declarations.ObjectiveDeclaration`; or None.
     options: static hyper-parameters of network and likelihood, as pairs.
+    missing: whether entries of x may be missing: those that are NaN. Then the
+      encoder sees 0 for them and, on a further last axis or as further channels
+      of images with channels, 1 at each entry that is there and 0 elsewhere;
+      and p(x|z) is that of the others.
 
   Raises:
     UsageError: a field has a value that is not allowed.
@@ -55,6 +59,7 @@ class Spec:
   likelihood: str | Callable = "gaussian"
   objective: Callable | None = None
   options: tuple[tuple[str, Any], ...] = ()
+  missing: bool = False
 
   def __post_init__(self) -> None:
     for field, allowed in {
@@ -146,7 +151,7 @@ class Spec:
     """The likelihood, for numbers of its hyper-parameters."""
     function = self.likelihood_function
     own = keyword_only(function) | self._arguments(function, numbers)
-    return Likelihood(function, self.features, own)
+    return Likelihood(function, self.features, own, self.missing)
 
   def _arguments(self, function: Callable, numbers: Numbers) -> dict[str, Any]:
     names = keyword_only(function)

@@ -57,6 +57,8 @@ def denoising(
       f"corruption is {corruption!r}; allowed: {', '.join(CORRUPTIONS)}"
     )
   noisy = CORRUPTIONS[corruption](key, batch, noise)
+  if model.missing:  # what is not there stays so
+    noisy = jnp.where(jnp.isnan(batch), batch, noisy)
   z = model.encode(params, noisy)
   reconstruction = jnp.mean(model.nll(batch, model.decode(params, z)))
   return reconstruction, {"reconstruction": reconstruction}

@@ -86,7 +86,8 @@ def layerwise(
     raise UsageError(f"kind is {kind!r}; allowed: {', '.join(_KINDS)}")
   if not model.layers:
     raise UsageError(
-      "objective layerwise needs network 'mlp' and a code that is an activation"
+      "objective layerwise needs network 'mlp', a code that is an activation,"
+      " and data without missing entries"
     )
   z = model.encode(params, batch)
   whole = jnp.mean(model.nll(batch, model.decode(params, z)))

@@ -20,6 +20,10 @@ _TABLES = {
     " that has the class of the test example."
   ),
   "activity": "The codes of the test examples.",
+  "imputation": (
+    "Reconstruction of entries that are hidden from the model, though they are"
+    " there: squared error, mean over a share of the entries of test examples."
+  ),
   "likelihood": "The likelihood of the test examples, mean.",
   "anomaly": (
     "How well test examples of the classes that are held out of training are"

@@ -5,13 +5,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ae_jax import pca
+from ae_jax import iterative_pca, pca
 from ae_jax.data import Dataset, to_float
 from ae_jax.data.labels import are_classes
 from ae_jax.data.supervision import class_numbers
 from ae_jax.trained import Trained
 
 _NUM_CODES = 1000  # test examples whose codes are drawn
+_NUM_FITTED = 2000  # train examples of a PCA, where entries are missing
 _NUM_EXAMPLES = 10  # of them that are shown
 
 
@@ -28,7 +29,8 @@ class ShownExamples(NamedTuple):
     high: of `x`, which is drawn white.
     indices: of `x` in the test set.
     dataset: where they are from.
-    baseline: the PCA of its train set.
+    baseline: the PCA of its train set; with missing entries that of two
+      components.
   """
 
   x: np.ndarray
@@ -56,7 +58,7 @@ def select_examples(dataset: Dataset) -> ShownExamples:
   if labels is not None and by_class:
     firsts = np.unique(labels, return_index=True)[1].tolist()
     order = [*firsts, *sorted({*order} - {*firsts})]
-  low, high = float(x.min()), float(x.max())
+  low, high = float(np.nanmin(x)), float(np.nanmax(x))
   return ShownExamples(
     x=x,
     labels=labels,
@@ -67,8 +69,15 @@ def select_examples(dataset: Dataset) -> ShownExamples:
     high=high if high > low else low + 1.0,
     indices=indices,
     dataset=dataset,
-    baseline=pca.fit(to_float(dataset.train).reshape(len(dataset.train), -1)),
+    baseline=_baseline(dataset),
   )
+
+
+def _baseline(dataset: Dataset) -> pca.PCA:
+  x = to_float(dataset.train).reshape(len(dataset.train), -1)
+  if dataset.missing:
+    return iterative_pca.fit(x[:_NUM_FITTED], 2)
+  return pca.fit(x)
 
 
 def raw_test_examples(dataset: Dataset) -> np.ndarray:
@@ -139,9 +148,16 @@ def by_pca(examples: ShownExamples, latent_size: int) -> np.ndarray:
   """PCA's reconstructions of the shown examples, in the units of the data."""
   shown = examples.dataset.test[examples.indices[examples.shown]]
   flat = to_float(shown).reshape(len(shown), -1)
-  z = pca.transform(examples.baseline, flat, latent_size)
-  x = pca.inverse(examples.baseline, z).reshape(-1, *examples.x.shape[1:])
-  return to_raw(examples.dataset, x)
+  dataset = examples.dataset
+  if dataset.missing:
+    some = dataset.train[:_NUM_FITTED]
+    number = min(latent_size, len(examples.baseline.components))
+    fitted = iterative_pca.fit(some.reshape(len(some), -1), number)
+    x = iterative_pca.reconstruct(fitted, flat, number)
+  else:
+    z = pca.transform(examples.baseline, flat, latent_size)
+    x = pca.inverse(examples.baseline, z)
+  return to_raw(dataset, x.reshape(-1, *examples.x.shape[1:]))
 
 
 def to_raw(dataset: Dataset, x: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ae_jax import over_seeds, pca
+from ae_jax import iterative_pca, over_seeds, pca
 from ae_jax.corruptions import CORRUPTIONS
 from ae_jax.data import are_images, to_float
 from ae_jax.metrics import selection
@@ -230,6 +230,8 @@ def _corrupt(
   clean = x if statistics is None else statistics.apply(x)
   key = jax.random.key(0)
   noisy = np.asarray(CORRUPTIONS[corruption](key, jnp.asarray(clean), level))
+  if examples.dataset.missing:
+    noisy = np.where(np.isnan(clean), np.nan, noisy)
   return to_raw(examples.dataset, noisy)
 
 
@@ -238,7 +240,11 @@ def pca_codes(examples: ShownExamples) -> Picture | None:
   test = to_float(examples.dataset.test[examples.indices]).reshape(
     len(examples.x), -1
   )
-  z = pca.transform(examples.baseline, test, 2)
+  if examples.dataset.missing:
+    number = min(2, len(examples.baseline.components))
+    z = iterative_pca.codes(examples.baseline, test, number)
+  else:
+    z = pca.transform(examples.baseline, test, 2)
   return _plane(z, "PCA of the data: the first two components", examples)
 
 
@@ -316,7 +322,7 @@ def _over_strength(
 
 def _filters(best: Trained) -> Picture | None:
   spec = best.spec
-  if spec.network != "mlp" or not are_images(spec.features):
+  if spec.network != "mlp" or spec.missing or not are_images(spec.features):
     return None
   encoder = best.params["encoder"]
   head = "mean" if spec.code == "gaussian" else "code"

@@ -109,6 +109,7 @@ def group_table(
   short = {f"pca_{n}": "PCA" for n in group}
   short |= {f"pixels_{n}": "the data" for n in group}
   short |= {f"isolation_forest_{n}": "isolation forest" for n in group}
+  short |= {f"train_mean_{n}": "the mean" for n in group}
   headings = zip(table.columns[2:], columns, strict=True)
   return table._replace(
     columns=[*table.columns[:2], *(short.get(n, text) for text, n in headings)]
