@@ -157,6 +157,7 @@ def test_the_source_is_the_call_with_absolute_paths(tmp_path, monkeypatch):
     "binarize": False,
     "stream": False,
     "anomaly_classes": [],
+    "missing": False,
   }
   monkeypatch.chdir("/")
   check_equal(data.load(**dataset.source), dataset)

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 
 from ae_jax.data import anomalies
 from ae_jax.data.dataset import Dataset, Standardization, to_float
+from ae_jax.data.observed import check_observed, statistics_of
 from ae_jax.types import UsageError
 
 _MAX_INTEGER = 1 << 24
@@ -96,7 +97,7 @@ def from_arrays(
   if len(parts["train"].x) < 2:
     raise UsageError("the data needs at least two examples to train on: got 1")
   if missing:
-    _check_observed(parts["train"].x)
+    check_observed(parts["train"].x)
   are_bytes = _make_floats_of_bits(parts)
   statistics = _standardize(parts) if standardize else None
   fields: dict[str, Any] = {}
@@ -217,7 +218,7 @@ def _make_floats_of_bits(parts: dict[str, _Part]) -> bool:
 
 def _standardize(parts: dict[str, _Part]) -> Standardization:
   """Standardizes all parts by the statistics of the train set."""
-  statistics = _statistics(to_float(parts["train"].x))
+  statistics = statistics_of(to_float(parts["train"].x))
   for role, part in parts.items():
     with np.errstate(over="ignore"):
       parts[role] = part._replace(x=statistics.apply(part.x))
@@ -250,17 +251,6 @@ def check_split(
     )
   if seed < 0:
     raise UsageError(f"seed={seed}: give an integer of 0 or more")
-
-
-def _check_observed(x: np.ndarray) -> None:
-  """Raises UsageError where no example has a feature."""
-  never = np.isnan(x).all(axis=0)
-  if never.any():
-    feature = tuple(int(i) for i in np.argwhere(never)[0])
-    raise UsageError(
-      f"feature {feature[0] if len(feature) == 1 else feature} is missing in"
-      " all examples to train on: leave it out"
-    )
 
 
 def _examples(values: ArrayLike, what: str, missing: bool) -> np.ndarray:
@@ -348,16 +338,3 @@ def _check_finite(x: np.ndarray, what: str, allowed: np.ndarray) -> None:
       f"{what} holds {bad.sum()} values that are NaN or infinite as float32, "
       f"the first at index {first}{hint}"
     )
-
-
-def _statistics(x: np.ndarray) -> Standardization:
-  if np.isnan(x).any():
-    mean = np.nanmean(x, axis=0, dtype=np.float64)
-    std = np.nanstd(x, axis=0, dtype=np.float64)
-  else:
-    mean = x.mean(axis=0, dtype=np.float64)
-    std = x.std(axis=0, dtype=np.float64)
-  # Not std == 0: the mean of equal numbers is off by a rounding error.
-  constant = np.nanmax(x, axis=0) == np.nanmin(x, axis=0)
-  std = np.where(constant, 1, std)
-  return Standardization(mean, std)
