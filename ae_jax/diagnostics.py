@@ -97,11 +97,11 @@ def collapsed(rows: Rows) -> str | None:
     section 5.2.
   """
   shares = []
+  part = selection.criterion(rows).partition("_")[0]
+  active_units = f"{part}_active_units"
   for row in rows:
     size = int(row["latent_size"])
-    active, kl = (
-      selection.number(row, name) for name in ("test_active_units", "kl")
-    )
+    active, kl = (selection.number(row, name) for name in (active_units, "kl"))
     if active is None and kl is not None:
       active = 0.0 if kl < _SILENT * size else float(size)
     if active is not None:
@@ -149,11 +149,16 @@ def out_of_range(rows: Rows) -> str | None:
 
 
 def _fall(loss: Iterable[float]) -> float:
-  """How much a loss fell an epoch at the end, relative to its last value."""
+  """How much a loss fell an epoch at the end.
+
+  Relative to its last value, or to its whole fall where that is more: a
+  log-density may pass 0.
+  """
   values = np.asarray(loss, np.float64)
   values = values[np.isfinite(values)]  # no number once a trial has stopped
   num_epochs = min(5, len(values) // 2)
   if not num_epochs:
     return 0.0
   fall = (values[-1 - num_epochs] - values[-1]) / num_epochs
-  return float(fall / max(abs(values[-1]), 1e-30))
+  whole = max(abs(values[-1]), values[0] - values[-1], 1e-30)
+  return float(fall / whole)

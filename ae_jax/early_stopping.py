@@ -111,11 +111,11 @@ def validation_loss(
   number = -(-num_examples // batch_size)
   size = num_examples // number
   examples = jax.tree.map(jnp.asarray, data)
-  key = jax.random.fold_in(key, keys.VALIDATION)
+  key, pair_key = jax.random.split(jax.random.fold_in(key, keys.VALIDATION))
 
   def of_batch(index: Array) -> Array:
     rows = index * size + jnp.arange(size)
-    own = jax.random.fold_in(key, index)
-    return loss(own, minibatch(examples, rows, key, index))
+    batch = minibatch(examples, rows, pair_key, index)
+    return loss(jax.random.fold_in(key, index), batch)
 
   return jnp.mean(jax.lax.map(of_batch, jnp.arange(number)))

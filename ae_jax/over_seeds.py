@@ -17,7 +17,7 @@ Rows = Sequence[Mapping[str, Any]]
 _ENDING = ("id", "status", "diverged_step")
 _FIRST_RESULT = "loss"
 _ROUNDING = 1e-12  # relative to the largest number of a column
-_STANDARD_ERRORS = 2.0  # by which means must differ
+_LEVEL = 0.05  # of calling settings worse that are not
 
 
 class Summary(NamedTuple):
@@ -40,19 +40,37 @@ class Summary(NamedTuple):
     lost = f" ({self.num_lost} lost)" if self.num_lost else ""
     return f"{self.mean:.3g}{spread}{lost}"
 
-  def differs(self, other: "Summary") -> bool:
-    """Whether two means are further apart than their noise.
+  def is_worse(self, best: "Summary", num_pairs: int, higher: bool) -> bool:
+    """Whether a mean is worse than the best one by more than their noise.
 
-    `|m - m'| > 2 sqrt(s^2 / n + s'^2 / n')`: twice the standard error of the
-    difference. Of single trials the noise is not known: they do not differ.
+    Welch's t-test, one-sided, at 5% for all pairs together (Bonferroni), as the
+    best one was picked among them: its statistic is above the quantile of
+    1 - 0.05 / `num_pairs`. Of a single trial the noise is not known: it is
+    never worse.
+
+    Args:
+      best: what it is compared with; a spread of 0 has no noise.
+      num_pairs: of the settings that are compared.
+      higher: whether more is better.
+
+    References:
+      Welch, "The generalization of Student's problem when several different
+      population variances are involved", 1947.
     """
-    if min(self.num_trials, other.num_trials) < 2:
+    from scipy.special import stdtrit  # here: a page is not always drawn
+
+    if min(self.num_trials, best.num_trials) < 2:
       return False
-    error = math.hypot(
-      self.spread / math.sqrt(self.num_trials),
-      other.spread / math.sqrt(other.num_trials),
+    difference = (best.mean - self.mean) * (1 if higher else -1)
+    shares = [s.spread**2 / s.num_trials for s in (self, best)]
+    if not sum(shares):
+      return difference > 0
+    degrees = sum(shares) ** 2 / sum(
+      share**2 / (s.num_trials - 1)
+      for share, s in zip(shares, (self, best), strict=True)
     )
-    return abs(self.mean - other.mean) > _STANDARD_ERRORS * error
+    quantile = stdtrit(degrees, 1 - _LEVEL / num_pairs)
+    return bool(difference > quantile * math.sqrt(sum(shares)))
 
 
 def columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -123,7 +141,7 @@ def summary(rows: Rows, by: str | None = None) -> list[dict[str, Any]]:
   order = ranked(rows, by)
   if not order:
     raise UsageError(f"no trial has a number in {by!r}, or all diverged")
-  best = order[0][1]
+  best, higher = order[0][1], more_is_better(by)
   return [
     setting
     | {
@@ -131,7 +149,7 @@ def summary(rows: Rows, by: str | None = None) -> list[dict[str, Any]]:
       f"{by}_std": own.spread if own.num_trials > 1 else None,
       "num_seeds": own.num_trials,
       "num_lost": own.num_lost,
-      "worse_than_best": best.differs(own),
+      "worse_than_best": own.is_worse(best, num_pairs(order), higher),
     }
     for setting, own in order
   ]
@@ -150,6 +168,11 @@ def without_rounding(
   """
   least = _ROUNDING * max(map(abs, (*values, *others)), default=0.0)
   return [value if abs(value) > least else 0.0 for value in values]
+
+
+def num_pairs(compared: Collection[Any]) -> int:
+  """Of settings that are compared, at least one."""
+  return max(math.comb(len(compared), 2), 1)
 
 
 def _summary(values: list[float], num_lost: int) -> Summary:

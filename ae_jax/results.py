@@ -90,8 +90,8 @@ class Results(Sequence[Trained]):
       A row for each combination of settings but the seed: the settings;
       `BY_mean` and `BY_std` (over n - 1; None of one seed); `num_seeds`;
       `num_lost`, further ones that diverged; and `worse_than_best`, whether its
-      mean is further from the best one than twice the standard error of the
-      difference: never of single seeds, whose noise is not known.
+      mean is worse by more than the noise, see `over_seeds.Summary.is_worse`:
+      never of single seeds, whose noise is not known.
 
     Raises:
       UsageError: there is no such column.

@@ -7,8 +7,8 @@ from ae_jax.metrics.registry import more_is_better
 from ae_jax.metrics.selection import number
 from ae_jax.over_seeds import (
   Rows,
-  Summary,
   means,
+  num_pairs,
   ranked,
   varying,
   without_rounding,
@@ -46,7 +46,10 @@ def _of_size(rows: Rows, by: str, all_rows: Rows) -> str:
   if not order:
     return ""
   setting, best = order[0]
-  near = sum(not best.differs(other) for _, other in order[1:])
+  higher = more_is_better(by)
+  near = sum(
+    not other.is_worse(best, num_pairs(order), higher) for _, other in order[1:]
+  )
   also = f" (and {near} more within the noise)" if near else ""
   number_of_units = _size(rows[0])
   size = f"at {number_of_units} unit{'s' if number_of_units > 1 else ''}"
@@ -57,16 +60,11 @@ def _of_size(rows: Rows, by: str, all_rows: Rows) -> str:
   if pca is None:
     return f"{size} {own}{also}"
   (pca,) = without_rounding([pca], [best.mean])
-  if _leads(pca, best, by):
+  if best.is_worse(best._replace(mean=pca, spread=0.0), 1, higher):
     return (
       f"{size} PCA {pca:.3g}, ahead of all networks, of which {own} is best"
     )
   return f"{size} {own}{also}, PCA {pca:.3g}"
-
-
-def _leads(pca: float, best: Summary, by: str) -> bool:
-  """Whether PCA, which has no noise, is ahead of the best network."""
-  return pca > best.mean if more_is_better(by) else pca < best.mean
 
 
 def _named(setting: Mapping[str, Any], rows: Rows) -> str:

@@ -208,7 +208,7 @@ def test_a_list_of_columns_that_is_none(text):
 @pytest.mark.parametrize(
   ("likelihood", "ending"),
   [
-    ("negative_binomial", "_nats"),
+    ("negative_binomial", "_given_total_nats"),
     ("categorical", "_nats"),
     ("laplace", "_density_nats"),
     ("columns", "_mixed_nats"),

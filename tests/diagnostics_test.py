@@ -27,7 +27,12 @@ def row(trial, **values):
 
 def test_a_good_run_has_no_warning():
   rows = [
-    row("a", test_active_units=4, test_probe_accuracy=1.0, test_silhouette=-1.0)
+    row(
+      "a",
+      test_active_units=4,
+      test_probe_accuracy=1.0,
+      test_silhouette=-1.0,
+    )
   ]
   histories = {"a": {"loss": FLAT}}
   assert diagnostics.diagnostics(rows, histories, data.from_arrays(X)) == []
@@ -52,10 +57,19 @@ def test_trials_that_diverged():
   ("rows", "expected"),
   [
     (
-      [row("a", test_active_units=1), row("b", test_active_units=3)],
+      [
+        row("a", test_active_units=1),
+        row("b", test_active_units=3),
+      ],
       "1 of 2 .* a .* 1 o",
     ),
-    ([row("a", test_active_units=2), row("b", test_active_units=4)], None),
+    (
+      [
+        row("a", test_active_units=2),
+        row("b", test_active_units=4),
+      ],
+      None,
+    ),
     ([row("a", kl=0.03)], "1 of 1 .*0 of 4"),
     ([row("a", kl=0.05)], None),
     (
@@ -102,6 +116,7 @@ def test_pca_ahead_of_every_trial_of_a_size(errors, sizes, is_far):
     (100 * 0.97 ** np.arange(20), "3.3%"),  # 0.97^-5 - 1 over five epochs
     (100 * 0.995 ** np.arange(20), None),
     (-100 + 100 * 0.5 ** np.arange(20), None),  # below 0, as of densities
+    (-1 + 100 * 0.7 ** np.arange(14), None),  # just below 0
     ([4.0, 2.0], "1e+02%"),
     ([4.0], None),
     (np.arange(1, 20), None),

@@ -114,6 +114,19 @@ class Dataset(NamedTuple):
     parts = {"validation": self.validation, "test": self.test}
     return {name: part for name, part in parts.items() if part is not None}
 
+  def without_anomalies(self) -> "Dataset":
+    """The same with normal examples alone in the held-out parts."""
+    changed: dict[str, Any] = {}
+    for part in self.held_out:
+      is_anomaly = getattr(self, f"{part}_anomalies")
+      if is_anomaly is None:
+        continue
+      for name in (part, f"{part}_labels", f"{part}_factors"):
+        value = getattr(self, name)
+        changed[name] = None if value is None else value[~is_anomaly]
+      changed[f"{part}_anomalies"] = None
+    return self._replace(**changed)
+
   @property
   def sizes(self) -> str:
     """How many examples each part has, in words."""

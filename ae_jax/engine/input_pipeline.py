@@ -312,6 +312,7 @@ def input_pipeline(dataset: Dataset, train: Array) -> InputPipeline:
     dataset: to train on.
     train: its train set on the device, unless it is to be binarized.
   """
+  dataset = dataset.without_anomalies()
   if dataset.stream is not None:
     return Streamed(dataset.stream, dataset.binarize, dataset.validation)
   if dataset.binarize:  # `train` is one draw; each step makes another

@@ -138,6 +138,7 @@ class TrainingLoop:
       self.history, self._rest = snapshot.history, snapshot.rest
       self._begin -= snapshot.seconds
     self._validation = None
+    self._has_stopped = False
     if program.validate is not None:
       self._validation = jax.tree.map(
         lambda x: replicate(x, program.placement.devices), pipeline.validation
@@ -156,9 +157,7 @@ class TrainingLoop:
     """Whether all steps are done, or all trials have stopped."""
     if self.num_done >= self.num_steps:
       return True
-    if self.program.validate is None or self.num_done == 0:
-      return False
-    return bool(np.all(self._best().stopped > 0))
+    return self._has_stopped
 
   @property
   def seconds(self) -> float:
@@ -202,6 +201,7 @@ class TrainingLoop:
       self._state, self._hyper, self._validation
     )
     loss = np.asarray(losses, np.float32)[: len(self.trials), None]
+    self._has_stopped = bool(np.all(self._best().stopped > 0))
     before = self.history.get("validation_loss", loss[:, :0])
     self.history["validation_loss"] = np.concatenate([before, loss], axis=1)
 

@@ -157,12 +157,22 @@ class Likelihood:
     return values is None or bool(self._with_hyper(values.contain)(x))
 
   def kind(self, x: Any) -> str:
-    """What `nll` of data is: "density", "mass", "mixed" or "unnormalized".
+    """What `nll` of data is.
 
     Args:
       x: NumPy `[n, *features]`, as float32.
+
+    Returns:
+      "density", "mass", "mixed" or "unnormalized"; or "given_total", a mass
+      p(x | l, z) that is given the library size l of x, which says something of
+      x: it is no mass of x.
     """
-    return self.declaration.kind if self.are_values(x) else "unnormalized"
+    if not self.are_values(x):
+      return "unnormalized"
+    takes_total = self.hyper.get("library_size", True)
+    if self.declaration.library_size is not None and takes_total:
+      return "given_total"
+    return self.declaration.kind
 
   @property
   def encoder_input(self) -> Callable[[Array], Array] | None:

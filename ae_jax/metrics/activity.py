@@ -32,7 +32,7 @@ def measure(
     label = data.held_out_label
     label = None if label is None else label[rows]
     z = encode(model, params, x, label)
-    found, units = activations(z, model.latent_mask)
+    found, own = activations(z, model.latent_mask)
     number = min(len(x), NUM_JACOBIANS)
     # Evenly spaced: the examples may be sorted by class.
     some = np.linspace(0, len(x) - 1, number).astype(int)
@@ -44,7 +44,7 @@ def measure(
       "relative_jacobian_norm": norm / jnp.where(spread > 0, spread, 1.0),
     }
     columns |= {f"{part}_{name}": value for name, value in found.items()}
-    units |= {"singular_value": values}
+    units = units or own | {"singular_value": values}  # of the first part
   return columns, units
 
 

@@ -170,16 +170,14 @@ def _without_anomalies(
   dataset: Dataset,
 ) -> tuple[dict[str, np.ndarray], list[Any], dict[str, np.ndarray]]:
   """Normal examples and labels of the held-out parts, and their anomalies."""
-  held_out, labels, anomalies = {}, [], {}
-  for part, x in dataset.held_out.items():
-    y = getattr(dataset, f"{part}_labels")
-    is_anomaly = getattr(dataset, f"{part}_anomalies")
-    if is_anomaly is not None:
-      anomalies[part] = x[is_anomaly]
-      x, y = x[~is_anomaly], y[~is_anomaly]
-    held_out[part] = x
-    labels.append(y)
-  return held_out, labels, anomalies
+  normal = dataset.without_anomalies()
+  labels = [getattr(normal, f"{part}_labels") for part in normal.held_out]
+  anomalies = {
+    part: x[is_anomaly]
+    for part, x in dataset.held_out.items()
+    if (is_anomaly := getattr(dataset, f"{part}_anomalies")) is not None
+  }
+  return normal.held_out, labels, anomalies
 
 
 def _label(

@@ -79,7 +79,7 @@ def _bounds(
     active |= nan_unless_finite(
       variance, {f"{part}_active_units": active_units(variance)}
     )
-    units = {"kl": jnp.mean(posterior["kl"][rows], axis=0)}
+    units = units or {"kl": jnp.mean(posterior["kl"][rows], axis=0)}
   return data.means(nats), units, active
 
 

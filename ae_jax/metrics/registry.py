@@ -144,12 +144,14 @@ _KL = "KL(q(z|x) || p(z))"
 # two kinds, so that nothing ranks one against another.
 BOUND_OF = {
   "mass": "",
+  "given_total": "_given_total",
   "density": "_density",
   "mixed": "_mixed",
   "unnormalized": "_unnormalized",
 }
 _UNITS = {
   "mass": "nats",
+  "given_total": "nats, given the total of x",
   "density": "nats, density",
   "mixed": "nats, density and mass",
   "unnormalized": "nats, without a normalizer",

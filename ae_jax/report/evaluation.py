@@ -19,7 +19,7 @@ _TABLES = {
     "Search of the train set by the nearest codes: shares of what is found"
     " that has the class of the test example."
   ),
-  "activity": "The codes of the test examples.",
+  "activity": "The codes of the held-out examples.",
   "imputation": (
     "Reconstruction of entries that are hidden from the model, though they are"
     " there: squared error, mean over a share of the entries of test examples."
@@ -37,11 +37,11 @@ _TABLES = {
 _SPECTRA = {
   "kl": (
     "KL (nats)",
-    "KL(q(z|x) || p(z)) of each unit, mean over test codes.",
+    "KL(q(z|x) || p(z)) of each unit, mean over held-out codes.",
   ),
   "singular_value": (
     "singular value",
-    "Singular values of the encoder's Jacobian, mean over test examples.",
+    "Singular values of the encoder's Jacobian, mean over held-out examples.",
   ),
 }
 

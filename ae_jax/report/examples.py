@@ -92,6 +92,21 @@ def test_label(dataset: Dataset) -> np.ndarray | None:
   return class_numbers(dataset, dataset.test_labels[_indices(dataset)])
 
 
+def raw_held_out_examples(
+  dataset: Dataset,
+) -> tuple[np.ndarray, np.ndarray | None]:
+  """Validation examples and their classes, or those of the test set.
+
+  Returns:
+    `[n, *features]` in the units of the data, and `[n]` or None.
+  """
+  if dataset.validation is not None:
+    dataset = dataset._replace(
+      test=dataset.validation, test_labels=dataset.validation_labels
+    )
+  return raw_test_examples(dataset), test_label(dataset)
+
+
 def encode(
   trained: Trained, x: np.ndarray, label: np.ndarray | None
 ) -> np.ndarray:

@@ -20,6 +20,7 @@ def write(
 ) -> Path:
   """Writes the page of a run, see `report.write`."""
   check_links(folder)
+  dataset = dataset.without_anomalies()
   run = run_record.read(folder, dataset, by, modules)
   all_sections = [
     sections.best_trials(run),

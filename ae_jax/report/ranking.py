@@ -11,7 +11,7 @@ from ae_jax.data import Dataset
 from ae_jax.lookup import Modules
 from ae_jax.metrics.udr import unsupervised_disentanglement_ranking
 from ae_jax.report import trials
-from ae_jax.report.examples import encode, raw_test_examples, test_label
+from ae_jax.report.examples import encode, raw_held_out_examples
 from ae_jax.report.trials import TextRows
 from ae_jax.run_folder import curves, load
 from ae_jax.run_folder.results import TextRow
@@ -25,7 +25,8 @@ def ranked(
   """The rows, with a column `udr` where a setting has several seeds.
 
   Of trials that ended well and whose units have a divergence (`kl` in
-  `units/`); the codes are those of the test examples that the page shows.
+  `units/`); the codes are those of validation examples, or else of test
+  examples.
   """
   settings = [name for name in over_seeds.settings(rows) if name != "seed"]
   kl: dict[str, np.ndarray] = {}
@@ -37,7 +38,7 @@ def ranked(
       groups[tuple(row.get(name) for name in settings)].append(row["id"])
   repeated = [ids for ids in groups.values() if len(ids) > 1]
   ids = [trial_id for same in repeated for trial_id in same]
-  x, label = raw_test_examples(dataset), test_label(dataset)
+  x, label = raw_held_out_examples(dataset)
   codes: dict[str, np.ndarray] = {}
   for start in range(0, len(ids), _MODELS):
     models = load.load_trials(folder, ids[start : start + _MODELS], modules)

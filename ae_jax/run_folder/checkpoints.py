@@ -278,13 +278,24 @@ def _read(directory: Path, modules: Modules) -> TrainedGroup:
       name: np.array(term, np.float32) for name, term in meta["history"].items()
     },
     diverged_at=np.array(meta["diverged_at"], np.int32),
-    **{
-      name: np.array(meta[name], np.int32) if name in meta else None
-      for name in _EPOCHS
-    },
+    **_epochs(meta),
     num_steps=meta["num_steps"],
     seconds=meta["seconds"],
   )
+
+
+def _epochs(meta: Meta) -> dict[str, np.ndarray | None]:
+  """The best epochs and the last ones, where epochs were judged."""
+  found = {
+    name: np.array(meta[name], np.int32) if name in meta else None
+    for name in _EPOCHS
+  }
+  if any(
+    epochs is not None and epochs.shape != (len(meta["trials"]),)
+    for epochs in found.values()
+  ):
+    raise UsageError("a checkpoint has epochs of another number of trials")
+  return found
 
 
 def _settings(trial: Meta) -> dict[str, Any]:
