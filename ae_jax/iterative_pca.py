@@ -41,7 +41,8 @@ def fit(
     that it was filled by.
   """
   missing = np.isnan(x)
-  x = np.where(missing, np.nanmean(x, axis=0, dtype=np.float64)[None], x)
+  mean = np.asarray(np.nanmean(x, axis=0, dtype=np.float64))
+  x = np.where(missing, mean[None], x)
   fitted = pca.fit(x)
   for _ in range(max_iterations if missing.any() else 0):
     z = pca.transform(fitted, x, num_components)

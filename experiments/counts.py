@@ -84,18 +84,22 @@ def compare(x: np.ndarray, num_epochs: int = 200) -> list[dict]:
   num_fitted = num_train + len(x) // 10
   variance = np.log1p(x[:num_train]).var(axis=0)
   x = x[:, np.argsort(-variance)[:NUM_GENES]]
-  points = ae_jax.grid.product(
-    objective=["vae"],
+  common = {
+    "objective": ["vae"],
+    "latent_size": [10],
+    "widths": [(128,)],
+    "batch_size": [64],
+    "num_epochs": [num_epochs],
+  }
+  points = ae_jax.grid.product(likelihood=[gaussian_of_log], **common)
+  points += ae_jax.grid.product(
     likelihood=[
-      gaussian_of_log,
       "poisson",
       "negative_binomial",
       "zero_inflated_negative_binomial",
     ],
-    latent_size=[10],
-    widths=[(128,)],
-    batch_size=[64],
-    num_epochs=[num_epochs],
+    library_size=[False, True],
+    **common,
   )
   results = ae_jax.run_sweep(
     points,
@@ -111,11 +115,13 @@ def compare(x: np.ndarray, num_epochs: int = 200) -> list[dict]:
 def main(argv: list[str]) -> None:
   """Prints the bound of each likelihood."""
   for row in compare(read(Path(argv[1]))):
+    given = "_given_total" if row.get("library_size") else ""
     bounds = " ".join(
-      f"{row[f'{part}_negative_elbo_nats']:10.1f}"
+      f"{row[f'{part}_negative_elbo{given}_nats']:10.1f}"
       for part in ("validation", "test")
     )
-    print(f"{row['likelihood']:40} {bounds} nats a cell, {row['status']}")
+    kind = "given its total" if given else "of its counts"
+    print(f"{row['likelihood']:40} {bounds} nats a cell, {kind}")
 
 
 if __name__ == "__main__":

@@ -84,11 +84,11 @@ def from_arrays(
     factors = numbered(train_factors) if is_whole else np.asarray(train_factors)
   factor_names = _factor_names(factors, len(x), factor_names)
   parts = {"train": _Part(x, y, factors)}
-  for role, *given in (
+  for role, data, labels, factors_of in (
     ("test", test, test_labels, test_factors),
     ("validation", validation, validation_labels, validation_factors),
   ):
-    parts |= _given(role, *given, like=x, missing=missing)
+    parts |= _given(role, data, labels, factors_of, like=x, missing=missing)
   if missing and x.dtype == np.uint8:
     raise UsageError("missing=True: bytes hold no NaN; give floats")
   _hold_out(parts, "test", test_fraction, seed)
@@ -221,9 +221,9 @@ def _standardize(parts: dict[str, _Part]) -> Standardization:
   statistics = statistics_of(to_float(parts["train"].x))
   for role, part in parts.items():
     with np.errstate(over="ignore"):
-      parts[role] = part._replace(x=statistics.apply(part.x))
-    part = parts[role].x
-    _check_finite(part, f"the standardized {role} data", np.isnan(part))
+      x = statistics.apply(part.x)
+    parts[role] = part._replace(x=x)
+    _check_finite(x, f"the standardized {role} data", np.isnan(part.x))
   return statistics
 
 

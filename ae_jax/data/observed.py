@@ -20,8 +20,8 @@ def check_observed(x: np.ndarray) -> None:
 def statistics_of(x: np.ndarray) -> Standardization:
   """Mean and deviation of each feature of `[n, *features]`."""
   if np.isnan(x).any():
-    mean = np.nanmean(x, axis=0, dtype=np.float64)
-    std = np.nanstd(x, axis=0, dtype=np.float64)
+    mean = np.asarray(np.nanmean(x, axis=0, dtype=np.float64))
+    std = np.asarray(np.nanstd(x, axis=0, dtype=np.float64))
   else:
     mean = x.mean(axis=0, dtype=np.float64)
     std = x.std(axis=0, dtype=np.float64)

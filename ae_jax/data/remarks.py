@@ -55,7 +55,9 @@ def _about_scales(dataset: Dataset, is_gaussian: bool) -> str | None:
   if dataset.missing:
     x = x[:, ~np.isnan(x).all(axis=0)]
     of_mean, of_std = np.nanmean, np.nanstd
-  mean, std = (f(x, axis=0, dtype=np.float64) for f in (of_mean, of_std))
+  mean, std = (
+    np.asarray(f(x, axis=0, dtype=np.float64)) for f in (of_mean, of_std)
+  )
   varying = std[std > 1e-6 * np.abs(mean)]  # others are off by a rounding
   if not varying.size:
     return None

@@ -72,12 +72,12 @@ def load(path: Path) -> Dataset:
         statistics = Standardization(arrays["mean"], arrays["std"])
       parts: dict[str, Any] = {name: arrays[name] for name in _ALWAYS}
       parts |= {name: arrays.get(name) for name in _OPTIONAL}
+      parts |= {flag: bool(arrays[flag]) for flag in _FLAGS}
       return Dataset(
         name=str(arrays["name"]),
         **parts,
         standardization=statistics,
         factor_names=tuple(arrays["factor_names"].tolist()),
-        **{flag: bool(arrays[flag]) for flag in _FLAGS},
       )
   except (OSError, KeyError, *DAMAGED) as error:
     raise UsageError(f"{path} is absent or damaged: {error}") from error

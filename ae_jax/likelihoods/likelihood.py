@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ae_jax.declarations import (
   LikelihoodDeclaration,
@@ -104,7 +105,7 @@ class Likelihood:
       )
     return jnp.where(jnp.isnan(x), 0.0, given)
 
-  def filled(self, x: Array) -> Array:
+  def filled(self, x: Array | np.ndarray) -> Array:
     """The data with a value that is allowed where entries are missing."""
     low, high = self.declaration.support
     value = min(max(0.0, low), high)
