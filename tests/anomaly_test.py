@@ -12,6 +12,7 @@ from sklearn.ensemble import IsolationForest
 
 import ae_jax
 from ae_jax import data
+from ae_jax.engine.input_pipeline import input_pipeline
 from ae_jax.metrics import anomaly
 from ae_jax.metrics.baselines import baselines
 from ae_jax.metrics.eval_data import eval_data
@@ -222,4 +223,16 @@ def test_a_stream_or_a_dataset_is_told(tmp_path):
   )
   check_fails(
     "goes with an array", data.as_dataset, DATASET, anomaly_classes=[1]
+  )
+
+
+def test_epochs_are_judged_by_normal_examples():
+  """`keep_best` must not choose by the classes that are to be told apart."""
+  pipeline = input_pipeline(DATASET, jnp.asarray(DATASET.train))
+  normal = ~TRUTH["validation"]
+  np.testing.assert_array_equal(pipeline.validation, X[900:1100][normal])
+  labeled = pipeline.with_supervision("label").validation
+  kept = [c for c in range(10) if c not in CLASSES]
+  np.testing.assert_array_equal(
+    np.array(kept)[labeled.label], LABELS[900:1100][normal]
   )

@@ -7,11 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from mistakes import check_fails
-from solo_runs import DATASET, X, assert_equal_solo_runs
+from solo_runs import DATASET, PIPELINE, X, assert_equal_solo_runs
 
 import ae_jax
 from ae_jax import early_stopping, grid
 from ae_jax.data import from_arrays
+from ae_jax.engine.placement import Placement
+from ae_jax.engine.program import compile_program
+from ae_jax.engine.training_loop import train
 from ae_jax.objectives import vae
 from ae_jax.training import trainer
 
@@ -192,3 +195,26 @@ def test_it_needs_a_validation_set():
     data,
   )
   check_fails("patience must be 0 or more", grid.resolve, [{"patience": -1}])
+
+
+def test_a_snapshot_goes_on_to_the_same_bits():
+  trials = grid.resolve(
+    points(learning_rate=(0.003, 0.05), seed=(0, 1), num_epochs=(6,))
+  )
+  program = compile_program(trials, PIPELINE, Placement(1, 4))
+  snapshots = []
+  whole = train(
+    program,
+    trials,
+    PIPELINE,
+    on_advance=lambda loop: snapshots.append(loop.snapshot()),
+  )
+  middle = next(s for s in snapshots if s.num_done >= 2 * 7)
+  again = train(program, trials, PIPELINE, snapshot=middle)
+  for one, other in (
+    (whole.params, again.params),
+    (whole.history, again.history),
+  ):
+    jax.tree.map(np.testing.assert_array_equal, one, other)
+  np.testing.assert_array_equal(whole.best_epoch, again.best_epoch)
+  np.testing.assert_array_equal(whole.stopped_epoch, again.stopped_epoch)

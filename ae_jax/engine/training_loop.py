@@ -135,7 +135,7 @@ class TrainingLoop:
     if snapshot is not None:
       self._state = _restored(snapshot.state, self._state)
       self.num_done = snapshot.num_done
-      self.history, self._rest = snapshot.history, snapshot.rest
+      self.history, self._rest = dict(snapshot.history), dict(snapshot.rest)
       self._begin -= snapshot.seconds
     self._validation = None
     self._has_stopped = False
@@ -223,8 +223,8 @@ class TrainingLoop:
     return Snapshot(
       self.num_done,
       [*map(np.array, jax.tree.leaves(_with_numbers(self._state)))],
-      self.history,
-      self._rest,
+      dict(self.history),
+      dict(self._rest),
       self.seconds,
     )
 
