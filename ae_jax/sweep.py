@@ -86,7 +86,8 @@ def run_sweep(
     validation: data `[k, *features]`, by which trials are chosen; without it a
       tenth of what is left of `x` is held out.
     validation_labels: of `validation`, `[k]`.
-    factors: that x was made from, integers `[n, factors]`.
+    factors: that x was made from, `[n, factors]`: numbers, which have an
+      order, or words, which have none.
     standardize: gives `(x - mean) / std` for each feature.
     anomaly_classes: labels of which nothing is trained on; the metric group
       "anomaly" says how well the trials tell them from others.

@@ -217,12 +217,15 @@ def test_factors_and_udr_are_on_the_page(tmp_path):
   factors = np.stack([np.arange(60) % 3, np.arange(60) // 3 % 4], axis=1)
   x = factors @ RNG.normal(size=(2, 6)) + 0.1 * RNG.normal(size=(60, 6))
   names = ("shape", "orientation")
-  dataset = data.from_arrays(x, train_factors=factors, factor_names=names)
+  words = np.array(["ant", "bee", "cat", "dog"])[factors]
+  dataset = data.from_arrays(x, train_factors=words, factor_names=names)
+  assert dataset.unordered_factors == names
   settings = {"objective": ["vae"], "beta": [0.1, 1.0], "seed": [0, 1]}
   page = make(tmp_path, dataset, settings, ("disentanglement", "likelihood"))
   check_safe(page)
   assert "Mutual information of code units and factors" in page.text
   assert "mig: mutual information gap" in page.text
+  assert "two best units, each alone predicting it" in page.text
   assert "orientation" in page.text
   assert "udr: how alike the units of all seeds are" in page.text
   assert "udr" not in (tmp_path / results.RESULTS).read_text()

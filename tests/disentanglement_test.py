@@ -4,11 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from sklearn.metrics import mutual_info_score
+from sklearn.metrics import balanced_accuracy_score, mutual_info_score
+from sklearn.neighbors import NearestCentroid
 
 from ae_jax import data, run_sweep
 from ae_jax.data import shapes
-from ae_jax.metrics import disentanglement, interpretability
+from ae_jax.metrics import disentanglement, interpretability, sap
 from ae_jax.metrics.eval_data import eval_data
 from ae_jax.metrics.registry import GROUPS
 from ae_jax.types import UsageError
@@ -20,6 +21,8 @@ FACTORS = GRID[RNG.permutation(len(GRID))[:5000]].astype(np.int32)
 KNOWN = (FACTORS / (np.array(NUM_VALUES) - 1)).astype(np.float32)
 ROTATION, _ = np.linalg.qr(RNG.normal(size=(5, 5)))
 CHANCE = 1 / 5
+ORDERED = (True,) * 5
+WORDS = np.array(["ant", "bee", "cat", "dog", "elk", "fox"])
 
 
 @jax.jit
@@ -35,7 +38,7 @@ def of_codes(z):
     "beta_vae_score": disentanglement.beta_vae_score(key, z, *common),
     "factor_vae_score": disentanglement.factor_vae_score(key, z, *common),
     "mig": disentanglement.mutual_information_gap(information, *common),
-    "sap": disentanglement.separated_attribute_predictability(z, *common),
+    "sap": sap.separated_attribute_predictability(z, *common, ORDERED),
     "modularity": disentanglement.modularity(information),
   }
 
@@ -181,12 +184,69 @@ def test_sap_is_the_gap_of_squared_correlations():
   squared = np.corrcoef(z.T, FACTORS.T)[:5, 5:] ** 2
   falling = -np.sort(-squared, axis=0)
   np.testing.assert_allclose(
-    disentanglement.separated_attribute_predictability(
-      jnp.asarray(z), jnp.asarray(FACTORS), NUM_VALUES
+    sap.separated_attribute_predictability(
+      jnp.asarray(z), jnp.asarray(FACTORS), NUM_VALUES, ORDERED
     ),
     np.mean(falling[0] - falling[1]),
     rtol=1e-4,
   )
+
+
+balanced_accuracy = jax.jit(sap.balanced_accuracy, static_argnums=2)
+
+
+def test_a_unit_names_values_as_the_nearest_centroid_does():
+  noise = RNG.normal(size=(len(KNOWN), 3))
+  z = (KNOWN[:, :3] + 0.2 * noise).astype(np.float32)
+  half, values = len(z) // 2, FACTORS[:, 2]
+  expected = []
+  for unit in z.T[:, :, None]:
+    model = NearestCentroid().fit(unit[:half], values[:half])
+    named = model.predict(unit[half:])
+    right = balanced_accuracy_score(values[half:], named, adjusted=True)
+    expected.append(max(right, 0))
+  found = balanced_accuracy(z, values, NUM_VALUES[2])
+  # An example halfway between two means may fall on either side.
+  np.testing.assert_allclose(found, expected, atol=1e-3)
+  # Its deviation under chance: sqrt(p (1 - p) / 2500) / (1 - p), p = 1 / 10.
+  assert np.all(found[:2] < 4 * np.sqrt(0.1 / 0.9 / 2500))
+  assert found[2] > 0.2
+
+
+@pytest.mark.parametrize("recoded", [(0, 1, 2), (0, 2, 1), (2, 0, 1)])
+def test_words_score_the_same_in_any_order(recoded):
+  z = np.stack([FACTORS[:, 0], np.zeros(5000), RNG.normal(size=5000)], axis=1)
+  words = WORDS[np.array(recoded)[FACTORS[:, :1]]]
+  values = data.arrays.numbered(words)
+  score = sap.separated_attribute_predictability(
+    jnp.asarray(z[:, :2], jnp.float32), jnp.asarray(values), (3,), (False,)
+  )
+  np.testing.assert_allclose(score, 1, atol=1e-6)  # of a perfect unit
+  mixed = (z + 0.5 * z[:, [2, 2, 0]]).astype(np.float32)
+  np.testing.assert_allclose(
+    balanced_accuracy(mixed, values[:, 0], 3),
+    balanced_accuracy(mixed, FACTORS[:, 0], 3),
+    atol=1e-6,  # sums in another order
+  )
+
+
+def test_values_that_units_do_not_tell_score_chance():
+  values = np.array([0, 1, 2, 0, 1, 2, 0, 1] * 2)  # 3 is in neither half
+  flat = np.stack([np.full(16, 0.1), np.arange(16) // 8], axis=1)
+  found = balanced_accuracy(flat.astype(np.float32), values, 4)
+  np.testing.assert_allclose(found, 0, atol=1e-6)
+
+
+def test_what_is_unordered_is_known():
+  x, words = KNOWN[:40], WORDS[FACTORS[:40, :2]]
+  of_words = data.from_arrays(x, train_factors=words)
+  assert eval_data(of_words).is_ordered == (False, False)
+  of_numbers = data.from_arrays(x, train_factors=FACTORS[:40])
+  assert eval_data(of_numbers).is_ordered == ORDERED
+  of_shapes = eval_data(data.load(name="shapes/3x1x1x2x2"))
+  assert of_shapes.is_ordered == (False, True, True)
+  with pytest.raises(UsageError, match="names a; the factors are factor_1"):
+    data.from_arrays(x, train_factors=FACTORS[:40], unordered_factors=("a",))
 
 
 def test_gap_and_modularity_of_a_table_made_by_hand():

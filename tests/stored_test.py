@@ -32,7 +32,12 @@ def check_equal(one, two):
       X, X[:4], np.arange(12) % 3, np.arange(4) % 3, anomaly_classes=[2]
     ),
     data.from_arrays(BYTES, standardize=True),
-    data.from_arrays(X, train_factors=FACTORS, factor_names=("x", "y")),
+    data.from_arrays(
+      X,
+      train_factors=FACTORS,
+      factor_names=("x", "y"),
+      unordered_factors=("y",),
+    ),
     data.from_arrays(X, name="<b>é")._replace(
       binarize=True, test=data.binarized(X[:4], 0)
     ),

@@ -165,6 +165,7 @@ def test_digits_are_the_same_when_cached_and_when_prepared_anew(
 def test_labels_of_factors_are_read_and_counted_from_zero(tmp_path):
   dataset = data.load(name="ae_jax_factors", data_dir=tmp_path)
   assert dataset.factor_names == ("shape", "scale")
+  assert dataset.unordered_factors == ("shape",)
   for images, factors in (
     (dataset.train, dataset.train_factors),
     (dataset.validation, dataset.validation_factors),

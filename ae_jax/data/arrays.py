@@ -26,6 +26,7 @@ def from_arrays(
   test_factors: np.ndarray | None = None,
   validation_factors: np.ndarray | None = None,
   factor_names: tuple[str, ...] = (),
+  unordered_factors: tuple[str, ...] = (),
   anomaly_classes: Sequence[Any] = (),
   name: str = "arrays",
   test_fraction: float = 0.2,
@@ -56,6 +57,8 @@ def from_arrays(
     validation_factors: `[k, factors]`, of `validation`; where one of these two
       is given, all factors are integers from 0.
     factor_names: of each; "factor_1", ... by default.
+    unordered_factors: the names of those whose values have no order although
+      they are numbers; words never have one.
     anomaly_classes: labels whose examples are left out of the train set, and
       are the anomalies of the validation and of the test set.
     name: the dataset's name.
@@ -83,6 +86,13 @@ def from_arrays(
     is_whole = test_factors is None and validation_factors is None
     factors = numbered(train_factors) if is_whole else np.asarray(train_factors)
   factor_names = _factor_names(factors, len(x), factor_names)
+  if np.asarray(train_factors).dtype.kind in "SU":
+    unordered_factors = factor_names
+  if unknown := {*unordered_factors} - {*factor_names}:
+    raise UsageError(
+      f"unordered_factors names {', '.join(sorted(unknown))}; the factors are"
+      f" {', '.join(factor_names) or 'not given'}"
+    )
   parts = {"train": _Part(x, y, factors)}
   for role, data, labels, factors_of in (
     ("test", test, test_labels, test_factors),
@@ -114,6 +124,7 @@ def from_arrays(
     bytes=are_bytes,
     missing=missing,
     factor_names=factor_names,
+    unordered_factors=unordered_factors,
     **held_out,
   )
 

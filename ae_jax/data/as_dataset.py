@@ -36,7 +36,8 @@ def as_dataset(
     validation: data `[k, *features]`; without it a tenth of what is left of
       `x` is held out.
     validation_labels: of `validation`, `[k]`.
-    factors: that x was made from, integers `[n, factors]`.
+    factors: that x was made from, `[n, factors]`: numbers, which have an
+      order, or words, which have none.
     standardize: gives `(x - mean) / std` for each feature.
     anomaly_classes: labels of which nothing is trained on, see `from_arrays`.
     missing: whether entries may be missing: those that are NaN.

@@ -73,6 +73,7 @@ class Dataset(NamedTuple):
     test_factors: `[m, factors]`, or None.
     validation_factors: `[k, factors]`, or None.
     factor_names: of each.
+    unordered_factors: the names of those whose values have no order.
     validation_anomalies: `[k]`, whether a validation example is of a class that
       is held out of `train`; None where there is no such class.
     test_anomalies: `[m]`, or None.
@@ -97,6 +98,7 @@ class Dataset(NamedTuple):
   test_factors: np.ndarray | None = None
   validation_factors: np.ndarray | None = None
   factor_names: tuple[str, ...] = ()
+  unordered_factors: tuple[str, ...] = ()
   validation_anomalies: np.ndarray | None = None
   test_anomalies: np.ndarray | None = None
   binarize: bool = False

@@ -14,6 +14,7 @@ import tqdm
 from ae_jax.types import UsageError
 
 FACTORS = ("shape", "scale", "orientation", "x", "y")
+UNORDERED = ("shape",)
 SIZES = (3, 6, 40, 32, 32)
 SIDE = 64
 

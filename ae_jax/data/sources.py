@@ -178,7 +178,11 @@ def _read(
     arrays = own.read(lookup.find("dataset", function or name), name)
   elif name.partition("/")[0] == "shapes":
     arrays = shapes.read(name.partition("/")[2])
-    make = functools.partial(from_arrays, factor_names=shapes.FACTORS)
+    make = functools.partial(
+      from_arrays,
+      factor_names=shapes.FACTORS,
+      unordered_factors=shapes.UNORDERED,
+    )
   else:
     arrays, make = _read_tfds(name, tfds_dirs, stream, prepare)
   return arrays, name, make

@@ -25,6 +25,7 @@ _OPTIONAL = (
 )
 
 _FLAGS = ("bytes", "binarize", "missing")
+_NAMES = ("factor_names", "unordered_factors")
 
 
 def save(dataset: Dataset, path: Path) -> None:
@@ -47,7 +48,7 @@ def save(dataset: Dataset, path: Path) -> None:
   if dataset.standardization is not None:
     arrays |= dataset.standardization._asdict()
   arrays["name"] = dataset.name
-  arrays["factor_names"] = list(dataset.factor_names)
+  arrays |= {name: list(getattr(dataset, name)) for name in _NAMES}
   for flag in _FLAGS:
     arrays[flag] = getattr(dataset, flag)
   if _holds(path, dataset):
@@ -72,20 +73,23 @@ def load(path: Path) -> Dataset:
         statistics = Standardization(arrays["mean"], arrays["std"])
       parts: dict[str, Any] = {name: arrays[name] for name in _ALWAYS}
       parts |= {name: arrays.get(name) for name in _OPTIONAL}
+      parts |= {name: tuple(arrays[name].tolist()) for name in _NAMES}
       parts |= {flag: bool(arrays[flag]) for flag in _FLAGS}
       return Dataset(
         name=str(arrays["name"]),
         **parts,
         standardization=statistics,
-        factor_names=tuple(arrays["factor_names"].tolist()),
       )
   except (OSError, KeyError, *DAMAGED) as error:
     raise UsageError(f"{path} is absent or damaged: {error}") from error
 
 
 def _holds(path: Path, dataset: Dataset) -> bool:
-  """Whether a file can be read, and is of the same examples."""
+  """Whether a file can be read, and is of the same examples and factors."""
   try:
-    return digest(load(path)) == digest(dataset)
+    kept = load(path)
+    return digest(kept) == digest(dataset) and all(
+      getattr(kept, name) == getattr(dataset, name) for name in _NAMES
+    )
   except UsageError:
     return False

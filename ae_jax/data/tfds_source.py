@@ -60,7 +60,8 @@ def read(
 
   Returns:
     `train`; `validation` and `test` as far as there are such splits; of each
-    `..._labels` and `..._factors`, and `factor_names`, if it has them.
+    `..._labels` and `..._factors`, and `factor_names` and `unordered_factors`
+    (those that are a `ClassLabel`), if it has them.
 
   Raises:
     UsageError: at an unknown name, a dataset that cannot be prepared here or,
@@ -103,6 +104,11 @@ def read(
   if factors and in_memory:
     _count_values(arrays, [f"{split}_factors" for split in splits])
     arrays["factor_names"] = tuple(k.removeprefix(_FACTOR) for k in factors)
+    arrays["unordered_factors"] = tuple(
+      k.removeprefix(_FACTOR)
+      for k in factors
+      if isinstance(builder.info.features[k], tfds.features.ClassLabel)
+    )
   return arrays
 
 

@@ -20,6 +20,7 @@ from ae_jax.metrics.codes import encode, nan_unless_finite
 from ae_jax.metrics.eval_data import EvalData
 from ae_jax.metrics.features import linear_probe_accuracy
 from ae_jax.metrics.over_trials import Columns, Units, over_trials
+from ae_jax.metrics.sap import gap, separated_attribute_predictability
 from ae_jax.networks import Spec
 from ae_jax.types import Array, Autoencoder, Gaussian, Key, Params, Scalar
 
@@ -93,7 +94,7 @@ def _of_factors(
       key, codes, *common, _LEAST_STD * scale
     ),
     "mig": mutual_information_gap(information, *common),
-    "sap": separated_attribute_predictability(codes, *common),
+    "sap": separated_attribute_predictability(codes, *common, data.is_ordered),
     "modularity": modularity(information),
   }
   units = {
@@ -150,7 +151,7 @@ def mutual_information_gap(
     Autoencoders", 2018, eq. 6.
   """
   gaps = [
-    _gap(information[:, k])
+    gap(information[:, k])
     / jnp.sum(
       jax.scipy.special.entr(
         jnp.mean(jax.nn.one_hot(factors[:, k], count), axis=0)
@@ -159,33 +160,6 @@ def mutual_information_gap(
     for k, count in enumerate(num_values)
     if count > 1
   ]
-  return jnp.mean(jnp.stack(gaps))
-
-
-def separated_attribute_predictability(
-  z: Array, factors: Array, num_values: tuple[int, ...]
-) -> Array:
-  """SAP: the gap of the two largest squared correlations, mean over factors.
-
-  Args:
-    z: codes `[n, latent]`.
-    factors: `[n, factors]`, read as numbers: their order counts, also where it
-      means nothing.
-    num_values: of each factor; those of one value are left out.
-
-  Returns:
-    A scalar in [0, 1].
-
-  References:
-    Kumar et al., "Variational Inference of Disentangled Latent Concepts from
-    Unlabeled Observations", 2018, section 3, for continuous factors.
-  """
-  z = z - jnp.mean(z, axis=0, keepdims=True)
-  v = factors - jnp.mean(factors, axis=0, keepdims=True)
-  products = jnp.mean(z**2, axis=0)[:, None] * jnp.mean(v**2, axis=0)[None]
-  squared = (z.T @ v / len(z)) ** 2
-  share = jnp.where(products > 0, squared / jnp.maximum(products, 1e-30), 0)
-  gaps = [_gap(share[:, k]) for k, count in enumerate(num_values) if count > 1]
   return jnp.mean(jnp.stack(gaps))
 
 
@@ -306,13 +280,6 @@ def beta_vae_score(
     factor[_NUM_TRAIN:],
     len(num_values),
   )
-
-
-def _gap(values: Array) -> Array:
-  """The largest less the second."""
-  largest = jnp.max(values)
-  others = jnp.where(jnp.arange(len(values)) == jnp.argmax(values), 0, values)
-  return largest - jnp.max(others)
 
 
 class _Rows(NamedTuple):

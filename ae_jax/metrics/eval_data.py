@@ -37,6 +37,7 @@ class EvalData:
     num_validation_anomalies: how many of `anomalies` are validation examples.
     num_values: of each factor; () where there are none.
     factor_names: of each.
+    unordered_factors: the names of those whose values have no order.
     num_classes: 0 where there are none.
     unit_interval: whether all data are in [0, 1].
     missing: whether entries may be missing: those that are NaN.
@@ -54,9 +55,17 @@ class EvalData:
   num_validation_anomalies: int = dataclasses.field(metadata={"static": True})
   num_values: tuple[int, ...] = dataclasses.field(metadata={"static": True})
   factor_names: tuple[str, ...] = dataclasses.field(metadata={"static": True})
+  unordered_factors: tuple[str, ...] = dataclasses.field(
+    metadata={"static": True}
+  )
   num_classes: int = dataclasses.field(metadata={"static": True})
   unit_interval: bool = dataclasses.field(metadata={"static": True})
   missing: bool = dataclasses.field(metadata={"static": True}, default=False)
+
+  @property
+  def is_ordered(self) -> tuple[bool, ...]:
+    """Of each factor, whether its values are numbers."""
+    return tuple(k not in self.unordered_factors for k in self.factor_names)
 
   @property
   def parts(self) -> dict[str, slice]:
@@ -158,6 +167,7 @@ def eval_data(dataset: Dataset) -> EvalData:
       () if factors is None else tuple(int(n) + 1 for n in factors.max(axis=0))
     ),
     factor_names=names,
+    unordered_factors=dataset.unordered_factors,
     num_classes=0 if classes is None else 1 + int(max(map(np.max, classes))),
     unit_interval=all(
       to_float(np.nanmin(x)) >= 0 and to_float(np.nanmax(x)) <= 1 for x in parts

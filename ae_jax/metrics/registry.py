@@ -204,7 +204,7 @@ _DISENTANGLEMENT = {
     "beta_vae_score": "accuracy of naming the factor that pairs of codes share",
     "factor_vae_score": "the same, from the unit that varies least",
     "mig": "mutual information gap of each factor's two best units",
-    "sap": "gap of each factor's two best units in squared correlation",
+    "sap": "gap of each factor's two best units, each alone predicting it",
     "modularity": "how far a unit depends on one factor only",
     "dci_disentanglement": "the same, by the importances of a random forest",
     "dci_completeness": "how far a factor is captured by one unit alone",
