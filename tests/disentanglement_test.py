@@ -245,7 +245,7 @@ def test_what_is_unordered_is_known():
   assert eval_data(of_numbers).is_ordered == ORDERED
   of_shapes = eval_data(data.load(name="shapes/3x1x1x2x2"))
   assert of_shapes.is_ordered == (False, True, True)
-  with pytest.raises(UsageError, match="names a; the factors are factor_1"):
+  with pytest.raises(UsageError, match="'a'] are not among .'factor_1'"):
     data.from_arrays(x, train_factors=FACTORS[:40], unordered_factors=("a",))
 
 

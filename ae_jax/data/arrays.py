@@ -90,8 +90,7 @@ def from_arrays(
     unordered_factors = factor_names
   if unknown := {*unordered_factors} - {*factor_names}:
     raise UsageError(
-      f"unordered_factors names {', '.join(sorted(unknown))}; the factors are"
-      f" {', '.join(factor_names) or 'not given'}"
+      f"unordered_factors: {sorted(unknown)} are not among {factor_names}"
     )
   parts = {"train": _Part(x, y, factors)}
   for role, data, labels, factors_of in (
