@@ -130,7 +130,8 @@ def test_all_metrics_are_columns_with_labels(run, tmp_path):
   other_bounds = {
     n
     for n in GROUPS["likelihood"]
-    if "density" not in n and not n.endswith(("_kl_nats", "_active_units"))
+    if "density" not in n
+    and not n.endswith(("_kl_nats", "_information_nats", "_active_units"))
   }
   expected = {
     n

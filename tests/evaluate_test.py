@@ -212,6 +212,22 @@ def test_every_column_in_numpy_and_scikit_learn(code, part):
       axis=2,
     )
     nll = np.log(64) - special.logsumexp(weights, axis=0)
+    z_q = draw[:8, :, None]  # against each component
+    log_mixture = special.logsumexp(
+      stats.norm.logpdf(z_q, mean, np.exp(0.5 * log_variance)).sum(axis=3),
+      axis=2,
+    ) - np.log(len(mean))
+    log_ratio = (
+      stats.norm.logpdf(draw[:8], mean, np.exp(0.5 * log_variance)).sum(axis=2)
+      - log_mixture
+    )
+    # One draw of other noise for each of 200 examples, beside eight.
+    near = 4 * log_ratio.std() * np.sqrt((1 + 1 / 8) / 200)
+    information = columns.pop("mutual_information_nats")
+    assert information == pytest.approx(log_ratio.mean(), abs=near)
+    assert columns.pop("marginal_kl_nats") == pytest.approx(
+      kl.mean() - information, rel=1e-3
+    )
     assert columns.pop("active_units") == np.sum(z.var(axis=0) > 0.01)
     for name, value in {
       "reconstruction": -likelihoods.mean(),
@@ -239,7 +255,12 @@ def test_broken_codes_have_no_metrics():
     columns = evaluate(spec, stacked, [5], eval_data(DIGITS), groups).columns
     for name in (*GROUPS["features"], *GROUPS["neighbors"]):
       assert np.isnan(columns[name]), name
-    for name in ("dead_units", "active_share", "active_units"):
+    for name in (
+      "dead_units",
+      "active_share",
+      "active_units",
+      "marginal_kl_nats",
+    ):
       for part in HELD_OUT:
         assert np.isnan(columns[f"{part}_{name}"]), name
 

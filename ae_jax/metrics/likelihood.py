@@ -12,6 +12,7 @@ from ae_jax.divergences import (
   log_ratio_to_mixture,
   univariate_gaussian_kl,
 )
+from ae_jax.metrics import aggregate_posterior
 from ae_jax.metrics.batching import map_batches
 from ae_jax.metrics.codes import nan_unless_finite
 from ae_jax.metrics.eval_data import EvalData
@@ -29,7 +30,7 @@ def measure(
   """The metric group "likelihood", of a Gaussian code."""
   if spec.code != "gaussian":
     return {}, {}
-  nats, units, active = _bounds(spec, params, latent_sizes, data)
+  nats, units, others = _bounds(spec, params, latent_sizes, data)
   x = np.asarray(data.held_out)
   kind = _kind(spec, x)
   columns = {
@@ -44,7 +45,7 @@ def measure(
         for k, v in nats.items()
         if k.startswith(part)
       }
-  return columns | active, units
+  return columns | others, units
 
 
 def _kind(spec: Spec, x: np.ndarray) -> str:
@@ -73,14 +74,14 @@ def _bounds(
     data.held_out_label,
   )
   units: Units = {}
-  active: Columns = {}
+  others = aggregate_posterior.columns(model, params, data)
   for part, rows in data.parts.items():
     variance = jnp.var(posterior["mean"][rows], axis=0)
-    active |= nan_unless_finite(
+    others |= nan_unless_finite(
       variance, {f"{part}_active_units": active_units(variance)}
     )
     units = units or {"kl": jnp.mean(posterior["kl"][rows], axis=0)}
-  return data.means(nats), units, active
+  return data.means(nats), units, others
 
 
 def elbo_and_iwae(

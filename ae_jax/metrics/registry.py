@@ -27,6 +27,7 @@ from ae_jax.source import source_digest
 from ae_jax.types import UsageError
 
 NUM_SAMPLES = 64  # of the importance-weighted bound
+NUM_COMPONENTS = 2000  # examples that the aggregate posterior is a mixture of
 NUM_JACOBIANS = 128  # test examples whose Jacobian is taken
 NUM_NEIGHBORS = 5  # of the k-nearest-neighbor classifier
 DEPTHS = (1, 10, 100)  # lengths of the lists of nearest codes
@@ -168,6 +169,15 @@ _LIKELIHOOD = {
     for name, meaning in _BOUNDS.items()
   },
   "kl_bits_per_dim": Metric("bits/dim", "", _KL),
+  "mutual_information_nats": Metric(
+    "nats",
+    "",
+    "mean KL(q(z|x) || q(z)), q(z) the mean of q(z|x) over at most"
+    f" {NUM_COMPONENTS:,} examples; at most the log of their number",
+  ),
+  "marginal_kl_nats": Metric(
+    "nats", "", "KL(q(z) || p(z)) of the same: the rest of KL(q(z|x) || p(z))"
+  ),
   "active_units": Metric(
     "units", "", "units whose posterior mean has a variance above 0.01"
   ),
