@@ -64,7 +64,8 @@ def mutual_information_and_marginal_kl(
   `I(x; z) = 1/N sum_n KL(q(z|x_n) || q(z))`.
 
   I is at most log N, whatever the codes: a value near log N says that the codes
-  of N examples do not overlap, not how much more they know. It is estimated
+  of N examples do not overlap; what else they tell is in the other part, which
+  is that of the mixture of N, not of all data. I is estimated
   with z ~ q(z|x_n); `KL(q(z) || p(z))` is the mean divergence less I. That mean
   is in closed form, of a prior that is a mixture by the same samples. Units in
   which all examples are N(0, 1) add nothing: a masked unit does not count.
