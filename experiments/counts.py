@@ -16,6 +16,7 @@ import io
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -85,7 +86,7 @@ def compare(x: np.ndarray, num_epochs: int = 200) -> list[dict]:
   num_fitted = num_train + len(x) // 10
   variance = np.log1p(x[:num_train]).var(axis=0)
   x = x[:, np.argsort(-variance)[:NUM_GENES]]
-  common = {
+  common: dict[str, Any] = {
     "objective": ["vae"],
     "latent_size": [10],
     "widths": [(128,)],
