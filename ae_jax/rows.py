@@ -7,8 +7,9 @@ import numpy as np
 
 from ae_jax.engine.training_loop import TrainedGroup
 from ae_jax.metrics.baselines import Baselines
+from ae_jax.metrics.columns import METRICS
 from ae_jax.metrics.evaluate import Measured
-from ae_jax.metrics.registry import METRICS, OWN_GROUPS
+from ae_jax.metrics.registry import OWN_GROUPS
 
 Row = dict[str, Any]
 
@@ -68,7 +69,7 @@ def with_metrics(
   baselines: Baselines,
   metric_groups: Collection[str],
 ) -> list[Row]:
-  """Rows with what was measured, in the order of `registry.METRICS`.
+  """Rows with what was measured, in the order of `columns.METRICS`.
 
   Args:
     rows: of `trial_rows`, or earlier ones of the same trials.

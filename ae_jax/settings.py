@@ -14,7 +14,7 @@ from typing import Any
 from ae_jax import lookup
 from ae_jax.declarations import of_objective, ranges_of
 from ae_jax.likelihoods import default_for
-from ae_jax.metrics.registry import METRICS
+from ae_jax.metrics.columns import METRICS
 from ae_jax.networks import ACTIVATIONS
 from ae_jax.schedules import ANNEALING, LEARNING_RATE_SCHEDULES, settings_of
 from ae_jax.types import Objective, UsageError, reason

@@ -34,10 +34,7 @@ from ae_jax.evaluation import Cost, Evaluator
 from ae_jax.executors import train_groups
 from ae_jax.interruption import Interruption, KeyboardInterruption
 from ae_jax.lookup import Modules, OneModule, all_of
-from ae_jax.metrics.registry import (
-  available_groups,
-  metric_groups,
-)
+from ae_jax.metrics.registry import available_groups, metric_groups
 from ae_jax.plan import Plan, checked
 from ae_jax.progress import Progress
 from ae_jax.results import Results
@@ -92,7 +89,7 @@ def run_sweep(
     anomaly_classes: labels of which nothing is trained on; the metric group
       "anomaly" says how well the trials tell them from others.
     missing: whether entries of the data may be missing: those that are NaN.
-    metrics: names of `metrics.registry.GROUPS`, or functions that are declared
+    metrics: names of `metrics.columns.GROUPS`, or functions that are declared
       as metrics; "reconstruction" is always measured.
     folder: of the run; None keeps everything in memory.
     memory_gb: what a program may take; half of the device's memory by default
@@ -166,7 +163,7 @@ def evaluate(
 
   Args:
     folder: of the run.
-    metrics: names of `metrics.registry.GROUPS`, or functions that are declared
+    metrics: names of `metrics.columns.GROUPS`, or functions that are declared
       as metrics.
     x: the data that it was trained on, see `run_sweep`, or the `Dataset`; None
       loads them.

@@ -5,9 +5,9 @@
 
 The wheel holds the counts of 559 cells and 32,786 genes. All models are VAEs
 of the same size on the same split and the genes that vary most; a Gaussian of
-log(1 + x) is integrated from x - 1/2 to x + 1/2. -ELBO in nats a cell of 57 test
-cells (2,000-128-10, 200 epochs, one seed, 6 minutes on 2 busy CPU cores), as
-masses of the counts: Gaussian 2,657, Poisson 3,027, negative binomial 2,681,
+log(1 + x) is integrated from x - 1/2 to x + 1/2. -ELBO in nats a cell of 57
+test cells (2,000-128-10, 200 epochs, one seed, 6 minutes on 2 busy CPU cores),
+as masses of the counts: Gaussian 2,657, Poisson 3,027, negative binomial 2,681,
 with zeros added 2,663. Given the total of the cell, which is another quantity:
 Poisson 2,945, negative binomial 2,652, with zeros added 2,631.
 """

@@ -12,7 +12,7 @@ from parsed_page import SCRIPT, ParsedPage, check_safe, make
 import ae_jax
 from ae_jax import data, report
 from ae_jax.cli import report as program
-from ae_jax.metrics.registry import GROUPS
+from ae_jax.metrics.columns import GROUPS
 from ae_jax.report import Page
 from ae_jax.run_folder import results, run_config
 from ae_jax.run_folder.dataset import dataset_of

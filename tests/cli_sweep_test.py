@@ -17,7 +17,7 @@ from ae_jax import report
 from ae_jax.cli import sweep
 from ae_jax.engine.autotune import OutOfMemory
 from ae_jax.engine.placement import Placement
-from ae_jax.metrics.registry import GROUPS, METRICS
+from ae_jax.metrics.columns import GROUPS, METRICS
 from ae_jax.run_folder import checkpoints, curves, results
 
 SMALL = (

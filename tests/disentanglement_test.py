@@ -10,8 +10,8 @@ from sklearn.neighbors import NearestCentroid
 from ae_jax import data, run_sweep
 from ae_jax.data import shapes
 from ae_jax.metrics import disentanglement, interpretability, sap
+from ae_jax.metrics.columns import GROUPS
 from ae_jax.metrics.eval_data import eval_data
-from ae_jax.metrics.registry import GROUPS
 from ae_jax.types import UsageError
 
 NUM_VALUES = (3, 6, 10, 8, 8)

@@ -14,9 +14,9 @@ from sklearn.preprocessing import StandardScaler
 from ae_jax import pca
 from ae_jax.data import from_arrays
 from ae_jax.metrics.baselines import baselines
+from ae_jax.metrics.columns import GROUPS, HELD_OUT, METRICS, STEPS
 from ae_jax.metrics.eval_data import eval_data
 from ae_jax.metrics.evaluate import evaluate
-from ae_jax.metrics.registry import GROUPS, HELD_OUT, METRICS, STEPS
 from ae_jax.networks import Spec, autoencoder, unpad
 
 

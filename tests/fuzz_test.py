@@ -14,7 +14,7 @@ import ae_jax
 from ae_jax import data, grid, report
 from ae_jax.cli import sweep
 from ae_jax.likelihoods import LIKELIHOODS
-from ae_jax.metrics.registry import GROUPS
+from ae_jax.metrics.columns import GROUPS
 from ae_jax.objectives import OBJECTIVES
 from ae_jax.run_folder import results
 from ae_jax.types import UsageError

@@ -22,8 +22,8 @@ from ae_jax.metrics import (
   reconstruction,
 )
 from ae_jax.metrics.batching import map_batches
+from ae_jax.metrics.columns import GROUPS
 from ae_jax.metrics.registry import (
-  GROUPS,
   available_groups,
   metric_groups,
   more_is_better,

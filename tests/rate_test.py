@@ -11,9 +11,9 @@ from ae_jax import pca
 from ae_jax.data import from_arrays
 from ae_jax.metrics import coordinates, rate, reconstruction
 from ae_jax.metrics.baselines import baselines
+from ae_jax.metrics.columns import STEPS
 from ae_jax.metrics.eval_data import eval_data
 from ae_jax.metrics.pca_autoencoders import pca_autoencoders
-from ae_jax.metrics.registry import STEPS
 from ae_jax.networks import Spec, autoencoder
 from ae_jax.objectives import OBJECTIVES
 

@@ -9,7 +9,7 @@ from parsed_page import SCRIPT, ParsedPage, check_safe, make
 
 from ae_jax import data, report, run_sweep
 from ae_jax.cli import report as program
-from ae_jax.metrics.registry import METRICS
+from ae_jax.metrics.columns import METRICS
 from ae_jax.report import examples, generated
 from ae_jax.run_folder import curves, load, results
 from ae_jax.run_folder.dataset import dataset_of

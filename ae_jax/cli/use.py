@@ -23,7 +23,7 @@ from ae_jax import density, export, over_seeds
 from ae_jax.cli import array_files, pictures, start, use_flags
 from ae_jax.compression import file as aej
 from ae_jax.data import are_images
-from ae_jax.metrics.registry import HELD_OUT
+from ae_jax.metrics.columns import HELD_OUT
 from ae_jax.metrics.selection import criterion
 from ae_jax.run_folder import load, results
 from ae_jax.trained import Trained

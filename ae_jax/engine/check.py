@@ -16,7 +16,7 @@ from ae_jax.data.supervision import Pairs, supervise
 from ae_jax.declarations import of_likelihood, of_objective
 from ae_jax.engine.group import group_trainer, groups, padded_spec, stack
 from ae_jax.epoch_order import batching
-from ae_jax.metrics.registry import BASELINES, METRICS
+from ae_jax.metrics.columns import BASELINES, METRICS
 from ae_jax.minibatch import examples_of
 from ae_jax.networks import autoencoder, unpad
 from ae_jax.parameters import split

@@ -9,10 +9,10 @@ import numpy as np
 from ae_jax.data import to_float
 from ae_jax.metrics.batching import map_batches
 from ae_jax.metrics.codes import encode, nan_unless_finite
+from ae_jax.metrics.columns import NUM_JACOBIANS
 from ae_jax.metrics.eval_data import EvalData
 from ae_jax.metrics.over_trials import Columns, Units, over_trials
 from ae_jax.metrics.reconstruction import codes
-from ae_jax.metrics.registry import NUM_JACOBIANS
 from ae_jax.networks import given
 from ae_jax.types import Array, Autoencoder, Params, Scalar
 

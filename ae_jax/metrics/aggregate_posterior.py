@@ -8,9 +8,9 @@ from ae_jax.data import to_float
 from ae_jax.divergences import gaussian_kl, log_ratio_to_mixture
 from ae_jax.metrics.batching import map_batches
 from ae_jax.metrics.codes import nan_unless_finite
+from ae_jax.metrics.columns import NUM_COMPONENTS
 from ae_jax.metrics.eval_data import EvalData
 from ae_jax.metrics.over_trials import Columns
-from ae_jax.metrics.registry import NUM_COMPONENTS
 from ae_jax.networks import given
 from ae_jax.types import Array, Autoencoder, Gaussian, Key, Params
 

@@ -10,10 +10,10 @@ import numpy as np
 
 from ae_jax.data import to_float
 from ae_jax.metrics import likelihood
+from ae_jax.metrics.columns import NUM_SAMPLES
 from ae_jax.metrics.eval_data import EvalData
 from ae_jax.metrics.over_trials import Columns, Units, over_trials
 from ae_jax.metrics.reconstruction import squared_errors
-from ae_jax.metrics.registry import NUM_SAMPLES
 from ae_jax.networks import Spec
 from ae_jax.types import Array, Autoencoder, Params
 

@@ -8,11 +8,11 @@ from ae_jax import pca
 from ae_jax.data import to_float
 from ae_jax.metrics import anomaly, features, incomplete, neighbors
 from ae_jax.metrics.codes import compare_with_classes
+from ae_jax.metrics.columns import PCA_GROUPS
 from ae_jax.metrics.eval_data import EvalData
 from ae_jax.metrics.evaluate import evaluate
 from ae_jax.metrics.over_trials import Columns
 from ae_jax.metrics.pca_autoencoders import pca_autoencoders
-from ae_jax.metrics.registry import PCA_GROUPS
 
 Baselines = dict[int, dict[str, float]]  # latent size -> column -> value
 
@@ -22,7 +22,7 @@ _OF_CODES = {"features": features.compare, "neighbors": neighbors.compare}
 def baselines(
   data: EvalData, latent_sizes: Iterable[int], metric_groups: Iterable[str]
 ) -> Baselines:
-  """The columns of `registry.BASELINES`.
+  """The columns of `columns.BASELINES`.
 
   Args:
     data: to measure on.

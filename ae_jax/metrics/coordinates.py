@@ -8,9 +8,9 @@ import numpy as np
 
 from ae_jax.metrics.batching import map_batches
 from ae_jax.metrics.codes import encode
+from ae_jax.metrics.columns import NUM_JACOBIANS
 from ae_jax.metrics.eval_data import EvalData
 from ae_jax.metrics.over_trials import over_trials
-from ae_jax.metrics.registry import NUM_JACOBIANS
 from ae_jax.networks import given
 from ae_jax.types import Array, Autoencoder, Params
 

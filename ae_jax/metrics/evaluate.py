@@ -33,7 +33,7 @@ _MAX_NUMBERS = 1 << 28  # of codes in memory at once
 OnMeasured = Callable[[str, int], None]
 Measure = Callable[[Spec, Params, Array, EvalData], tuple[Columns, Units]]
 
-_MEASURES: dict[str, Measure] = {  # of each of registry.GROUPS
+_MEASURES: dict[str, Measure] = {  # of each of columns.GROUPS
   "reconstruction": reconstruction.measure,
   "features": features.measure,
   "neighbors": neighbors.measure,
@@ -51,7 +51,7 @@ class Measured(NamedTuple):
   """Metrics of some trials.
 
   Attributes:
-    columns: name -> `[trials]`, as `registry.METRICS` declares them.
+    columns: name -> `[trials]`, as `columns.METRICS` declares them.
     units: name -> `[trials, latent]`, of each code unit: `mean`, `std`,
       `active_share`; `singular_value` of the encoder's Jacobian, by falling
       size (NaN beyond the number of features); of a Gaussian code `kl`.
@@ -78,7 +78,7 @@ def evaluate(
     params: `[trials, ...]`, padded.
     latent_sizes: of each trial.
     data: to measure on.
-    metric_groups: names in `registry.GROUPS`, by default the available ones;
+    metric_groups: names in `columns.GROUPS`, by default the available ones;
       metrics that the data or the code do not allow are left out.
     on_measured: called with a metric group and the number of trials that have
       been measured by it since the last call.

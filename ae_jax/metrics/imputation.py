@@ -11,10 +11,10 @@ import jax
 import jax.numpy as jnp
 
 from ae_jax.metrics.batching import map_batches
+from ae_jax.metrics.columns import HIDDEN
 from ae_jax.metrics.eval_data import EvalData
 from ae_jax.metrics.over_trials import Columns, Units, over_trials
 from ae_jax.metrics.reconstruction import reconstruct
-from ae_jax.metrics.registry import HIDDEN
 from ae_jax.networks import Spec, given
 from ae_jax.types import Array, Autoencoder, Params
 

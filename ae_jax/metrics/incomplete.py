@@ -10,11 +10,11 @@ import numpy as np
 
 from ae_jax import iterative_pca
 from ae_jax.metrics import imputation
+from ae_jax.metrics.columns import HIDDEN
 from ae_jax.metrics.eval_data import EvalData
 from ae_jax.metrics.evaluate import evaluate
 from ae_jax.metrics.over_trials import Columns
 from ae_jax.metrics.pca_autoencoders import pca_autoencoders
-from ae_jax.metrics.registry import HIDDEN
 from ae_jax.pca import PCA
 from ae_jax.types import Array
 

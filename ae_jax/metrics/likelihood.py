@@ -15,9 +15,9 @@ from ae_jax.divergences import (
 from ae_jax.metrics import aggregate_posterior
 from ae_jax.metrics.batching import map_batches
 from ae_jax.metrics.codes import nan_unless_finite
+from ae_jax.metrics.columns import BOUND_OF, NUM_SAMPLES
 from ae_jax.metrics.eval_data import EvalData
 from ae_jax.metrics.over_trials import Columns, Units, over_trials
-from ae_jax.metrics.registry import BOUND_OF, NUM_SAMPLES
 from ae_jax.networks import Spec, given
 from ae_jax.types import Array, Autoencoder, Gaussian, Key, Params
 

@@ -12,9 +12,9 @@ import jax.numpy as jnp
 
 from ae_jax.metrics.batching import map_batches
 from ae_jax.metrics.codes import with_classes
+from ae_jax.metrics.columns import DEPTHS, NUM_NEIGHBORS
 from ae_jax.metrics.eval_data import EvalData
 from ae_jax.metrics.over_trials import Columns
-from ae_jax.metrics.registry import DEPTHS, NUM_NEIGHBORS
 from ae_jax.types import Array
 
 _MAX_DISTANCES = 1 << 20  # at once, as float32: about what a cache holds

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from ae_jax.corruptions import CORRUPTIONS
 from ae_jax.data import to_float
-from ae_jax.metrics import registry
+from ae_jax.metrics import columns
 from ae_jax.metrics.batching import map_batches
 from ae_jax.metrics.eval_data import EvalData
 from ae_jax.metrics.over_trials import Columns, Units, over_trials
@@ -22,7 +22,7 @@ def measure(
 ) -> tuple[Columns, Units]:
   """The metric group "noise"."""
   values = {}
-  for corruption in registry.CORRUPTIONS:
+  for corruption in columns.CORRUPTIONS:
     if corruption == "salt_and_pepper" and not data.unit_interval:
       continue
     errors = squared_errors(
@@ -31,10 +31,10 @@ def measure(
       jax.random.key(0),
       data.held_out,
       corruption,
-      registry.NOISES,
+      columns.NOISES,
       data.held_out_label,
     )
-    for i, level in enumerate(registry.NOISES):
+    for i, level in enumerate(columns.NOISES):
       values[f"squared_error_{corruption}_{level}"] = errors[:, i]
   return data.means(values), {}
 

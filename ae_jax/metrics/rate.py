@@ -10,11 +10,11 @@ from ae_jax.data import to_float
 from ae_jax.metrics import coordinates
 from ae_jax.metrics.batching import map_batches
 from ae_jax.metrics.codes import train_and_held_out_codes
+from ae_jax.metrics.columns import STEPS
 from ae_jax.metrics.coordinates import decoder_gram
 from ae_jax.metrics.eval_data import EvalData
 from ae_jax.metrics.over_trials import Columns, Units, over_trials
 from ae_jax.metrics.reconstruction import residuals
-from ae_jax.metrics.registry import STEPS
 from ae_jax.networks import Spec, given
 from ae_jax.types import Array, Autoencoder, Params
 

@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from ae_jax import lookup
-from ae_jax.metrics.registry import more_is_better, validated
+from ae_jax.metrics.columns import validated
+from ae_jax.metrics.registry import more_is_better
 from ae_jax.types import UsageError
 
 _CHOSEN_BY = ("validation_squared_error", "test_squared_error")

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from ae_jax.metrics import selection
-from ae_jax.metrics.registry import NOISES, more_is_better
+from ae_jax.metrics.columns import NOISES
+from ae_jax.metrics.registry import more_is_better
 from ae_jax.report import trials
 from ae_jax.report.figures import axis, escape, laid_out, line, shortened
 from ae_jax.report.trials import TextRows

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import plotly.graph_objects as go
 
-from ae_jax.metrics.registry import CORRUPTIONS, OWN_GROUPS
+from ae_jax.metrics.columns import CORRUPTIONS
+from ae_jax.metrics.registry import OWN_GROUPS
 from ae_jax.report import comparison, tables, units
 from ae_jax.report.blocks import Block, Plot, Section
 from ae_jax.report.run_record import RunRecord

@@ -12,7 +12,7 @@ from ae_jax import iterative_pca, over_seeds, pca
 from ae_jax.corruptions import CORRUPTIONS
 from ae_jax.data import are_images, to_float
 from ae_jax.metrics import selection
-from ae_jax.metrics.registry import METRICS
+from ae_jax.metrics.columns import METRICS
 from ae_jax.report import generated, pictures, trials
 from ae_jax.report.blocks import Picture
 from ae_jax.report.examples import (

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import plotly.graph_objects as go
 
 from ae_jax.metrics import selection
-from ae_jax.metrics.registry import STEPS
+from ae_jax.metrics.columns import STEPS
 from ae_jax.report import trials
 from ae_jax.report.figures import axis, escape, laid_out, line
 from ae_jax.report.trials import TextRows

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from ae_jax import over_seeds
 from ae_jax.metrics import registry, selection
+from ae_jax.metrics.columns import BASELINES, GROUPS
 from ae_jax.report import trials
 from ae_jax.report.blocks import Cell, Table
 from ae_jax.report.trials import TextRows
@@ -91,12 +92,12 @@ def group_table(
   Returns:
     None where nothing of it was measured.
   """
-  group = (registry.GROUPS | registry.OWN_GROUPS)[name]
+  group = (GROUPS | registry.OWN_GROUPS)[name]
   columns = [
     column
     for metric in group
     if _any_number(best, metric)
-    for column in (metric, *(f"{of}{metric}" for of in registry.BASELINES))
+    for column in (metric, *(f"{of}{metric}" for of in BASELINES))
     if _any_number(best, column)
   ]
   if not columns:

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ae_jax.metrics.registry import BASELINES, column, more_is_better
+from ae_jax.metrics.columns import BASELINES
+from ae_jax.metrics.registry import column, more_is_better
 from ae_jax.metrics.selection import criterion, number
 from ae_jax.over_seeds import (
   Summary,
