@@ -4,6 +4,7 @@ Rows are dicts by column, of numbers or of text.
 """
 
 import collections
+import difflib
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -140,7 +141,9 @@ def summary(rows: Rows, by: str | None = None) -> list[dict[str, Any]]:
   by = criterion(rows, by)
   order = ranked(rows, by)
   if not order:
-    raise UsageError(f"no trial has a number in {by!r}, or all diverged")
+    close = difflib.get_close_matches(by, columns(rows), n=1)
+    hint = f"; did you mean {close[0]}?" if close and close[0] != by else ""
+    raise UsageError(f"no trial that ended well has a number in {by!r}{hint}")
   best, higher = order[0][1], more_is_better(by)
   return [
     setting
@@ -149,7 +152,9 @@ def summary(rows: Rows, by: str | None = None) -> list[dict[str, Any]]:
       f"{by}_std": own.spread if own.num_trials > 1 else None,
       "num_seeds": own.num_trials,
       "num_lost": own.num_lost,
-      "worse_than_best": own.is_worse(best, num_pairs(order), higher),
+      "worse_than_best": None
+      if min(own.num_trials, best.num_trials) < 2
+      else own.is_worse(best, num_pairs(order), higher),
     }
     for setting, own in order
   ]

@@ -91,7 +91,7 @@ class Results(Sequence[Trained]):
       `BY_mean` and `BY_std` (over n - 1; None of one seed); `num_seeds`;
       `num_lost`, further ones that diverged; and `worse_than_best`, whether its
       mean is worse by more than the noise, see `over_seeds.Summary.is_worse`:
-      never of single seeds, whose noise is not known.
+      None of single seeds, whose noise is not known.
 
     Raises:
       UsageError: there is no such column.

@@ -36,6 +36,8 @@ def sentence(rows: Rows, by: str) -> str:
     return ""
   seeds = max(s.num_trials for _, s in ranked(rows, by))
   over = f"mean ± deviation over {seeds} seeds"
+  if seeds in (2, 3):
+    over += ", so few that only large differences are told from noise"
   if seeds == 1:
     over = "of one seed each, whose noise is not known"
   return f"By {by.replace('_', ' ')}, {over}: {'; '.join(parts)}."
@@ -50,7 +52,8 @@ def _of_size(rows: Rows, by: str, all_rows: Rows) -> str:
   near = sum(
     not other.is_worse(best, num_pairs(order), higher) for _, other in order[1:]
   )
-  also = f" (and {near} more within the noise)" if near else ""
+  known = near and best.num_trials > 1
+  also = f" (and {near} more within the noise)" if known else ""
   number_of_units = _size(rows[0])
   size = f"at {number_of_units} unit{'s' if number_of_units > 1 else ''}"
   name = _named(setting, all_rows)
