@@ -1,12 +1,12 @@
 """What a user should know of a finished run, from its rows and curves."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
 from ae_jax.data import Dataset, value_range
 from ae_jax.metrics import registry, selection
+from ae_jax.over_seeds import Rows
 
 _FAR_BEHIND = 2.0  # times the error of PCA
 _SILENT = 0.01  # nats a unit
@@ -14,7 +14,6 @@ _FALLING = 0.01  # of the loss, an epoch
 _RANGES = {"share": (0.0, 1.0), "-1 ... 1": (-1.0, 1.0)}  # by unit
 _ROUNDING = 1e-5
 
-Rows = Sequence[Mapping[str, Any]]
 Histories = Mapping[str, Mapping[str, np.ndarray]]
 
 

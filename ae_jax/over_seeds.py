@@ -125,7 +125,8 @@ def ranked(rows: Rows, by: str) -> list[tuple[dict[str, Any], Summary]]:
   names = [name for name in settings(rows) if name != "seed"]
   found = means(rows, by, names)
   order = sorted(
-    found.items(), key=lambda item: (item[1].num_lost > 0, sign * item[1].mean)
+    found.items(),
+    key=lambda item: (item[1].num_lost > 0, sign * item[1].mean, item[1]),
   )
   return [
     (dict(zip(names, cell, strict=True)), summary) for cell, summary in order

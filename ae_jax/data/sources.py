@@ -106,16 +106,7 @@ def load(
     prepare,
     function,
   )
-  if len(anomaly_classes):
-    if stream:
-      raise UsageError("anomaly_classes needs data in memory: drop data.stream")
-    arrays["anomaly_classes"] = anomaly_classes
-  if missing:
-    if stream or binarize:
-      raise UsageError(
-        f"give data.missing or data.{'stream' if stream else 'binarize'}"
-      )
-    arrays["missing"] = True
+  arrays |= _for_arrays(anomaly_classes, missing, stream, binarize)
   dataset = make(
     **arrays,
     name=name,
@@ -128,6 +119,29 @@ def load(
     return dataset
   if standardize:
     raise UsageError("give data.standardize or data.binarize")
+  return _binarized(dataset, seed)
+
+
+def _for_arrays(
+  anomaly_classes: Sequence[Any], missing: bool, stream: bool, binarize: bool
+) -> dict[str, Any]:
+  """The options that only data in memory have, as far as they are given."""
+  options: dict[str, Any] = {}
+  if len(anomaly_classes):
+    if stream:
+      raise UsageError("anomaly_classes needs data in memory: drop data.stream")
+    options["anomaly_classes"] = anomaly_classes
+  if missing:
+    if stream or binarize:
+      raise UsageError(
+        f"give data.missing or data.{'stream' if stream else 'binarize'}"
+      )
+    options["missing"] = True
+  return options
+
+
+def _binarized(dataset: Dataset, seed: int) -> Dataset:
+  """The dataset with a draw of its held-out parts."""
   drawn: dict[str, Any] = {
     name: binarized(part, seed if name == "test" else (seed, 1))
     for name, part in dataset.held_out.items()

@@ -127,13 +127,10 @@ def _compile(
     return _compile(group, pipeline, Placement(1, placement.size))
   validate = None
   if group[0].stopping is not None:
-    validate = (
-      shard_over_trials(
-        _validate_trials(one), placement.devices, 2, 1, donate_argnums=0
-      )
-      .lower(state, hyper, _shapes(pipeline.validation))
-      .compile()
-    )
+    lowered_validate = shard_over_trials(
+      _validate_trials(one), placement.devices, 2, 1, donate_argnums=0
+    ).lower(state, hyper, _shapes(pipeline.validation))
+    validate = lowered_validate.compile()
   init = shard_over_trials(jax.vmap(one.init), placement.devices, 2, 0)
   compiled_init = init.lower(keys, hyper).compile()
   compiled = lowered.compile()

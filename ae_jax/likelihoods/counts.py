@@ -117,13 +117,15 @@ def negative_binomial(
     Lopez et al., "Deep generative modeling for single-cell transcriptomics",
     2018.
   """
-  log_mean = _log_mean(x, decoded[..., 0], library_size)
+  return _negative_binomial(x, decoded[..., 0], decoded[..., 1], library_size)
+
+
+def _negative_binomial(
+  x: Array, h: Array, dispersion: Array, library_size: bool
+) -> Array:
+  log_mean = _log_mean(x, h, library_size)
   check_same_shape(x, log_mean)
-  log_theta = bounded(_SPEED * decoded[..., 1], *_LOG_DISPERSION)
-  return _negative_binomial(x, log_mean, log_theta)
-
-
-def _negative_binomial(x: Array, log_mean: Array, log_theta: Array) -> Array:
+  log_theta = bounded(_SPEED * dispersion, *_LOG_DISPERSION)
   theta = jnp.exp(log_theta)
   ratio = log_mean - log_theta
   return (
@@ -164,11 +166,10 @@ def zero_inflated_negative_binomial(
     Lopez et al., "Deep generative modeling for single-cell transcriptomics",
     2018.
   """
-  h, logit, log_theta = jnp.moveaxis(decoded, -1, 0)
-  log_mean = _log_mean(x, h, library_size)
-  check_same_shape(x, log_mean)
-  log_theta = bounded(_SPEED * log_theta, *_LOG_DISPERSION)
-  counted = jax.nn.softplus(logit) + _negative_binomial(x, log_mean, log_theta)
+  h, logit, dispersion = jnp.moveaxis(decoded, -1, 0)
+  counted = jax.nn.softplus(logit) + _negative_binomial(
+    x, h, dispersion, library_size
+  )
   zero = -jnp.logaddexp(-jax.nn.softplus(-logit), -counted)
   return jnp.where(x == 0, zero, counted)
 

@@ -4,10 +4,9 @@ import functools
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from ae_jax.data import to_float
-from ae_jax.metrics.batching import map_batches
+from ae_jax.metrics.batching import evenly_spaced, map_batches
 from ae_jax.metrics.codes import encode, nan_unless_finite
 from ae_jax.metrics.columns import NUM_JACOBIANS
 from ae_jax.metrics.eval_data import EvalData
@@ -28,16 +27,15 @@ def measure(
   columns: Columns = {}
   units: Units = {}
   for part, rows in data.parts.items():
-    x = data.held_out[rows]
-    label = data.held_out_label
-    label = None if label is None else label[rows]
-    z = encode(model, params, x, label)
+    own_rows = jax.tree.map(
+      lambda a, rows=rows: a[rows], (data.held_out, data.held_out_label)
+    )
+    z = encode(model, params, *own_rows)
     found, own = activations(z, model.latent_mask)
-    number = min(len(x), NUM_JACOBIANS)
-    # Evenly spaced: the examples may be sorted by class.
-    some = np.linspace(0, len(x) - 1, number).astype(int)
-    label = None if label is None else label[some]
-    norm, values = jacobian(model, params, x[some], label)
+    some = evenly_spaced(len(z), NUM_JACOBIANS)
+    norm, values = jacobian(
+      model, params, *jax.tree.map(lambda a, some=some: a[some], own_rows)
+    )
     spread = jnp.sqrt(jnp.sum(jnp.var(z, axis=0)))
     found = nan_unless_finite(z, found) | {
       "jacobian_norm": norm,
@@ -135,7 +133,7 @@ def jacobian(
   derivative = jax.jacrev if latent < d else jax.jacfwd
 
   def of_example(x: Array, label: Array | None) -> tuple[Array, Array]:
-    own = given(model, None if label is None else label[None])
+    own = given(model, jax.tree.map(lambda y: y[None], label))
     j = derivative(lambda x: codes(own, params, x[None])[0])(x)
     j = j.reshape(latent, d)
     gram = j @ j.T if latent < d else j.T @ j

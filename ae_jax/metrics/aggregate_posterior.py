@@ -6,7 +6,7 @@ import numpy as np
 
 from ae_jax.data import to_float
 from ae_jax.divergences import gaussian_kl, log_ratio_to_mixture
-from ae_jax.metrics.batching import map_batches
+from ae_jax.metrics.batching import evenly_spaced, map_batches
 from ae_jax.metrics.codes import nan_unless_finite
 from ae_jax.metrics.columns import NUM_COMPONENTS
 from ae_jax.metrics.eval_data import EvalData
@@ -35,12 +35,12 @@ def columns(model: Autoencoder, params: Params, data: EvalData) -> Columns:
   found: Columns = {}
   for part, rows in data.parts.items():
     of_part = np.arange(len(data.held_out))[rows]
-    number = min(len(of_part), NUM_COMPONENTS)
-    some = of_part[np.linspace(0, len(of_part) - 1, number).astype(int)]
-    label = data.held_out_label
+    some = of_part[evenly_spaced(len(of_part), NUM_COMPONENTS)]
     q = map_batches(
       lambda block: given(model, block[1]).encode(params, to_float(block[0])),
-      (data.held_out[some], None if label is None else label[some]),
+      jax.tree.map(
+        lambda a, some=some: a[some], (data.held_out, data.held_out_label)
+      ),
     )
     information, marginal = mutual_information_and_marginal_kl(
       jax.random.key(0), q, model.prior(params), _NUM_SAMPLES

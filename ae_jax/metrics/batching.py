@@ -5,6 +5,18 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+
+
+def evenly_spaced(num_examples: int, most: int) -> np.ndarray:
+  """Rows from all over the examples, which may be sorted by class.
+
+  Args:
+    num_examples: that there are.
+    most: how many rows at most.
+  """
+  number = min(num_examples, most)
+  return np.linspace(0, num_examples - 1, number).astype(int)
 
 
 def map_batches(

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ae_jax.metrics.batching import map_batches
+from ae_jax.metrics.batching import evenly_spaced, map_batches
 from ae_jax.metrics.codes import encode
 from ae_jax.metrics.columns import NUM_JACOBIANS
 from ae_jax.metrics.eval_data import EvalData
@@ -49,15 +49,13 @@ def decoder_gram(model: Autoencoder, params: Params, data: EvalData) -> Array:
   Returns:
     `[latent, latent]`, in squared units of the data by those of the code.
   """
-  number = min(len(data.train), NUM_JACOBIANS)
-  # Evenly spaced: the examples may be sorted by class.
-  some = np.linspace(0, len(data.train) - 1, number).astype(int)
-  label = None if data.train_label is None else data.train_label[some]
-  z = encode(model, params, data.train[some], label)
+  some = evenly_spaced(len(data.train), NUM_JACOBIANS)
+  x, label = jax.tree.map(lambda a: a[some], (data.train, data.train_label))
+  z = encode(model, params, x, label)
   latent = z.shape[1]
 
   def gram(z: Array, label: Array | None) -> Array:
-    own = given(model, None if label is None else label[None])
+    own = given(model, jax.tree.map(lambda y: y[None], label))
 
     def mean_of(z: Array) -> Array:
       return model.mean(own.decode(params, z[None]))[0]

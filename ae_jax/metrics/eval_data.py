@@ -87,35 +87,37 @@ class EvalData:
   @property
   def validation(self) -> Array:
     """The validation examples, perhaps none."""
-    return self.held_out[: self.num_validation]
+    return self._validation_rows(self.held_out)
 
   @property
   def test(self) -> Array:
     """The test examples."""
-    return self.held_out[self.num_validation :]
+    return self._test_rows(self.held_out)
 
   @property
   def validation_classes(self) -> Array | None:
     """Of the validation examples."""
-    y = self.held_out_classes
-    return None if y is None else y[: self.num_validation]
+    return self._validation_rows(self.held_out_classes)
 
   @property
   def test_classes(self) -> Array | None:
     """Of the test examples."""
-    y = self.held_out_classes
-    return None if y is None else y[self.num_validation :]
+    return self._test_rows(self.held_out_classes)
 
   @property
   def validation_label(self) -> Array | None:
     """Of the validation examples, as an objective of labels sees them."""
-    y = self.held_out_label
-    return None if y is None else y[: self.num_validation]
+    return self._validation_rows(self.held_out_label)
 
   @property
   def test_label(self) -> Array | None:
     """Of the test examples."""
-    y = self.held_out_label
+    return self._test_rows(self.held_out_label)
+
+  def _validation_rows(self, y: Any) -> Any:
+    return None if y is None else y[: self.num_validation]
+
+  def _test_rows(self, y: Any) -> Any:
     return None if y is None else y[self.num_validation :]
 
   def means(self, values: Mapping[str, Array]) -> dict[str, Array]:

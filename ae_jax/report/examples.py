@@ -9,6 +9,7 @@ from ae_jax import iterative_pca, pca
 from ae_jax.data import Dataset, to_float
 from ae_jax.data.labels import are_classes
 from ae_jax.data.supervision import class_numbers
+from ae_jax.metrics.batching import evenly_spaced
 from ae_jax.trained import Trained
 
 _NUM_CODES = 1000  # test examples whose codes are drawn
@@ -148,8 +149,7 @@ def _of_classes(
 
 def _indices(dataset: Dataset) -> np.ndarray:
   """From all over the test set, which may be sorted by class."""
-  number = min(len(dataset.test), _NUM_CODES)
-  return np.linspace(0, len(dataset.test) - 1, number).astype(int)
+  return evenly_spaced(len(dataset.test), _NUM_CODES)
 
 
 def as_images(x: np.ndarray, examples: ShownExamples) -> np.ndarray:

@@ -4,20 +4,18 @@ TextRows stay as they are on disk, text by column, so that settings are compared
 and shown as they were written; `number` reads a value.
 """
 
-import collections
 import difflib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from ae_jax.metrics.columns import BASELINES
-from ae_jax.metrics.registry import column, more_is_better
+from ae_jax.metrics.registry import column
 from ae_jax.metrics.selection import criterion, number
 from ae_jax.over_seeds import (
   Summary,
   columns,
-  means,
-  settings,
+  ranked,
   varying,
   without_rounding,
 )
@@ -147,13 +145,10 @@ def over_seeds(
     The values of `axes` -> the best mean among the settings that have them;
     those whose seeds have all ended well go before others.
   """
-  others = [name for name in settings(rows) if name not in ("seed", *axes)]
-  sign = -1 if more_is_better(by) else 1
-  ranks = collections.defaultdict(list)
-  for key, summary in means(rows, by, (*axes, *others)).items():
-    cell = key[: len(axes)]
-    ranks[cell].append((summary.num_lost > 0, sign * summary.mean, summary))
-  return {cell: min(ranked)[-1] for cell, ranked in ranks.items()}
+  cells: dict[tuple[str, ...], Summary] = {}
+  for setting, summary in ranked(rows, by):
+    cells.setdefault(tuple(setting[axis] for axis in axes), summary)
+  return cells
 
 
 def baseline(rows: TextRows, by: str) -> dict[int, float]:
