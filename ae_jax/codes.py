@@ -1,9 +1,14 @@
-"""Codes that keep some of their units, or take their values from a list."""
+"""Codes: drawn from a prior; of few units; of values from a list."""
+
+import math
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from ae_jax.types import Array, Scalar
+from ae_jax.types import Array, Gaussian, Scalar, UsageError
+
+_MAX_NUMBERS = 1 << 28  # of sampled codes
 
 
 def top_k(z: Array, k: Scalar, latent_mask: Array) -> Array:
@@ -164,3 +169,30 @@ def content_units(content: Scalar, mask: Array) -> Array:
     Booleans `[latent]`.
   """
   return jnp.arange(len(mask)) < jnp.round(content * jnp.sum(mask))
+
+
+def sample_mixture(prior: Gaussian, num_samples: int, seed: int) -> np.ndarray:
+  """Draws codes from a mixture of diagonal Gaussians of equal weight.
+
+  Args:
+    prior: mean and log variance of each, `[components, latent]`.
+    num_samples: how many; of more of them these are the first.
+    seed: of the draws.
+
+  Returns:
+    `[num_samples, latent]`, float32.
+
+  Raises:
+    UsageError: they do not fit in memory.
+  """
+  shape = (num_samples, prior.mean.shape[-1])
+  if math.prod(shape) > _MAX_NUMBERS:
+    raise UsageError(
+      f"{num_samples} codes of {shape[1]} units do not fit at once: draw fewer,"
+      " with several seeds"
+    )
+  noise_key, component_key = jax.random.split(jax.random.key(seed))
+  component = jax.random.randint(component_key, shape[:1], 0, len(prior.mean))
+  noise = jax.random.normal(noise_key, shape, np.float32)
+  scale = np.exp(0.5 * prior.log_variance)
+  return np.asarray(prior.mean[component] + scale[component] * noise)

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from ae_jax import batches
+from ae_jax.codes import sample_mixture
 from ae_jax.data import Standardization, check_integers, to_float
 from ae_jax.engine.training_loop import TrainedGroup
 from ae_jax.metrics.reconstruction import codes, reconstruct
@@ -18,8 +19,6 @@ from ae_jax.networks import Spec, model_of
 from ae_jax.objectives import OBJECTIVES
 from ae_jax.parameters import unpadded
 from ae_jax.types import Array, Autoencoder, Params, UsageError
-
-_MAX_NUMBERS = 1 << 28  # of sampled codes
 
 
 class Trained(NamedTuple):
@@ -62,9 +61,10 @@ class Trained(NamedTuple):
   ) -> "Trained":
     """A group of one trial, with its row and what is known of its data."""
     (settings,) = trained.settings
-    size = settings["latent_size"]
     padded = jax.tree.map(lambda p: np.asarray(p[0]), trained.params)
-    spec = dataclasses.replace(trained.spec, latent_size=size)
+    spec = dataclasses.replace(
+      trained.spec, latent_size=settings["latent_size"]
+    )
     objective = spec.objective or OBJECTIVES.get(settings["objective"])
     return cls(
       row=row,
@@ -198,8 +198,9 @@ class Trained(NamedTuple):
       return self.decode(self.sample_codes(num_samples, seed))
     from ae_jax import density  # here: it loads scikit-learn
 
-    codes = density.sample_codes(self.encode(like), num_samples, seed)
-    return self.decode(codes)
+    return self.decode(
+      density.sample_codes(self.encode(like), num_samples, seed)
+    )
 
   def sample_codes(self, num_samples: int, seed: int = 0) -> np.ndarray:
     """Codes from the prior p(z): the objective's own, or else N(0, I).
@@ -225,19 +226,9 @@ class Trained(NamedTuple):
     for name, value in {"num_samples": num_samples, "seed": seed}.items():
       if not 0 <= value < 2**31:
         raise UsageError(f"{name} must be in [0, 2^31); got {value}")
-    if num_samples * self.spec.latent_size > _MAX_NUMBERS:
-      raise UsageError(
-        f"{num_samples} codes of {self.spec.latent_size} units do not fit at"
-        " once: draw fewer, with several seeds"
-      )
-    noise_key, component_key = jax.random.split(jax.random.key(seed))
-    shape = (num_samples, self.spec.latent_size)
     with jax.default_matmul_precision("highest"):
       prior = self.model.prior(self.params)
-    component = jax.random.randint(component_key, shape[:1], 0, len(prior.mean))
-    noise = jax.random.normal(noise_key, shape, np.float32)
-    scale = np.exp(0.5 * prior.log_variance)
-    return np.asarray(prior.mean[component] + scale[component] * noise)
+    return sample_mixture(prior, num_samples, seed)
 
   def search(
     self, queries: np.ndarray, gallery: np.ndarray, num: int = 10
@@ -333,9 +324,8 @@ class Trained(NamedTuple):
     numbers = map(self.numbers, batches.blocks(x))
     finite = batches.finite(numbers, "data", self.spec.missing)
     finite = batches.like_trained(finite, self.data_range)
-    if self.standardization is None:
-      return finite
-    return map(self.standardization.apply, finite)
+    scale = self.standardization
+    return finite if scale is None else map(scale.apply, finite)
 
   def _undo(self, x: np.ndarray) -> np.ndarray:
     return x if self.standardization is None else self.standardization.undo(x)

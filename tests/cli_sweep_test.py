@@ -125,8 +125,7 @@ def test_all_metrics_are_columns_with_labels(run, tmp_path):
   )
   assert code == 0, err
   (row,) = rows_of(workdir)
-  # 32 training examples: there are no 100 nearest. A file has no factors. The
-  # bounds are those of a density.
+  # 32 train examples: no 100 nearest. No factors. Bounds are of a density.
   other_bounds = {
     n
     for n in GROUPS["likelihood"]

@@ -1,13 +1,7 @@
-"""A sweep goes on: between shell and Python, after kills, with more metrics."""
+"""A sweep goes on: between shell and Python, and with more metrics."""
 
-import contextlib
 import csv
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import jax
@@ -19,8 +13,7 @@ import ae_jax
 from ae_jax import sweep as sweeps
 from ae_jax.cli import evaluate as evaluate_program
 from ae_jax.cli import sweep as sweep_program
-from ae_jax.run_folder import checkpoints, results
-from ae_jax.run_folder.snapshots import FOLDER as SNAPSHOTS
+from ae_jax.run_folder import results
 from ae_jax.types import UsageError
 
 ROOT = Path(__file__).parent.parent
@@ -245,109 +238,3 @@ def sweeps_folder(path):
   from ae_jax.run_folder.folder import RunFolder
 
   return RunFolder.reopen(path)
-
-
-PROGRAM = """
-import sys
-import numpy as np
-import ae_jax
-
-x = np.random.default_rng(0).uniform(size=(400, 6)).astype(np.float32)
-points = ae_jax.grid.product(
-  objective=("autoencoder", "denoising"), latent_size=(2,), seed=(0, 1),
-  num_epochs=(800,), batch_size=(16,), widths=((4,),),
-)
-try:
-  ae_jax.run_sweep(
-    points, x, folder=sys.argv[1], metrics=(), snapshot_seconds=0.0
-  )
-except KeyboardInterrupt:
-  print("interrupted", file=sys.stderr)
-  sys.exit(130)
-"""
-
-
-@pytest.fixture(scope="session")
-def program(tmp_path_factory):
-  """Starts a sweep of Python in a process of its own."""
-  folder = tmp_path_factory.mktemp("program")
-  (folder / "program.py").write_text(PROGRAM)
-  cache = os.environ.get("JAX_COMPILATION_CACHE_DIR", str(folder / "cache"))
-
-  def program(workdir):
-    return subprocess.Popen(
-      [
-        # A background job of a shell ignores SIGINT, and so would its children.
-        *("env", "--default-signal=INT"),
-        *(sys.executable, folder / "program.py", workdir),
-      ],
-      stdout=subprocess.DEVNULL,
-      stderr=subprocess.PIPE,
-      text=True,
-      env=os.environ
-      | {"JAX_COMPILATION_CACHE_DIR": cache, "PYTHONPATH": str(ROOT)},
-    )
-
-  return program
-
-
-@pytest.fixture(scope="session")
-def undisturbed(program, tmp_path_factory):
-  folder = tmp_path_factory.mktemp("undisturbed") / "run"
-  _, err = (process := program(folder)).communicate(timeout=300)
-  assert process.returncode == 0, err
-  return folder
-
-
-def is_in_second_group(folder):
-  """Whether there is a snapshot that was written after the first rows."""
-  table = folder / results.RESULTS
-  if not table.exists():
-    return False
-  with contextlib.suppress(FileNotFoundError):  # an older one is removed
-    return any(
-      path.stat().st_mtime_ns > table.stat().st_mtime_ns
-      for path in folder.glob(f"{SNAPSHOTS}/*.npz")
-    )
-  return False
-
-
-@pytest.mark.parametrize(
-  "number",
-  [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)],
-)
-def test_an_ended_python_goes_on_to_the_same_bits(
-  program, undisturbed, tmp_path, number
-):
-  folder = tmp_path / "run"
-  process = program(folder)
-  deadline = time.monotonic() + 120
-  # In its second group, so that there is something of each kind.
-  while not is_in_second_group(folder):
-    assert process.poll() is None, process.stderr.read()
-    assert time.monotonic() < deadline
-    time.sleep(0.02)
-  process.send_signal(number)
-  _, err = process.communicate(timeout=60)
-  if number == signal.SIGINT:
-    assert process.returncode == 130, err
-    assert err.splitlines()[-1] == "interrupted"
-  assert [*folder.glob(f"{SNAPSHOTS}/*.npz")]
-  assert len(rows_of(folder)) == 2
-  _, err = (process := program(folder)).communicate(timeout=300)
-  assert process.returncode == 0, err
-  assert "2 trials go on from a snapshot" in err
-  assert not (folder / SNAPSHOTS).exists()
-  assert rows_of(folder) == rows_of(undisturbed)
-  ids = [row["id"] for row in rows_of(folder)]
-  for ours, theirs in zip(
-    checkpoints.load_groups(folder, ids),
-    checkpoints.load_groups(undisturbed, ids),
-    strict=True,
-  ):
-    assert ours.ids == theirs.ids
-    jax.tree.map(
-      np.testing.assert_array_equal,
-      (ours.params, ours.history),
-      (theirs.params, theirs.history),
-    )
