@@ -40,7 +40,6 @@ def measured(model, params, x, label=None):
   )
   of_examples = {
     "code": z,
-    "squared_error": reconstruction.squared_errors(model, params, x, label),
     "rounded": rate.squared_errors(model, params, two, x, label),
     "kl": bounds["kl"],
     **reconstruction.unit_interval_errors(model, params, x, label),

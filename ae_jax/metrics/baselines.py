@@ -1,12 +1,19 @@
 """PCA and the data themselves, measured as autoencoders are."""
 
+import functools
 from collections.abc import Iterable
 
 import numpy as np
 
 from ae_jax import pca
 from ae_jax.data import to_float
-from ae_jax.metrics import anomaly, features, incomplete, neighbors
+from ae_jax.metrics import (
+  anomaly,
+  features,
+  incomplete,
+  neighbors,
+  pca_reconstruction,
+)
 from ae_jax.metrics.codes import compare_with_classes
 from ae_jax.metrics.columns import PCA_GROUPS
 from ae_jax.metrics.eval_data import EvalData
@@ -58,27 +65,23 @@ def _of_pca(
   data: EvalData, sizes: list[int], metric_groups: list[str]
 ) -> dict[int, Columns]:
   """The columns of the PCA of each size, without `pca_`."""
-  train = np.asarray(to_float(data.train)).reshape(len(data.train), -1)
-  held_out = np.asarray(to_float(data.held_out)).reshape(-1, train.shape[1])
-  fitted = pca.fit(train)
-  spec, params, ranks = pca_autoencoders(fitted, data.train.shape[1:], sizes)
-  measured = evaluate(
-    spec, params, ranks, data, [g for g in metric_groups if g in PCA_GROUPS]
+  fitted = pca.fit(
+    np.asarray(to_float(data.train)).reshape(len(data.train), -1)
   )
-  exact = {  # in float64
-    "train": pca.squared_errors(fitted, train),
-    **{
-      part: pca.squared_errors(fitted, held_out[rows])
-      for part, rows in data.parts.items()
-    },
-  }
+  spec, params, ranks = pca_autoencoders(fitted, data.train.shape[1:], sizes)
+  groups = [g for g in metric_groups if g in PCA_GROUPS]
+  if "reconstruction" in groups:
+    groups.remove("reconstruction")
+  measured = evaluate(spec, params, ranks, data, groups)
   return {
-    size: {
-      **{k: v[i] for k, v in measured.columns.items()},
-      **{f"{k}_squared_error": v[ranks[i]] for k, v in exact.items()},
-    }
+    size: {k: v[i] for k, v in measured.columns.items()}
+    | pca_reconstruction.columns(data, functools.partial(_again, fitted, size))
     for i, size in enumerate(sizes)
   }
+
+
+def _again(fitted: pca.PCA, size: int, x: np.ndarray) -> np.ndarray:
+  return pca.inverse(fitted, pca.transform(fitted, x, size))
 
 
 def _of_pixels(data: EvalData, metric_groups: list[str]) -> Columns:

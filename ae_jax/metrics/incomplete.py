@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ae_jax import iterative_pca
-from ae_jax.metrics import imputation
+from ae_jax.metrics import imputation, pca_reconstruction
 from ae_jax.metrics.columns import HIDDEN
 from ae_jax.metrics.eval_data import EvalData
 from ae_jax.metrics.evaluate import evaluate
@@ -43,7 +43,12 @@ def of_pca(
   for i, size in enumerate(sizes):
     number = min(size, rank)
     fitted = iterative_pca.fit(some, number)
-    columns = _reconstruction(data, fitted, number)
+    columns = pca_reconstruction.columns(
+      data,
+      lambda x, k=number, fitted=fitted: iterative_pca.reconstruct(
+        fitted, x, k
+      ),
+    )
     spec, params, ranks = pca_autoencoders(fitted, data.train.shape[1:], sizes)
     measured = evaluate(
       spec,
@@ -91,28 +96,6 @@ def _filled(
     anomalies=of(data.anomalies),
     missing=False,
   )
-
-
-def _reconstruction(data: EvalData, fitted: PCA, number: int) -> Columns:
-  """The group "reconstruction", in float64."""
-
-  def errors(x: np.ndarray) -> dict[str, float]:
-    again = iterative_pca.reconstruct(fitted, x, number)
-    found = {"squared_error": (x - again) ** 2}
-    if data.unit_interval:
-      eps = np.finfo(np.float32).eps
-      p = np.clip(again, eps, 1 - eps)
-      found["clipped_squared_error"] = (x - np.clip(again, 0, 1)) ** 2
-      found["cross_entropy"] = -x * np.log(p) - (1 - x) * np.log1p(-p)
-    return {k: np.nansum(v) / len(x) for k, v in found.items()}
-
-  held_out = _flat(data.held_out)
-  train = errors(_flat(data.train))["squared_error"]
-  return {"train_squared_error": train} | {
-    f"{part}_{name}": value
-    for part, rows in data.parts.items()
-    for name, value in errors(held_out[rows]).items()
-  }
 
 
 def _imputation(data: EvalData, fitted: PCA, number: int) -> Columns:

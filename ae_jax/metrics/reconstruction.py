@@ -17,9 +17,10 @@ def measure(
   """The metric group "reconstruction"."""
   train = squared_errors(model, params, data.train, data.train_label)
   held_out = data.held_out, data.held_out_label
-  errors = {"squared_error": squared_errors(model, params, *held_out)}
   if data.unit_interval:
-    errors |= unit_interval_errors(model, params, *held_out)
+    errors = unit_interval_errors(model, params, *held_out)
+  else:
+    errors = {"squared_error": squared_errors(model, params, *held_out)}
   return {"train_squared_error": jnp.mean(train)} | data.means(errors), {}
 
 
@@ -75,7 +76,7 @@ def unit_interval_errors(
   data: Array,
   label: Array | None = None,
 ) -> dict[str, Array]:
-  """Errors of data in [0, 1] that keep x~ to that range.
+  """Errors of data in [0, 1], also such as keep x~ to that range.
 
   Args:
     model: the autoencoder.
@@ -84,9 +85,9 @@ def unit_interval_errors(
     label: `[n]`, see `networks.given`; or None.
 
   Returns:
-    `clipped_squared_error`, of x~ clipped to [0, 1]; `cross_entropy`,
-    `-x log x~ - (1 - x) log(1 - x~)` in nats, of x~ clipped to
-    [e, 1 - e], e = 1.2e-7 being float32's epsilon. Both are `[n]`, summed
+    `squared_error`; `clipped_squared_error`, of x~ clipped to [0, 1];
+    `cross_entropy`, `-x log x~ - (1 - x) log(1 - x~)` in nats, of x~ clipped
+    to [e, 1 - e], e = 1.2e-7 being float32's epsilon. Each is `[n]`, summed
     over features.
   """
   eps = jnp.finfo(jnp.float32).eps
@@ -100,6 +101,7 @@ def unit_interval_errors(
     if model.missing:
       log_mass = jnp.where(jnp.isnan(x), 0.0, log_mass)
     return {
+      "squared_error": _sum_features(residuals(model, x, mean) ** 2),
       "clipped_squared_error": _sum_features(clipped**2),
       "cross_entropy": -_sum_features(log_mass),
     }
