@@ -9,8 +9,9 @@ from ae_jax.engine.training_loop import TrainedGroup
 from ae_jax.metrics.baselines import Baselines, baselines
 from ae_jax.metrics.eval_data import EvalData, eval_data
 from ae_jax.metrics.evaluate import evaluate as evaluate_group
+from ae_jax.metrics.subset import subset
 from ae_jax.progress import Progress
-from ae_jax.rows import groups_of, trial_rows, with_metrics
+from ae_jax.rows import lacks, trial_rows, with_metrics
 from ae_jax.store import Store
 
 
@@ -52,6 +53,7 @@ class Evaluator:
     metric_groups: tuple[str, ...],
     latent_sizes: Collection[int],
     progress: Progress,
+    on_all: bool = False,
   ):
     """Measures the trials of a store.
 
@@ -62,20 +64,31 @@ class Evaluator:
       latent_sizes: of all trials of the run, so that a resumed run has the
         same baselines, bit by bit.
       progress: shows what is being measured.
+      on_all: whether every metric is measured on all examples, see
+        `metrics.subset`.
     """
     self.cost = Cost()
     self._store, self._dataset = store, dataset
     self._groups, self._sizes = metric_groups, {*latent_sizes}
     self._progress = progress
+    self._on_all = on_all
     self._data: EvalData | None = None
+    self._few: EvalData | None = None
     self._baselines: dict[tuple[str, ...], Baselines] = {}
 
   @property
   def data(self) -> EvalData:
     """The dataset on the device, placed there once."""
     if self._data is None:
-      self._data = eval_data(self._dataset)
+      self._data = eval_data(self._dataset, max(self._sizes, default=0))
     return self._data
+
+  @property
+  def few(self) -> EvalData:
+    """What most metrics are measured on."""
+    if self._few is None:
+      self._few = self.data if self._on_all else subset(self.data)
+    return self._few
 
   def measure_stored(self, trial_ids: Collection[str]) -> None:
     """Measures trials that were trained before."""
@@ -95,7 +108,7 @@ class Evaluator:
     missing = tuple(
       group
       for group in self._groups
-      if any(group not in groups_of(row) for row in rows)
+      if any(lacks(row, group, self._on_all) for row in rows)
     )
     self._progress.advance(
       len(trained.ids) * (len(self._groups) - len(missing))
@@ -108,16 +121,18 @@ class Evaluator:
       self.data,
       missing,
       self._progress.on_metrics,
+      self.few,
     )
     self.cost.add_measuring(measured.seconds)
-    rows = with_metrics(rows, trained, measured, references, missing)
+    is_part = self.few is not self.data
+    rows = with_metrics(rows, trained, measured, references, missing, is_part)
     self._store.keep_rows(trained, rows, measured.units)
 
   def _baselines_of(self, metric_groups: tuple[str, ...]) -> Baselines:
     if metric_groups not in self._baselines:
       begin = time.perf_counter()
       self._progress.doing("measuring PCA and the data")
-      found = baselines(self.data, self._sizes, metric_groups)
+      found = baselines(self.data, self._sizes, metric_groups, self.few)
       self._baselines[metric_groups] = found
       taken = time.perf_counter() - begin
       self.cost.add_measuring({"PCA and data": taken})

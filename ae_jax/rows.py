@@ -7,14 +7,17 @@ import numpy as np
 
 from ae_jax.engine.training_loop import TrainedGroup
 from ae_jax.metrics.baselines import Baselines
-from ae_jax.metrics.columns import METRICS
+from ae_jax.metrics.columns import METRICS, ON_ALL
 from ae_jax.metrics.evaluate import Measured
 from ae_jax.metrics.registry import OWN_GROUPS
 
 Row = dict[str, Any]
 
 METRIC_GROUPS = "metric_groups"  # the column that names what was measured
-_LAST = ("seconds", "evaluation_seconds", METRIC_GROUPS)
+# That of those that were measured on a part of the examples; left out where
+# there are none.
+IN_PART = "metric_groups_in_part"
+_LAST = ("seconds", "evaluation_seconds", METRIC_GROUPS, IN_PART)
 
 
 def trial_rows(trained: TrainedGroup) -> list[Row]:
@@ -68,6 +71,7 @@ def with_metrics(
   measured: Measured,
   baselines: Baselines,
   metric_groups: Collection[str],
+  is_part: bool = False,
 ) -> list[Row]:
   """Rows with what was measured, in the order of `columns.METRICS`.
 
@@ -77,6 +81,8 @@ def with_metrics(
     measured: their metrics.
     baselines: those of PCA and of the data.
     metric_groups: that were measured, beside those that the rows name.
+    is_part: whether those that are not in `columns.ON_ALL` were measured on a
+      part of the examples.
   """
   taken = sum(measured.seconds.values()) / len(rows)
   table = []
@@ -84,18 +90,40 @@ def with_metrics(
     own = {name: column[i] for name, column in measured.columns.items()}
     values = own | baselines[trained.latent_sizes[i]]
     groups = [*groups_of(row), *metric_groups]
+    in_part = [
+      *(name for name in _in_part(row) if name not in metric_groups),
+      *(name for name in metric_groups if is_part and name not in ON_ALL),
+    ]
     new = row | {
       **{name: float(values[name]) for name in _columns(values, groups)},
       "evaluation_seconds": float(row["evaluation_seconds"] or 0.0) + taken,
       METRIC_GROUPS: "+".join(dict.fromkeys(groups)),
     }
+    new.pop(IN_PART, None)
+    if in_part:
+      new[IN_PART] = "+".join(in_part)
     table.append(_in_order(_with_last_update(new, trained.num_steps)))
   return table
 
 
 def groups_of(row: Mapping[str, Any]) -> list[str]:
   """The metric groups that a row names."""
-  return [name for name in (row.get(METRIC_GROUPS) or "").split("+") if name]
+  return _names(row, METRIC_GROUPS)
+
+
+def lacks(row: Mapping[str, Any], metric_group: str, on_all: bool) -> bool:
+  """Whether a metric group is to be measured, on all examples or on a part."""
+  return metric_group not in groups_of(row) or (
+    on_all and metric_group in _in_part(row)
+  )
+
+
+def _in_part(row: Mapping[str, Any]) -> list[str]:
+  return _names(row, IN_PART)
+
+
+def _names(row: Mapping[str, Any], column: str) -> list[str]:
+  return [name for name in (row.get(column) or "").split("+") if name]
 
 
 def _with_last_update(row: Row, num_steps: int) -> Row:
@@ -118,4 +146,4 @@ def _in_order(row: Row) -> Row:
   metrics = _columns(row, groups_of(row))
   first = {k: v for k, v in row.items() if k not in {*metrics, *_LAST}}
   middle = {name: row[name] for name in metrics}
-  return first | middle | {name: row[name] for name in _LAST}
+  return first | middle | {k: row[k] for k in _LAST if k in row}

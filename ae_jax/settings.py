@@ -67,6 +67,7 @@ RESERVED = (
   "seconds",
   "evaluation_seconds",
   "metric_groups",
+  "metric_groups_in_part",
 )
 _FLOAT32_MAX = 3.4028235e38
 # The batch of an objective -> the hyper-parameter that this needs.

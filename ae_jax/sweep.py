@@ -38,7 +38,7 @@ from ae_jax.metrics.registry import available_groups, metric_groups
 from ae_jax.plan import Plan, checked
 from ae_jax.progress import Progress
 from ae_jax.results import Results
-from ae_jax.rows import groups_of
+from ae_jax.rows import lacks
 from ae_jax.store import MemoryStore, Store, Survey
 from ae_jax.trial import Trial, own_functions
 
@@ -154,6 +154,7 @@ def evaluate(
   metrics: Sequence[str | Callable] | str = available_groups(),
   x: ArrayLike | Dataset | str | os.PathLike[str] | None = None,
   *,
+  on_all: bool = False,
   modules: Modules | OneModule = (),
   progress: bool = True,
 ) -> Results:
@@ -167,6 +168,8 @@ def evaluate(
       as metrics.
     x: the data that it was trained on, see `run_sweep`, or the `Dataset`; None
       loads them.
+    on_all: whether every metric is measured on all examples, also such as were
+      measured on a part of them, see `metrics.subset`.
     modules: where functions of a user may be taken from, see `load`.
     progress: shows a bar with the time left.
 
@@ -187,10 +190,12 @@ def evaluate(
     store.modules = modules = all_of(modules)
     dataset = dataset_of(store.path, given, modules)
     table = store.table()
-    lacking = [row for row in table if not {*wanted} <= {*groups_of(row)}]
+    lacking = [
+      row for row in table if any(lacks(row, name, on_all) for name in wanted)
+    ]
     sizes = [row["latent_size"] for row in table]
     if lacking:
-      evaluator = Evaluator(store, dataset, wanted, sizes, bar)
+      evaluator = Evaluator(store, dataset, wanted, sizes, bar, on_all)
       with bar.over([row["num_epochs"] for row in lacking], len(wanted)):
         evaluator.measure_stored([row["id"] for row in lacking])
     else:

@@ -44,11 +44,9 @@ def measured(model, params, x, label=None):
     "kl": bounds["kl"],
     **reconstruction.unit_interval_errors(model, params, x, label),
   }
-  norm, values = activity.jacobian(model, params, x, label)
-  return {name: np.mean(v, axis=0) for name, v in of_examples.items()} | {
-    "jacobian_norm": norm,
-    "singular_values": values,
-  }
+  norms, values = activity.jacobian(model, params, x, label)
+  of_examples |= {"jacobian_norm": norms, "singular_values": values}
+  return {name: np.mean(v, axis=0) for name, v in of_examples.items()}
 
 
 def test_metrics_are_those_of_the_models_of_the_classes(conditional):
@@ -64,12 +62,21 @@ def test_metrics_are_those_of_the_models_of_the_classes(conditional):
     np.testing.assert_allclose(value, expected, rtol=1e-5, err_msg=name)
 
 
-def test_noise_of_level_zero_is_none(conditional):
+def test_noisy_data_are_told_their_class(conditional):
   model, params = conditional
   some = LABEL < 2
-  arguments = model, params, jax.random.key(0), X[some], "masking", (0.0, 0.9)
-  clean, masked = noise.squared_errors(*arguments, LABEL[some]).T
-  expected = reconstruction.squared_errors(model, params, X[some], LABEL[some])
+  x, label = X[some], LABEL[some]
+  clean, masked = (
+    reconstruction.squared_errors(
+      model,
+      params,
+      x,
+      label,
+      noise.corrupted(jax.random.key(0), x, "masking", level),
+    )
+    for level in (0.0, 0.9)
+  )
+  expected = reconstruction.squared_errors(model, params, x, label)
   np.testing.assert_allclose(clean, expected, rtol=1e-5)
   assert np.all(masked != clean)  # of a random model, either may be larger
 

@@ -4,6 +4,7 @@ import functools
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ae_jax.data import to_float
 from ae_jax.metrics.batching import evenly_spaced, map_batches
@@ -24,25 +25,32 @@ def measure(
   model: Autoencoder, params: Params, data: EvalData
 ) -> tuple[Columns, Units]:
   """The metric group "activity"."""
+  examples = data.held_out, data.held_out_label
+  z = encode(model, params, *examples)
+  chosen = np.concatenate(
+    [
+      rows.start + evenly_spaced(rows.stop - rows.start, NUM_JACOBIANS)
+      for rows in data.parts.values()
+    ]
+  )
+  norms, values = jacobian(
+    model, params, *jax.tree.map(lambda a: a[chosen], examples)
+  )
   columns: Columns = {}
   units: Units = {}
   for part, rows in data.parts.items():
-    own_rows = jax.tree.map(
-      lambda a, rows=rows: a[rows], (data.held_out, data.held_out_label)
-    )
-    z = encode(model, params, *own_rows)
-    found, own = activations(z, model.latent_mask)
-    some = evenly_spaced(len(z), NUM_JACOBIANS)
-    norm, values = jacobian(
-      model, params, *jax.tree.map(lambda a, some=some: a[some], own_rows)
-    )
-    spread = jnp.sqrt(jnp.sum(jnp.var(z, axis=0)))
-    found = nan_unless_finite(z, found) | {
+    found, own = activations(z[rows], model.latent_mask)
+    of_part = (rows.start <= chosen) & (chosen < rows.stop)
+    norm = jnp.mean(norms[of_part])
+    spread = jnp.sqrt(jnp.sum(jnp.var(z[rows], axis=0)))
+    found = nan_unless_finite(z[rows], found) | {
       "jacobian_norm": norm,
       "relative_jacobian_norm": norm / jnp.where(spread > 0, spread, 1.0),
     }
     columns |= {f"{part}_{name}": value for name, value in found.items()}
-    units = units or own | {"singular_value": values}  # of the first part
+    units = units or own | {  # of the first part
+      "singular_value": jnp.mean(values[of_part], axis=0)
+    }
   return columns, units
 
 
@@ -122,9 +130,8 @@ def jacobian(
     label: `[n]`, see `networks.given`; or None.
 
   Returns:
-    `||J||_F`, mean over examples, a scalar; and the singular values by falling
-    size, mean over examples, `[min(latent, d)]`. Both in units of the code by
-    units of the data.
+    `||J||_F` of each example, `[n]`; and its singular values by falling size,
+    `[n, min(latent, d)]`. Both in units of the code by units of the data.
 
   References:
     Rifai et al., "Contractive Auto-Encoders", 2011, section 5.3.
@@ -140,9 +147,8 @@ def jacobian(
     eigenvalues = jnp.linalg.eigvalsh(gram)[::-1]
     return jnp.linalg.norm(j), jnp.sqrt(jnp.maximum(eigenvalues, 0.0))
 
-  norms, values = map_batches(
+  return map_batches(
     lambda block: jax.vmap(of_example)(to_float(block[0]), block[1]),
     (data, label),
     batch_size=16,
   )
-  return jnp.mean(norms), jnp.mean(values, axis=0)

@@ -27,7 +27,10 @@ _OF_CODES = {"features": features.compare, "neighbors": neighbors.compare}
 
 
 def baselines(
-  data: EvalData, latent_sizes: Iterable[int], metric_groups: Iterable[str]
+  data: EvalData,
+  latent_sizes: Iterable[int],
+  metric_groups: Iterable[str],
+  few: EvalData | None = None,
 ) -> Baselines:
   """The columns of `columns.BASELINES`.
 
@@ -37,20 +40,22 @@ def baselines(
     metric_groups: of PCA only those in `PCA_GROUPS` are measured, of the data
       themselves only "features" and "neighbors". Where entries are missing PCA
       is iterative, and the train set's means are filled in for the others.
+    few: see `evaluate.evaluate`.
 
   Returns:
     latent size -> column -> value.
   """
   sizes, metric_groups = sorted({*latent_sizes}), [*metric_groups]
+  few = data if few is None else few
   others = {}
   if data.missing:
-    of_pca = incomplete.of_pca(data, sizes, metric_groups)
+    of_pca = incomplete.of_pca(data, sizes, metric_groups, few)
     if "imputation" in metric_groups:
-      others = _named("train_mean", incomplete.of_mean(data))
-    data = incomplete.mean_filled(data)
+      others = _named("train_mean", incomplete.of_mean(few))
+    few, data = map(incomplete.mean_filled, (few, data))
   else:
-    of_pca = _of_pca(data, sizes, metric_groups)
-  pixels = _of_pixels(data, metric_groups)
+    of_pca = _of_pca(data, sizes, metric_groups, few)
+  pixels = _of_pixels(few, metric_groups)
   others |= _named("pixels", {k: v[0] for k, v in pixels.items()})
   if "anomaly" in metric_groups:
     others |= _named("isolation_forest", anomaly.isolation_forest(data))
@@ -62,7 +67,7 @@ def _named(prefix: str, columns: Columns) -> dict[str, float]:
 
 
 def _of_pca(
-  data: EvalData, sizes: list[int], metric_groups: list[str]
+  data: EvalData, sizes: list[int], metric_groups: list[str], few: EvalData
 ) -> dict[int, Columns]:
   """The columns of the PCA of each size, without `pca_`."""
   fitted = pca.fit(
@@ -72,7 +77,7 @@ def _of_pca(
   groups = [g for g in metric_groups if g in PCA_GROUPS]
   if "reconstruction" in groups:
     groups.remove("reconstruction")
-  measured = evaluate(spec, params, ranks, data, groups)
+  measured = evaluate(spec, params, ranks, data, groups, few=few)
   return {
     size: {k: v[i] for k, v in measured.columns.items()}
     | pca_reconstruction.columns(data, functools.partial(_again, fitted, size))

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ae_jax.data import to_float
 from ae_jax.metrics import reconstruction
@@ -22,6 +23,8 @@ from ae_jax.networks import Spec, given
 from ae_jax.sharding import shard_over_trials
 from ae_jax.types import Array, Autoencoder, Params
 
+MAX_TRIALS = 8  # measured at once
+_SMALL = 2000  # examples
 # (train codes `[n, latent]`, held-out codes `[m, latent]`, data with classes)
 # -> name -> `[m]`, of each held-out example.
 Comparison = Callable[[Array, Array, EvalData], Columns]
@@ -107,10 +110,27 @@ def compare_with_classes(
   """
   if not data.num_classes:
     return {}
+  num_trials = len(train)
+  train, held_out = (_filled(z, data) for z in (train, held_out))
   num_devices = devices_for(len(train))
   compiled = _compiled(comparison, num_devices)
   with jax.default_matmul_precision("highest"):
-    return compiled(train, held_out, on_devices(data, num_devices))
+    columns = compiled(train, held_out, on_devices(data, num_devices))
+  return {name: np.asarray(v)[:num_trials] for name, v in columns.items()}
+
+
+def _filled(codes: Array, data: EvalData) -> np.ndarray:
+  """Codes `[trials, n, latent]` in a shape that others have too.
+
+  Units of zeros change no comparison; of few examples a program for more trials
+  takes less time to run than another one to compile.
+  """
+  num_trials, _, latent = codes.shape
+  units = max(data.code_size - latent, 0)
+  is_small = data.code_size and len(data.train) <= _SMALL
+  trials = max(MAX_TRIALS - num_trials, 0) if is_small else 0
+  filled = np.pad(np.asarray(codes), ((0, 0), (0, 0), (0, units)))
+  return np.pad(filled, ((0, trials), (0, 0), (0, 0)), mode="edge")
 
 
 @functools.cache

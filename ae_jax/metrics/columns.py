@@ -24,14 +24,21 @@ NOISES = (0.1, 0.3, 0.5)
 STEPS = (0.1, 0.2, 0.5, 1, 2)  # that codes are rounded to
 CORRUPTIONS = ("gaussian", "masking", "salt_and_pepper")
 
+# What a group that is not in ON_ALL is measured on, at most, see `subset`.
+MOST_TRAIN, MOST_HELD_OUT = 10_000, 5_000
+ON_ALL = ("reconstruction", "anomaly", "disentanglement")
+
 HELD_OUT = ("validation", "test")
 
 
-def held_out_columns(metrics: Mapping[str, Metric]) -> dict[str, Metric]:
-  """The columns of metrics of held-out examples, those of a part together."""
+def held_out_columns(
+  metrics: Mapping[str, Metric], group: str = ON_ALL[0]
+) -> dict[str, Metric]:
+  """The columns of a group's metrics of held-out examples, part by part."""
+  most = "" if group in ON_ALL else f"at most {MOST_HELD_OUT:,} "
   return {
     f"{part}_{name}": metric._replace(
-      meaning=f"{metric.meaning}; {part} examples"
+      meaning=f"{metric.meaning}; {most}{part} examples"
     )
     for part in HELD_OUT
     for name, metric in metrics.items()
@@ -214,14 +221,19 @@ _DISENTANGLEMENT = {
 
 GROUPS: dict[str, dict[str, Metric]] = {
   "reconstruction": _RECONSTRUCTION,
-  "features": held_out_columns(_FEATURES),
-  "neighbors": held_out_columns(_NEIGHBORS),
-  "activity": held_out_columns(_ACTIVITY),
-  "noise": held_out_columns(_NOISE),
-  "imputation": held_out_columns(_IMPUTATION),
-  "likelihood": held_out_columns(_LIKELIHOOD),
-  "rate": held_out_columns(_RATE),
-  "anomaly": held_out_columns(_ANOMALY | _ANOMALY_BY_ELBO),
+  **{
+    group: held_out_columns(metrics, group)
+    for group, metrics in {
+      "features": _FEATURES,
+      "neighbors": _NEIGHBORS,
+      "activity": _ACTIVITY,
+      "noise": _NOISE,
+      "imputation": _IMPUTATION,
+      "likelihood": _LIKELIHOOD,
+      "rate": _RATE,
+      "anomaly": _ANOMALY | _ANOMALY_BY_ELBO,
+    }.items()
+  },
   "disentanglement": _DISENTANGLEMENT,
 }
 PCA_GROUPS = (

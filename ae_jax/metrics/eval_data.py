@@ -41,6 +41,8 @@ class EvalData:
     num_classes: 0 where there are none.
     unit_interval: whether all data are in [0, 1].
     missing: whether entries may be missing: those that are NaN.
+    code_size: what codes are padded to where they are compared, so that those
+      of all networks of a run share a program; 0: each has its own.
   """
 
   train: Array
@@ -61,6 +63,7 @@ class EvalData:
   num_classes: int = dataclasses.field(metadata={"static": True})
   unit_interval: bool = dataclasses.field(metadata={"static": True})
   missing: bool = dataclasses.field(metadata={"static": True}, default=False)
+  code_size: int = dataclasses.field(metadata={"static": True}, default=0)
 
   @property
   def is_ordered(self) -> tuple[bool, ...]:
@@ -72,7 +75,7 @@ class EvalData:
     """The rows of `held_out` that are of each part."""
     parts = {"test": slice(self.num_validation, len(self.held_out))}
     if self.num_validation:
-      parts = {"validation": slice(self.num_validation)} | parts
+      parts = {"validation": slice(0, self.num_validation)} | parts
     return parts
 
   @property
@@ -136,10 +139,14 @@ class EvalData:
     }
 
 
-def eval_data(dataset: Dataset) -> EvalData:
+def eval_data(dataset: Dataset, code_size: int = 0) -> EvalData:
   """Puts a dataset on the device and reads its labels as classes.
 
   See `data.labels` for labels that are classes.
+
+  Args:
+    dataset: the data.
+    code_size: see `EvalData`.
   """
   held_out, labels, anomalies = _without_anomalies(dataset)
   classes = _classes([dataset.train_labels, *labels])
@@ -175,6 +182,7 @@ def eval_data(dataset: Dataset) -> EvalData:
       to_float(np.nanmin(x)) >= 0 and to_float(np.nanmax(x)) <= 1 for x in parts
     ),
     missing=dataset.missing,
+    code_size=code_size,
   )
 
 

@@ -21,13 +21,14 @@ from ae_jax.metrics import (
   rate,
   reconstruction,
 )
+from ae_jax.metrics.codes import MAX_TRIALS
+from ae_jax.metrics.columns import ON_ALL
 from ae_jax.metrics.eval_data import EvalData
 from ae_jax.metrics.over_trials import Columns, Units
 from ae_jax.metrics.registry import available_groups
 from ae_jax.networks import Spec
 from ae_jax.types import Array, Params
 
-_MAX_TRIALS = 8  # measured at once
 _MAX_NUMBERS = 1 << 28  # of codes in memory at once
 
 OnMeasured = Callable[[str, int], None]
@@ -70,6 +71,7 @@ def evaluate(
   data: EvalData,
   metric_groups: Iterable[str] | None = None,
   on_measured: OnMeasured | None = None,
+  few: EvalData | None = None,
 ) -> Measured:
   """Measures trials of one shape.
 
@@ -82,6 +84,8 @@ def evaluate(
       metrics that the data or the code do not allow are left out.
     on_measured: called with a metric group and the number of trials that have
       been measured by it since the last call.
+    few: what the groups that are not in `columns.ON_ALL` are measured on; None
+      takes all data, see `subset.subset`.
 
   Returns:
     The metrics.
@@ -90,7 +94,7 @@ def evaluate(
   num_codes = (len(data.train) + len(data.held_out)) * max(
     spec.latent_size, data.num_classes
   )
-  size = max(min(_MAX_TRIALS, num_trials, _MAX_NUMBERS // num_codes), 1)
+  size = max(min(MAX_TRIALS, num_trials, _MAX_NUMBERS // num_codes), 1)
   names = available_groups() if metric_groups is None else metric_groups
   parts, seconds = [], dict.fromkeys(names, 0.0)
   for start in range(0, num_trials, size):
@@ -103,7 +107,8 @@ def evaluate(
     for name in seconds:
       begin = time.perf_counter()
       with jax.default_matmul_precision("highest"):
-        measured = _measure(name)(spec, some, sizes, data)
+        seen = data if few is None or name in ON_ALL else few
+        measured = _measure(name)(spec, some, sizes, seen)
       measured = jax.tree.map(np.asarray, measured)
       columns |= measured[0]
       units |= {k: _padded(v, spec) for k, v in measured[1].items()}

@@ -1,6 +1,7 @@
 """Baselines of data with missing entries: iterative PCA, the mean."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Collection
 from typing import Any
 
@@ -23,7 +24,10 @@ _OF_CODES = ("features", "neighbors", "anomaly")
 
 
 def of_pca(
-  data: EvalData, sizes: list[int], metric_groups: Collection[str]
+  data: EvalData,
+  sizes: list[int],
+  metric_groups: Collection[str],
+  few: EvalData,
 ) -> dict[int, dict[str, float]]:
   """The columns of the iterative PCA of each size, without `pca_`.
 
@@ -35,6 +39,7 @@ def of_pca(
     data: with missing entries.
     sizes: numbers of components.
     metric_groups: which ones.
+    few: see `evaluate.evaluate`.
   """
   train = _flat(data.train)
   some = train[:: -(-len(train) // MAX_ROWS)]
@@ -44,10 +49,7 @@ def of_pca(
     number = min(size, rank)
     fitted = iterative_pca.fit(some, number)
     columns = pca_reconstruction.columns(
-      data,
-      lambda x, k=number, fitted=fitted: iterative_pca.reconstruct(
-        fitted, x, k
-      ),
+      data, functools.partial(_again, fitted, number)
     )
     spec, params, ranks = pca_autoencoders(fitted, data.train.shape[1:], sizes)
     measured = evaluate(
@@ -56,12 +58,17 @@ def of_pca(
       ranks[i : i + 1],
       completed(data, fitted, number),
       [name for name in _OF_CODES if name in metric_groups],
+      few=completed(few, fitted, number),
     )
     columns |= {k: v[0] for k, v in measured.columns.items()}
     if "imputation" in metric_groups:
-      columns |= _imputation(data, fitted, number)
+      columns |= _imputation(few, fitted, number)
     found[size] = {name: float(value) for name, value in columns.items()}
   return found
+
+
+def _again(fitted: PCA, number: int, x: np.ndarray) -> np.ndarray:
+  return iterative_pca.reconstruct(fitted, x, number)
 
 
 def completed(data: EvalData, fitted: PCA, number: int) -> EvalData:

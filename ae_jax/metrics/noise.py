@@ -1,6 +1,6 @@
 """How well a model reconstructs clean data from corrupted inputs."""
 
-from collections.abc import Sequence
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -8,73 +8,56 @@ import jax.numpy as jnp
 from ae_jax.corruptions import CORRUPTIONS
 from ae_jax.data import to_float
 from ae_jax.metrics import columns
-from ae_jax.metrics.batching import map_batches
 from ae_jax.metrics.eval_data import EvalData
 from ae_jax.metrics.over_trials import Columns, Units, over_trials
-from ae_jax.metrics.reconstruction import reconstruct, residuals
-from ae_jax.networks import given
-from ae_jax.types import Array, Autoencoder, Key, Params
+from ae_jax.metrics.reconstruction import squared_errors
+from ae_jax.networks import Spec
+from ae_jax.types import Array, Autoencoder, Key, Params, Scalar
 
 
-@over_trials
 def measure(
-  model: Autoencoder, params: Params, data: EvalData
+  spec: Spec, params: Params, latent_sizes: Array, data: EvalData
 ) -> tuple[Columns, Units]:
   """The metric group "noise"."""
-  values = {}
+  found = {}
   for corruption in columns.CORRUPTIONS:
     if corruption == "salt_and_pepper" and not data.unit_interval:
       continue
-    errors = squared_errors(
-      model,
-      params,
-      jax.random.key(0),
-      data.held_out,
-      corruption,
-      columns.NOISES,
-      data.held_out_label,
-    )
-    for i, level in enumerate(columns.NOISES):
-      values[f"squared_error_{corruption}_{level}"] = errors[:, i]
-  return data.means(values), {}
+    for level in columns.NOISES:
+      noisy = corrupted(jax.random.key(0), data.held_out, corruption, level)
+      errors = _errors(spec, params, latent_sizes, (data, noisy))
+      for name, value in errors.items():
+        found[f"{name}_{corruption}_{level}"] = value
+  return found, {}
 
 
-def squared_errors(
-  model: Autoencoder,
-  params: Params,
-  key: Key,
-  data: Array,
-  corruption: str,
-  levels: Sequence[float],
-  label: Array | None = None,
-) -> Array:
-  """Squared error `||x - g(f(x_noisy))||^2` of the clean x, at each level.
+@over_trials
+def _errors(
+  model: Autoencoder, params: Params, data_and_noisy: tuple[EvalData, Array]
+) -> Columns:
+  """Squared errors `||x - g(f(x_noisy))||^2` of the clean x."""
+  data, noisy = data_and_noisy
+  errors = squared_errors(
+    model, params, data.held_out, data.held_out_label, noisy
+  )
+  return data.means({"squared_error": errors})
+
+
+@functools.partial(jax.jit, static_argnums=2)
+def corrupted(key: Key, data: Array, corruption: str, level: Scalar) -> Array:
+  """The data as models are given them; missing entries stay so.
 
   Args:
-    model: the autoencoder.
-    params: of the model.
-    key: of the corruption; each example has the same noise in every model.
+    key: each example has its own noise, the same for every model.
     data: clean x `[n, *features]`, float32 or uint8.
     corruption: a name in `corruptions.CORRUPTIONS`.
-    levels: as `denoising` takes its `noise`.
-    label: `[n]`, see `networks.given`; or None.
+    level: as `denoising` takes its `noise`.
 
   Returns:
-    `[n, len(levels)]`, summed over features.
+    `[n, *features]`, float32.
   """
+  x = to_float(data)
+  keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(len(x)))
   corrupt = CORRUPTIONS[corruption]
-
-  def of_block(block: tuple[Array, Array, Array | None]) -> Array:
-    x, index, own = to_float(block[0]), block[1], given(model, block[2])
-    keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(index)
-    noisy = jax.vmap(
-      lambda level: jax.vmap(lambda k, x: corrupt(k, x, level))(keys, x)
-    )(jnp.asarray(levels))  # [levels, block, *features]
-    if model.missing:  # what is not there stays so
-      noisy = jnp.where(jnp.isnan(x[None]), jnp.nan, noisy)
-    again = jax.vmap(lambda noisy: reconstruct(own, params, noisy))(noisy)
-    residual = residuals(model, x[None], again)
-    return jnp.sum(residual**2, axis=tuple(range(2, residual.ndim))).T
-
-  examples = data, jnp.arange(len(data)), label
-  return map_batches(of_block, examples, batch_size=64)
+  noisy = jax.vmap(lambda key, x: corrupt(key, x, level))(keys, x)
+  return jnp.where(jnp.isnan(x), x, noisy)

@@ -47,6 +47,7 @@ def squared_errors(
   params: Params,
   data: Array,
   label: Array | None = None,
+  seen: Array | None = None,
 ) -> Array:
   """Squared error `||x - x~||^2` of each example, summed over features.
 
@@ -57,17 +58,18 @@ def squared_errors(
     params: of the model.
     data: `[n, *features]`, float32 or uint8.
     label: `[n]`, see `networks.given`; or None.
+    seen: what the model is given in place of the data, float32; or None.
 
   Returns:
     `[n]`, in squared units of the data.
   """
 
-  def of_block(block: tuple[Array, Array | None]) -> Array:
+  def of_block(block: tuple[Array, Array | None, Array | None]) -> Array:
     x, own = to_float(block[0]), given(model, block[1])
-    error = residuals(model, x, reconstruct(own, params, x))
-    return _sum_features(error**2)
+    again = reconstruct(own, params, x if block[2] is None else block[2])
+    return _sum_features(residuals(model, x, again) ** 2)
 
-  return map_batches(of_block, (data, label))
+  return map_batches(of_block, (data, label, seen))
 
 
 def unit_interval_errors(

@@ -74,7 +74,7 @@ def result_columns(rows: TextRows) -> list[str]:
   return [
     name
     for name in names[first:]
-    if not name.startswith(BASELINES) and name != "metric_groups"
+    if not name.startswith(BASELINES) and not name.startswith("metric_groups")
   ]
 
 
