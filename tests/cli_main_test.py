@@ -3,14 +3,16 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
-from shell import TINY, call, rows_of
+from shell import OF_TESTS, TINY, call, rows_of
 
 import ae_jax
 from ae_jax.cli import main as cli
 
+ROOT = Path(__file__).parent.parent
 X = np.random.default_rng(0).uniform(size=(20, 6)).astype(np.float32)
 LOSS = """
 import jax.numpy as jnp
@@ -106,24 +108,78 @@ def test_a_sweep_and_what_follows(tmp_path, monkeypatch):
   )
 
 
-@pytest.mark.parametrize(
-  "is_package", [False, pytest.param(True, marks=pytest.mark.slow)]
+def visible(folder):
+  """Its files, but not those of caches and environments."""
+  parts = (p.relative_to(folder) for p in folder.rglob("*"))
+  return {
+    p
+    for p in parts
+    if not any(name.startswith((".", "__pycache__")) for name in p.parts)
+  }
+
+
+@pytest.fixture(
+  scope="module", params=[False, pytest.param(True, marks=pytest.mark.slow)]
 )
-def test_a_loss_in_ones_own_experiments(command, is_package):
-  folder = command.folder / "experiments"
-  folder.mkdir()
-  (folder / "losses.py").write_text(LOSS)
-  if is_package:
-    (folder / "__init__.py").write_text("")
-  done = command(
-    "sweep",
-    "--workdir=run",
-    "--config.data.path=x.npy",
-    *TINY,
-    "--config.objective=experiments.losses:my_loss",
-    "--config.sweep.weight=0.5",
+def folders(request, tmp_path_factory):
+  """Those of a process that sweeps a loss of the folder that it runs in."""
+  folder = tmp_path_factory.mktemp("process")
+  folders = {
+    name: folder / name for name in ("home", "tmp", "here", "jax", "mpl")
+  }
+  own = folders["here"] / "experiments"
+  own.mkdir(parents=True)
+  for path in folders.values():
+    path.mkdir(exist_ok=True)
+  (own / "losses.py").write_text(LOSS)
+  if request.param:  # it is a package
+    (own / "__init__.py").write_text("")
+  (folders["here"] / "plotly.py").write_text("1 / 0")
+  before = {name: visible(path) for name, path in folders.items()}
+  root = visible(ROOT)
+  done = subprocess.run(
+    [
+      *(sys.executable, "-m", "ae_jax", "sweep"),
+      f"--workdir={folder / 'run'}",
+      f"--config.data.data_dir={folder / 'tfds'}",
+      "--config.tensorboard=True",
+      *TINY,
+      "--config.objective=experiments.losses:my_loss",
+      "--config.sweep.weight=0.5",
+    ],
+    cwd=folders["here"],
+    env={
+      "PATH": os.environ["PATH"],
+      "HOME": str(folders["home"]),
+      "TMPDIR": str(folders["tmp"]),
+      "JAX_COMPILATION_CACHE_DIR": str(folders["jax"]),
+      "MPLCONFIGDIR": str(folders["mpl"]),
+      "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    | {name: os.environ[name] for name in OF_TESTS if name in os.environ},
+    capture_output=True,
+    text=True,
   )
   assert done.returncode == 0, done.stderr
-  (row,) = rows_of(command.folder / "run")
+  assert visible(ROOT) == root
+  return folders, before
+
+
+def test_a_loss_in_ones_own_experiments(folders):
+  (row,) = rows_of(folders[0]["home"].parent / "run")
   assert row["objective"] == "experiments.losses:my_loss"
   assert row["weight"] == "0.5"
+
+
+def test_own_modules_come_after_all_others(folders):
+  page = folders[0]["home"].parent / "run" / "report.html"
+  assert "Plotly" in page.read_text()
+
+
+def test_nothing_is_written_outside_workdir_and_caches(folders):
+  """Of this repository: see `folders`."""
+  now, before = folders
+  assert visible(now["here"]) == before["here"]
+  # TFDS leaves an empty folder among those of the moment.
+  assert [p for p in now["tmp"].rglob("*") if p.is_file()] == []
+  assert [*now["home"].rglob("*")] == []

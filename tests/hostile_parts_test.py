@@ -95,6 +95,13 @@ def made(folder, points, data):
   return folder
 
 
+@pytest.fixture(scope="module")
+def of_network(tmp_path_factory):
+  """A run with a network of `theirs`; not to be changed."""
+  folder = tmp_path_factory.mktemp("theirs")
+  return made(folder, PARTS["network"], "__import__('theirs').data()")
+
+
 def visits(folder):
   """What a user does with a folder that was received, each in a process."""
   command = ("-m", "ae_jax")
@@ -114,9 +121,9 @@ def visit(folder, arguments, *more):
   return done, imported
 
 
-def test_a_model_says_which_module_it_needs(tmp_path, monkeypatch):
+def test_a_model_says_which_module_it_needs(of_network, monkeypatch):
   """In this process; those below are what a user does, and slow."""
-  folder = made(tmp_path, PARTS["network"], "__import__('theirs').data()")
+  folder = of_network
   monkeypatch.syspath_prepend(folder)
   monkeypatch.chdir(folder)
   for main, arguments in (
@@ -166,26 +173,24 @@ def test_data_and_plain_parts_are_not_imported(tmp_path):
   assert "<b>mean</b>" not in (folder / "run" / "report.html").read_text()
 
 
-def test_a_name_in_a_file_calls_nothing_that_is_no_part(tmp_path):
+def test_a_name_in_a_file_calls_nothing_that_is_no_part(of_network, tmp_path):
   """`theirs` has `system` in it, and a user gives the module in good faith."""
-  folder = made(tmp_path, PARTS["network"], "__import__('theirs').data()")
-  spec = folder / "run-exported" / "spec.json"
+  exported = of_network / "run-exported"
   for name in (
     "theirs:system",
     "theirs:plain",
     "theirs:os.system",
     "os:system",
   ):
-    text = spec.read_text().replace("theirs:net", name)
-    (folder / "changed").mkdir(exist_ok=True)
-    (folder / "changed" / "spec.json").write_text(text)
-    weights = (folder / "run-exported" / "weights.safetensors").read_bytes()
-    (folder / "changed" / "weights.safetensors").write_bytes(weights)
+    text = (exported / "spec.json").read_text().replace("theirs:net", name)
+    (tmp_path / "spec.json").write_text(text)
+    weights = (exported / "weights.safetensors").read_bytes()
+    (tmp_path / "weights.safetensors").write_bytes(weights)
     given = types.ModuleType("theirs")
     given.system, given.os = os.system, os
     given.plain = lambda *_: pytest.fail("it was called")
     with pytest.raises(UsageError) as error:
-      ae_jax.load(folder / "changed", modules=[given])
+      ae_jax.load(tmp_path, modules=[given])
     message = str(error.value)
     told = ("is no network", "has no network", "needs the network os:")
     assert any(words in message for words in told), message

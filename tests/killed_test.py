@@ -2,11 +2,13 @@
 
 import contextlib
 import os
+import runpy
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest import mock
 
 import jax
 import numpy as np
@@ -37,35 +39,39 @@ except KeyboardInterrupt:
 """
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def program(tmp_path_factory):
-  """Starts a sweep of Python in a process of its own."""
-  folder = tmp_path_factory.mktemp("program")
-  (folder / "program.py").write_text(PROGRAM)
-  cache = os.environ.get("JAX_COMPILATION_CACHE_DIR", str(folder / "cache"))
-
-  def program(workdir):
-    return subprocess.Popen(
-      [
-        # A background job of a shell ignores SIGINT, and so would its children.
-        *("env", "--default-signal=INT"),
-        *(sys.executable, folder / "program.py", workdir),
-      ],
-      stdout=subprocess.DEVNULL,
-      stderr=subprocess.PIPE,
-      text=True,
-      env=os.environ
-      | {"JAX_COMPILATION_CACHE_DIR": cache, "PYTHONPATH": str(ROOT)},
-    )
-
-  return program
+  path = tmp_path_factory.mktemp("program") / "program.py"
+  path.write_text(PROGRAM)
+  return path
 
 
-@pytest.fixture(scope="session")
+@contextlib.contextmanager
+def process_of(program, workdir):
+  """A process of its own, of as many devices as this one has."""
+  devices = {"JAX_NUM_CPU_DEVICES": str(len(jax.devices()))}
+  process = subprocess.Popen(
+    # A background job of a shell ignores SIGINT, and so would its children.
+    ["env", "--default-signal=INT", sys.executable, program, workdir],
+    stdout=subprocess.DEVNULL,
+    stderr=subprocess.PIPE,
+    text=True,
+    env=os.environ | {"PYTHONPATH": str(ROOT)} | devices,
+  )
+  with process:
+    yield process
+
+
+def call(program, workdir):
+  """Runs it in this process."""
+  with mock.patch.object(sys, "argv", [str(program), str(workdir)]):
+    runpy.run_path(str(program))
+
+
+@pytest.fixture(scope="module")
 def undisturbed(program, tmp_path_factory):
   folder = tmp_path_factory.mktemp("undisturbed") / "run"
-  _, err = (process := program(folder)).communicate(timeout=300)
-  assert process.returncode == 0, err
+  call(program, folder)
   return folder
 
 
@@ -87,26 +93,26 @@ def is_in_second_group(folder):
   [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)],
 )
 def test_an_ended_python_goes_on_to_the_same_bits(
-  program, undisturbed, tmp_path, number
+  program, undisturbed, tmp_path, number, capsys
 ):
   folder = tmp_path / "run"
-  process = program(folder)
   deadline = time.monotonic() + 120
-  # In its second group, so that there is something of each kind.
-  while not is_in_second_group(folder):
-    assert process.poll() is None, process.stderr.read()
-    assert time.monotonic() < deadline
-    time.sleep(0.02)
-  process.send_signal(number)
-  _, err = process.communicate(timeout=60)
+  with process_of(program, folder) as process:
+    # In its second group, so that there is something of each kind.
+    while not is_in_second_group(folder):
+      assert process.poll() is None, process.stderr.read()
+      assert time.monotonic() < deadline
+      time.sleep(0.02)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
   if number == signal.SIGINT:
     assert process.returncode == 130, err
     assert err.splitlines()[-1] == "interrupted"
   assert [*folder.glob(f"{SNAPSHOTS}/*.npz")]
   assert len(rows_of(folder)) == 2
-  _, err = (process := program(folder)).communicate(timeout=300)
-  assert process.returncode == 0, err
-  assert "2 trials go on from a snapshot" in err
+  capsys.readouterr()
+  call(program, folder)
+  assert "2 trials go on from a snapshot" in capsys.readouterr().err
   assert not (folder / SNAPSHOTS).exists()
   assert rows_of(folder) == rows_of(undisturbed)
   ids = [row["id"] for row in rows_of(folder)]

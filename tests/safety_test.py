@@ -6,11 +6,10 @@ import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
-from shell import OF_TESTS, TINY, assert_one_line, call, run
+from shell import assert_one_line, call, run
 
 import ae_jax
 from ae_jax import report
@@ -19,7 +18,6 @@ from ae_jax.cli import use
 from ae_jax.run_folder import checkpoints, results, run_config, snapshots
 from ae_jax.types import UsageError
 
-ROOT = Path(__file__).parent.parent
 X = np.random.default_rng(0).uniform(size=(40, 6)).astype(np.float32)
 
 
@@ -256,50 +254,3 @@ def test_nothing_is_unpickled(tmp_path, monkeypatch):
   assert code == 0, err
   assert "0a-3.npz is damaged" in err
   assert not mark.exists()
-
-
-def visible(folder):
-  """Its files, but not those of caches and environments."""
-  parts = (p.relative_to(folder) for p in folder.rglob("*"))
-  return {
-    p
-    for p in parts
-    if not any(name.startswith((".", "__pycache__")) for name in p.parts)
-  }
-
-
-def test_nothing_is_written_outside_workdir_and_caches(tmp_path):
-  folders = {
-    name: tmp_path / name
-    for name in ("home", "tmp", "here", "jax", "mpl", "tfds")
-  }
-  for folder in folders.values():
-    folder.mkdir()
-  before = visible(ROOT)
-  environment = {
-    "PATH": os.environ["PATH"],
-    "HOME": str(folders["home"]),
-    "TMPDIR": str(folders["tmp"]),
-    "JAX_COMPILATION_CACHE_DIR": str(folders["jax"]),
-    "MPLCONFIGDIR": str(folders["mpl"]),
-    "PYTHONDONTWRITEBYTECODE": "1",
-    "PYTHONPATH": str(ROOT),
-  } | {name: os.environ[name] for name in OF_TESTS if name in os.environ}
-  subprocess.run(
-    [
-      *(sys.executable, "-m", "ae_jax", "sweep"),
-      f"--workdir={tmp_path / 'run'}",
-      f"--config.data.data_dir={folders['tfds']}",
-      "--config.tensorboard=True",
-      *TINY,
-    ],
-    cwd=folders["here"],
-    env=environment,
-    check=True,
-    capture_output=True,
-  )
-  assert visible(ROOT) == before
-  assert [*folders["here"].iterdir()] == []
-  # TFDS leaves an empty folder among those of the moment.
-  assert [p for p in folders["tmp"].rglob("*") if p.is_file()] == []
-  assert [*folders["home"].rglob("*")] == []
