@@ -10,6 +10,7 @@ import pytest
 from shell import without_page
 from sklearn.datasets import load_digits
 
+import ae_jax
 from ae_jax.cli import evaluate, report, use
 from experiments import sweep
 
@@ -48,6 +49,11 @@ SMALL = (
 
 @pytest.mark.parametrize("code", blocks("python"))
 def test_python_block_runs(code, monkeypatch, tmp_path):
+  def run_sweep(points, *data, **options):
+    small = [{"num_epochs": 1, "widths": (8,)} | point for point in points]
+    return ae_jax.sweep.run_sweep(small, *data, **{"metrics": ()} | options)
+
+  monkeypatch.setattr(ae_jax, "run_sweep", run_sweep)
   monkeypatch.chdir(tmp_path)
   exec(compile(code, "a block", "exec"), {})
 
