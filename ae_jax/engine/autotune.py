@@ -9,7 +9,7 @@ import contextlib
 import json
 import statistics
 import time
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import NamedTuple
 
 import jax
@@ -93,7 +93,7 @@ def choose(
   begin = time.perf_counter()
   key = _key(group, pipeline, memory_bytes)
   before = known.get(key)
-  placement = before or first_placement(group, pipeline)
+  placement = start_of(group, pipeline, memory_bytes, known)
   best = _within(group, pipeline, placement, memory_bytes)
   seconds: dict[Placement, float] = {}
   estimate = 0.0
@@ -109,6 +109,17 @@ def choose(
           break
   known[key] = best.placement
   return Choice(key, best, seconds, time.perf_counter() - begin)
+
+
+def start_of(
+  group: list[Trial],
+  pipeline: InputPipeline,
+  memory_bytes: int,
+  known: Mapping[str, Placement],
+) -> Placement:
+  """Whose program `choose` compiles first."""
+  before = known.get(_key(group, pipeline, memory_bytes))
+  return before or first_placement(group, pipeline)
 
 
 @contextlib.contextmanager

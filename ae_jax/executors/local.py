@@ -1,5 +1,7 @@
 """Trains the groups of a sweep in this process, on its devices."""
 
+import functools
+import itertools
 from collections.abc import (
   Callable,
   Collection,
@@ -10,7 +12,14 @@ from collections.abc import (
 
 import jax
 
-from ae_jax.engine.autotune import Choice, OutOfMemory, choose, memory_for
+from ae_jax.engine.ahead import Ahead
+from ae_jax.engine.autotune import (
+  Choice,
+  OutOfMemory,
+  choose,
+  memory_for,
+  start_of,
+)
 from ae_jax.engine.group import groups
 from ae_jax.engine.input_pipeline import InputPipeline
 from ae_jax.engine.placement import Placement, smaller
@@ -47,7 +56,8 @@ def train_groups(
 
   The program of a group depends on its trials, the machine and `placements`,
   never on `done`: a sweep that was interrupted goes on with the programs that
-  it had. Where one runs out of memory all the same, smaller ones follow.
+  it had. Where one runs out of memory all the same, smaller ones follow. While
+  a group trains, the program of the next one is compiled.
 
   Args:
     trials: the whole grid.
@@ -70,31 +80,46 @@ def train_groups(
     UsageError: one trial alone does not fit the memory.
   """
   known = {} if placements is None else placements
-  for group in groups(trials):
-    missing = [trial for trial in group if trial.id not in done]
-    if not missing:
-      continue
+  of_kind = functools.cache(pipeline.with_supervision)
+
+  def rows_of(group: list[Trial]) -> InputPipeline:
     kind = group[0].batch_kind
-    own = pipeline if kind is None else pipeline.with_supervision(kind)
-    choice = None
-    while missing:
-      try:
-        if choice is None:
-          choice = choose(group, own, memory_bytes, known)
-          if on_program is not None:
-            on_program(missing, choice)
-        program = choice.program
-        part = missing[: program.placement.size]
-        snapshot = None if resume is None else resume(program, part)
-        otherwise = smaller(program.placement)
-        with memory_for(group, choice.key, otherwise, known):
-          trained = train(
-            program, part, own, on_epoch, on_advance, snapshot, on_params
-          )
-      except OutOfMemory:
-        if jax.default_backend() == "cpu":
-          raise
-        choice = None
-        continue
-      yield trained
-      missing = missing[len(part) :]
+    return pipeline if kind is None else of_kind(kind)
+
+  wanted = [g for g in groups(trials) if any(t.id not in done for t in g)]
+  with Ahead() as ahead:
+    for group, later in itertools.zip_longest(wanted, wanted[1:]):
+      missing = [trial for trial in group if trial.id not in done]
+      choice = None
+      while missing:
+        try:
+          if choice is None:
+            ahead.finish()
+            choice = choose(group, rows_of(group), memory_bytes, known)
+            if on_program is not None:
+              on_program(missing, choice)
+            if later is not None:
+              rows = rows_of(later)
+              start = start_of(later, rows, memory_bytes, known)
+              ahead.start(later, rows, start)
+          program = choice.program
+          part = missing[: program.placement.size]
+          snapshot = None if resume is None else resume(program, part)
+          otherwise = smaller(program.placement)
+          with memory_for(group, choice.key, otherwise, known):
+            trained = train(
+              program,
+              part,
+              rows_of(group),
+              on_epoch,
+              on_advance,
+              snapshot,
+              on_params,
+            )
+        except OutOfMemory:
+          if jax.default_backend() == "cpu":
+            raise
+          choice = None
+          continue
+        yield trained
+        missing = missing[len(part) :]

@@ -111,11 +111,11 @@ def compare_with_classes(
   if not data.num_classes:
     return {}
   num_trials = len(train)
-  train, held_out = (_filled(z, data) for z in (train, held_out))
-  num_devices = devices_for(len(train))
+  filled = [_filled(z, data) for z in (train, held_out)]
+  num_devices = devices_for(len(filled[0]))
   compiled = _compiled(comparison, num_devices)
   with jax.default_matmul_precision("highest"):
-    columns = compiled(train, held_out, on_devices(data, num_devices))
+    columns = compiled(*filled, on_devices(data, num_devices))
   return {name: np.asarray(v)[:num_trials] for name, v in columns.items()}
 
 
