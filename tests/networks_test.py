@@ -166,7 +166,7 @@ def test_distance_and_mean_follow_the_output(likelihood):
   if likelihood == "bernoulli":
     mean = special.expit(decoded.astype(float))
     distance = -special.xlogy(x, mean) - special.xlog1py(1 - x, -mean)
-  elif "gaussian" in likelihood and likelihood != "calibrated_gaussian":
+  elif likelihood in ("gaussian", "sigmoid_gaussian"):
     mean = decoded
     distance = 0.5 * (x - decoded) ** 2
   else:

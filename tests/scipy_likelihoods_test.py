@@ -54,6 +54,11 @@ def gaussian(decoded, x, speed=10):
   return stats.norm(decoded[..., 0], scale_of(decoded, speed))
 
 
+def fixed_gaussian(sigma):
+  hyper = {"sigma": sigma}
+  return Case(normal, lambda decoded, x: stats.norm(decoded, sigma), hyper)
+
+
 def laplace(decoded, x):
   return stats.laplace(decoded[..., 0], scale_of(decoded))
 
@@ -177,6 +182,9 @@ CASES = {
     COUNTS,
   ),
   "zero_inflated_negative_binomial": Case(counts, Inflated, ends=COUNTS),
+  "fixed_gaussian": fixed_gaussian(1.0),
+  "fixed_gaussian-narrow": fixed_gaussian(0.1),
+  "fixed_gaussian-wide": fixed_gaussian(30.0),
   "calibrated_gaussian": Case(normal, gaussian),
   "calibrated_gaussian-feature": Case(normal, gaussian, {"scale": "feature"}),
   "calibrated_gaussian-example": Case(

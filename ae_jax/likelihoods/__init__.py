@@ -17,6 +17,7 @@ from ae_jax.likelihoods.counts import (
 from ae_jax.likelihoods.likelihood import Likelihood
 from ae_jax.likelihoods.location_scale import (
   calibrated_gaussian,
+  fixed_gaussian,
   gaussian,
   half_squared_error,
   laplace,
@@ -55,6 +56,7 @@ LIKELIHOODS: dict[str, Callable[..., Array]] = {
   "negative_binomial": negative_binomial,
   "zero_inflated_negative_binomial": zero_inflated_negative_binomial,
   "columns": columns,
+  "fixed_gaussian": fixed_gaussian,
 }
 
 __all__ = [
@@ -70,6 +72,7 @@ __all__ = [
   "columns",
   "continuous_bernoulli",
   "default_for",
+  "fixed_gaussian",
   "gaussian",
   "half_squared_error",
   "laplace",

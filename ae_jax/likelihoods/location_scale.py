@@ -1,4 +1,4 @@
-"""Densities of real numbers around a mean: of variance 1, or a scale learned.
+"""Densities of real numbers around a mean: of a scale given or learned.
 
 A learned scale is one number (`scale="shared"`), one for each feature
 ("feature"), or an output of the decoder for each feature of each example
@@ -44,7 +44,7 @@ def half_squared_error(x: Array, reconstruction: Array) -> Array:
   return sum_features(gaussian(x, reconstruction))
 
 
-def _identity(decoded: Array) -> Array:
+def _identity(decoded: Array, **_: object) -> Array:
   return decoded
 
 
@@ -64,6 +64,30 @@ def gaussian(x: Array, decoded: Array) -> Array:
 def sigmoid_gaussian(x: Array, decoded: Array) -> Array:
   """The same, with x~ in (0, 1)."""
   return gaussian(x, decoded)
+
+
+@likelihood(mean=_identity, ranges={"sigma": (1e-6, math.inf)}, formula="h")
+def fixed_gaussian(x: Array, decoded: Array, *, sigma: float = 1.0) -> Array:
+  """`((x - x~) / sigma)^2 / 2 + log sigma + 1/2 log 2 pi`, sigma fixed.
+
+  The gradient of a VAE's bound is that of a `gaussian` one with
+  `beta = sigma^2`, divided by sigma^2; but here it is a bound on log p(x).
+
+  Args:
+    x: data `[batch, *features]`.
+    decoded: x~, the shape of `x`.
+    sigma: the standard deviation of each feature, in the units of `x`.
+
+  Returns:
+    `[batch, *features]` in nats.
+
+  References:
+    Lucas et al., "Don't Blame the ELBO!", 2019, section 4; Rybkin et al.,
+    "Simple and Effective VAE Training with Calibrated Decoders", 2021, section
+    3.1: its relation to beta.
+  """
+  squared = gaussian(x, decoded) / sigma**2
+  return squared + jnp.log(sigma) + 0.5 * LOG_2PI
 
 
 def _size(*, scale: str) -> int:
