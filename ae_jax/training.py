@@ -22,7 +22,7 @@ from ae_jax.early_stopping import (
   validation_loss,
 )
 from ae_jax.epoch_order import batching, epoch_order
-from ae_jax.minibatch import Data, examples_of, minibatch
+from ae_jax.minibatch import DRAWS, Data, examples_of, minibatch
 from ae_jax.networks import Spec, autoencoder
 from ae_jax.optimizers import Optimizer, adam, clipped
 from ae_jax.parameters import (
@@ -55,7 +55,7 @@ def trainer(
   num_epochs: int,
   batch_size: int = 128,
   schedule: Schedule = lambda hyper, step: hyper,
-  binarize: bool = False,
+  draw: str = "",
   optimizer: Optimizer = adam,
   stopping: EarlyStopping | None = None,
 ) -> Trainer:
@@ -69,7 +69,8 @@ def trainer(
     batch_size: examples per step; all of them if there are fewer.
     schedule: (hyper, step) -> hyper at that step, see
       `schedules.make_schedule`. By default nothing changes.
-    binarize: whether each step draws its minibatch, `x ~ Bernoulli(x)`.
+    draw: a name in `minibatch.DRAWS`, by which each step draws its minibatch;
+      "": it takes the data as they are.
     optimizer: (learning_rate, **hyper) -> an optax transformation.
     stopping: whether and how epochs are judged by a validation loss.
 
@@ -82,7 +83,7 @@ def trainer(
     num_epochs,
     batch_size,
     schedule,
-    binarize,
+    draw,
     optimizer,
     stopping,
   )
@@ -111,7 +112,7 @@ class _TrainerFunctions:
   num_epochs: int
   batch_size: int
   schedule: Schedule
-  binarize: bool
+  draw: str
   optimizer: Optimizer
   stopping: EarlyStopping | None
 
@@ -146,9 +147,9 @@ class _TrainerFunctions:
   def seen(self, key: Key, batch: Array | Labeled) -> tuple[Key, Any]:
     """The batch as the objective sees it, and the key for the rest."""
     x: Any = to_float(examples_of(batch))
-    if self.binarize:
+    if self.draw:
       key, draw_key = jax.random.split(key)
-      x = jax.random.bernoulli(draw_key, x).astype(x.dtype)
+      x = DRAWS[self.draw](draw_key, x)
     return key, batch._replace(x=x) if isinstance(batch, Labeled) else x
 
   def init(self, key: Key, hyper: Hyper) -> TrainState:

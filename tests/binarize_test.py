@@ -50,7 +50,7 @@ def test_what_is_measured_is_one_draw_and_what_is_trained_on_is_gray(
 
 def test_a_step_draws_anew():
   run = trainer(
-    reveals, Spec((6,), 2), num_epochs=50, batch_size=400, binarize=True
+    reveals, Spec((6,), 2), num_epochs=50, batch_size=400, draw="binarize"
   )
   hyper = {"learning_rate": 1e-3}
   _, history = jax.jit(run.train)(jax.random.key(0), hyper, X)

@@ -160,6 +160,7 @@ def test_the_source_is_the_call_with_absolute_paths(tmp_path, monkeypatch):
     "seed": 3,
     "standardize": False,
     "binarize": False,
+    "dequantize": False,
     "stream": False,
     "anomaly_classes": [],
     "missing": False,

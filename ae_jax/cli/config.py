@@ -33,6 +33,7 @@ def base() -> ConfigDict:
         "missing": False,  # NaN is an entry that is missing
         "anomaly_classes": (),  # labels that are held out of training
         "binarize": False,  # x ~ Bernoulli(x), drawn anew at each step
+        "dequantize": False,  # adds u / 255 to bytes, drawn anew at each step
         "data_dir": config_dict.placeholder(str),  # where TFDS keeps datasets
         "download_dir": config_dict.placeholder(str),  # files already there
       },

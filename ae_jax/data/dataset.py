@@ -79,6 +79,8 @@ class Dataset(NamedTuple):
     test_anomalies: `[m]`, or None.
     binarize: whether training draws `x ~ Bernoulli(x)` anew at each step;
       `validation` and `test` are such draws.
+    dequantize: whether it adds noise to bytes anew at each step, and bounds on
+      a density are those on their probability, see `minibatch.dequantized`.
     stream: all rows to train on, of which `train` is a sample; None where
       `train` is all of them.
     source: the arguments of `load` that made it; None of arrays.
@@ -102,6 +104,7 @@ class Dataset(NamedTuple):
   validation_anomalies: np.ndarray | None = None
   test_anomalies: np.ndarray | None = None
   binarize: bool = False
+  dequantize: bool = False
   stream: Rows | None = None
   source: dict[str, Any] | None = None
 
@@ -109,6 +112,12 @@ class Dataset(NamedTuple):
   def num_train(self) -> int:
     """How many examples there are to train on."""
     return len(self.train if self.stream is None else self.stream)
+
+  @property
+  def draw(self) -> str:
+    """How a step of training draws its examples, see `training.trainer`."""
+    options = ("binarize", "dequantize")
+    return next((name for name in options if getattr(self, name)), "")
 
   @property
   def held_out(self) -> dict[str, np.ndarray]:

@@ -45,6 +45,7 @@ def load(
   seed: int = 0,
   standardize: bool = False,
   binarize: bool = False,
+  dequantize: bool = False,
   stream: bool = False,
   anomaly_classes: Sequence[Any] = (),
   missing: bool = False,
@@ -74,6 +75,7 @@ def load(
     seed: which examples are held out.
     standardize: gives `(x - mean) / std` per feature, see `from_arrays`.
     binarize: draws binary examples, see `Dataset`.
+    dequantize: adds noise to bytes, see `Dataset`.
     stream: trains on data that may be larger than memory, of TFDS or the
       `.npy` of `path`; see `on_disk.from_file`.
     anomaly_classes: labels of which nothing is trained on, see `from_arrays`.
@@ -114,7 +116,7 @@ def load(
     validation_fraction=validation_fraction,
     seed=seed,
     standardize=standardize,
-  )._replace(source=source)
+  )._replace(source=source, dequantize=dequantize)
   if not binarize:
     return dataset
   if standardize:

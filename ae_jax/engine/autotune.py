@@ -250,7 +250,7 @@ def _measure(
 
 def _key(group: list[Trial], pipeline: InputPipeline, memory_bytes: int) -> str:
   """What a choice depends on."""
-  kind = type(pipeline).__name__ + (" binarize" if pipeline.binarize else "")
+  kind = type(pipeline).__name__ + (pipeline.draw and f" {pipeline.draw}")
   return json.dumps(
     {
       "group": group[0].group,

@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import math
 import textwrap
 import traceback
 from collections.abc import Callable, Collection
@@ -55,6 +56,7 @@ def check(
   columns = columns.union(*(trial.settings for trial in trials))
   for group in groups(trials):
     _check_missing(group[0], dataset)
+    _check_dequantize(group[0], dataset)
     for x in (dataset.train, *dataset.held_out.values()):
       _check_range(group[0], x)
       _check_values(group[0], x)
@@ -232,6 +234,23 @@ def _check_missing(trial: Trial, dataset: Dataset) -> None:
       f"likelihood {trial.settings['likelihood']!r} ties the features of an"
       " example together, so that single ones cannot be missing: take"
       + (" library_size=False" if counts else " another")
+    )
+
+
+def _check_dequantize(trial: Trial, dataset: Dataset) -> None:
+  """Raises UsageError where noise that is added to bytes means nothing."""
+  if not dataset.dequantize:
+    return
+  if dataset.train.dtype != np.uint8 or dataset.binarize:
+    raise UsageError(
+      "data.dequantize is of bytes (uint8), neither standardized nor binarized"
+    )
+  declared = of_likelihood(trial.functions["likelihood"])
+  if declared.kind != "density" or declared.support != (-math.inf, math.inf):
+    raise UsageError(
+      "data.dequantize needs a likelihood that is a density of any numbers,"
+      " such as 'calibrated_gaussian'; it is"
+      f" {trial.settings['likelihood']!r}"
     )
 
 

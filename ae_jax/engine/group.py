@@ -49,7 +49,7 @@ def group_trainer(
   group: Sequence[Trial],
   features: tuple[int, ...],
   num_examples: int,
-  binarize: bool = False,
+  draw: str = "",
 ) -> Trainer:
   """The trainer that all trials of a group share."""
   first = group[0]
@@ -59,7 +59,7 @@ def group_trainer(
     num_epochs=first.settings["num_epochs"],
     batch_size=first.settings["batch_size"],
     schedule=first.schedule(num_examples),
-    binarize=binarize,
+    draw=draw,
     optimizer=first.optimizer,
     stopping=first.stopping,
   )

@@ -36,13 +36,13 @@ class InputPipeline(Protocol):
   Attributes:
     num_examples: of the whole set.
     features: shape of one example.
-    binarize: whether a step draws `x ~ Bernoulli(x)`.
+    draw: how a step draws its examples, see `training.trainer`.
     validation: what epochs are judged by, in host memory; None: nothing.
   """
 
   num_examples: int
   features: tuple[int, ...]
-  binarize: bool
+  draw: str
 
   @property
   def validation(self) -> Any:
@@ -77,7 +77,7 @@ class InMemory:
     train: `[n, *features]`, float32 or uint8; or `Labeled` or `Pairs`.
     num_examples: n.
     features: shape of one example.
-    binarize: whether a step draws `x ~ Bernoulli(x)`.
+    draw: how a step draws its examples, see `training.trainer`.
     dataset: where labels, partners and validation data come from, or None.
     validation: what epochs are judged by, or None.
   """
@@ -85,11 +85,11 @@ class InMemory:
   def __init__(
     self,
     train: Data | np.ndarray,
-    binarize: bool = False,
+    draw: str = "",
     dataset: Dataset | None = None,
     validation: Any = None,
   ):
-    self.binarize = binarize
+    self.draw = draw
     self.train = train
     self._validation = lambda: validation
     x = examples_of(train)
@@ -113,7 +113,7 @@ class InMemory:
     def with_supervision(kind: str) -> InMemory:
       if dataset is None:
         raise UsageError("labels and pairs need a dataset")
-      of_kind = InMemory(supervise(dataset, x, kind), binarize)
+      of_kind = InMemory(supervise(dataset, x, kind), draw)
       if validation is not None:
         of_kind._validation = lambda: supervise(
           dataset, validation, kind, "validation"
@@ -168,14 +168,12 @@ class Streamed:
   Attributes:
     num_examples: n.
     features: shape of one example.
-    binarize: whether a step draws `x ~ Bernoulli(x)`.
+    draw: how a step draws its examples, see `training.trainer`.
     validation: what epochs are judged by, or None.
   """
 
-  def __init__(
-    self, source: Rows, binarize: bool = False, validation: Any = None
-  ):
-    self.binarize = binarize
+  def __init__(self, source: Rows, draw: str = "", validation: Any = None):
+    self.draw = draw
     self.validation = validation
     self._source = source
     self.num_examples = len(source)
@@ -314,7 +312,7 @@ def input_pipeline(dataset: Dataset, train: Array) -> InputPipeline:
   """
   dataset = dataset.without_anomalies()
   if dataset.stream is not None:
-    return Streamed(dataset.stream, dataset.binarize, dataset.validation)
+    return Streamed(dataset.stream, dataset.draw, dataset.validation)
   if dataset.binarize:  # `train` is one draw; each step makes another
     train = jax.device_put(dataset.train)
-  return InMemory(train, dataset.binarize, dataset, dataset.validation)
+  return InMemory(train, dataset.draw, dataset, dataset.validation)

@@ -108,7 +108,7 @@ def _compile(
   num_seeds = _num_seeds(group, placement)
   max_steps = _max_steps(group, pipeline, num_seeds, steps_per_epoch)
   one = group_trainer(
-    group, pipeline.features, pipeline.num_examples, pipeline.binarize
+    group, pipeline.features, pipeline.num_examples, pipeline.draw
   )
   rows = pipeline.rows(num_seeds, settings["batch_size"])
   keys, hyper = stack((group * placement.size)[: placement.size])
@@ -238,7 +238,7 @@ def _cache_key(
     tuple(first.hyper),
     padded_spec(group, pipeline.features),
     pipeline.num_examples,
-    pipeline.binarize,
+    pipeline.draw,
     str(first.stopping and _shapes(pipeline.validation)),
     str(pipeline.rows(num_seeds, first.settings["batch_size"])),
     pipeline.max_steps(num_seeds, first.settings["batch_size"]),

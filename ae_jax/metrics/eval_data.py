@@ -43,6 +43,7 @@ class EvalData:
     missing: whether entries may be missing: those that are NaN.
     code_size: what codes are padded to where they are compared, so that those
       of all networks of a run share a program; 0: each has its own.
+    dequantize: whether noise was added to bytes in training, see `Dataset`.
   """
 
   train: Array
@@ -64,6 +65,7 @@ class EvalData:
   unit_interval: bool = dataclasses.field(metadata={"static": True})
   missing: bool = dataclasses.field(metadata={"static": True}, default=False)
   code_size: int = dataclasses.field(metadata={"static": True}, default=0)
+  dequantize: bool = dataclasses.field(metadata={"static": True}, default=False)
 
   @property
   def is_ordered(self) -> tuple[bool, ...]:
@@ -183,6 +185,7 @@ def eval_data(dataset: Dataset, code_size: int = 0) -> EvalData:
     ),
     missing=dataset.missing,
     code_size=code_size,
+    dequantize=dataset.dequantize,
   )
 
 

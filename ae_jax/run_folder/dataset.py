@@ -51,7 +51,8 @@ def dataset_of(
       f"dataset {dataset.name} is not the one that run {folder} was trained"
       " on: its digest differs"
     )
-  return dataset
+  dequantize = config["identity"].get("dequantize", False)
+  return dataset._replace(dequantize=dequantize)
 
 
 def _own_function(

@@ -41,6 +41,7 @@ def describe(
     "identity": {
       "data": data_digest(dataset),
       "binarize": dataset.binarize,
+      **({"dequantize": True} if dataset.dequantize else {}),
     },
     "config": {},
     "command": None,
