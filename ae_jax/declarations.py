@@ -168,7 +168,8 @@ class LikelihoodDeclaration(Declaration):
     support: the least and greatest x that it allows.
     kind: "density" of real numbers, "mass" of discrete ones, or "mixed" of
       both: bounds on the likelihood of one kind are not comparable with those
-      of another. Only a mass has bits per dimension.
+      of another. Only a mass has bits per dimension, or a density of bytes with
+      noise, see `Dataset`.
     values: of a mass: other data are refused.
     relaxed: whether they are taken all the same, as a Bernoulli takes gray
       values: then it has no normalizer.
