@@ -110,9 +110,8 @@ class Evaluator:
       for group in self._groups
       if any(lacks(row, group, self._on_all) for row in rows)
     )
-    self._progress.advance(
-      len(trained.ids) * (len(self._groups) - len(missing))
-    )
+    measured_before = [g for g in self._groups if g not in missing]
+    self._progress.skip_metrics(measured_before, len(trained.ids))
     references = self._baselines_of(missing)
     measured = evaluate_group(
       trained.spec,
@@ -134,6 +133,7 @@ class Evaluator:
       self._progress.doing("measuring PCA and the data")
       found = baselines(self.data, self._sizes, metric_groups, self.few)
       self._baselines[metric_groups] = found
+      self._progress.did_once()
       taken = time.perf_counter() - begin
       self.cost.add_measuring({"PCA and data": taken})
     return self._baselines[metric_groups]

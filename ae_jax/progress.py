@@ -3,13 +3,17 @@
 import contextlib
 import importlib.util
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from ae_jax.engine.autotune import Choice
+from ae_jax.time_left import TimeLeft
 from ae_jax.trial import Trial
+
+# The kinds of work that are no metric groups.
+_PROGRAMS, _EPOCHS = "programs", "epochs"
 
 
 class Progress:
@@ -26,10 +30,14 @@ class Progress:
     self._num_trials = 0
     self._finished = 0
     self._bar: Any = None
+    self._left = TimeLeft({})
 
   @contextlib.contextmanager
   def over(
-    self, num_epochs: Sequence[int], num_metric_groups: int
+    self,
+    num_epochs: Sequence[int],
+    metric_groups: Sequence[str],
+    num_programs: int = 0,
   ) -> Iterator[None]:
     """Shows the bar of trials that take so many epochs each."""
     self._num_trials, self._finished = len(num_epochs), 0
@@ -38,7 +46,10 @@ class Progress:
       return
     terminal = sys.stderr.isatty()
     left = "{remaining} left" if terminal else "{remaining} left\n"
-    total = sum(num_epochs) + len(num_epochs) * num_metric_groups
+    self._left = TimeLeft(
+      dict.fromkeys(metric_groups, len(num_epochs))
+      | {_PROGRAMS: num_programs, _EPOCHS: sum(num_epochs)}
+    )
     options: dict[str, Any] = (
       {}
       if _in_notebook()
@@ -48,10 +59,9 @@ class Progress:
       }
     )
     with _tqdm()(
-      total=total,
       mininterval=0.2 if terminal else 5.0,
-      miniters=1,
-      smoothing=0.1,
+      miniters=0,
+      smoothing=0,  # see _update
       **options,
     ) as self._bar:
       self.doing("preparing the first program")
@@ -67,8 +77,13 @@ class Progress:
     """Says what is going on that has no news of its own."""
     self._describe(what)
 
+  def did_once(self) -> None:
+    """What was going on is not done again."""
+    self._left.skip(_EPOCHS, 0)
+
   def on_program(self, trials: list[Trial], choice: Choice) -> None:
     """Says which program trains a group."""
+    self._left.did(_PROGRAMS, 1)
     devices, size = choice.program.placement
     measured = ", ".join(
       f"{placement.devices} x {placement.trials_per_device}:"
@@ -90,28 +105,34 @@ class Progress:
       self._finished += len(trials)
     loss = terms["loss"]
     best = f"{np.nanmin(loss):.4g}" if np.isfinite(loss).any() else "diverged"
+    is_first = self._bar is not None and self._bar.n == 0
+    self._left.did(_EPOCHS, len(trials))
     self._describe(
       f"{len(trials)} of {first['objective']}: epoch"
       f" {epoch}/{first['num_epochs']}, best loss {best}",
-      refresh=self._bar is not None and self._bar.n == 0,
+      refresh=is_first,
     )
-    self._update(len(trials))
+    self._update()
 
   def on_metrics(self, metric_group: str, num_trials: int) -> None:
     """Takes the news of metrics."""
     name = metric_group.partition("@")[0]  # a user's has a digest
+    self._left.did(metric_group, num_trials)
     self._describe(f"measured {name}", refresh=False)
-    self._update(num_trials)
+    self._update()
 
   def skip(self, num_trials: int, num_done: int, num_epochs: int) -> None:
     """Counts epochs that were trained before."""
     if num_done == num_epochs:
       self._finished += num_trials
-    self._update(num_trials * num_done)
+    self._left.skip(_EPOCHS, num_trials * num_done)
+    self._update()
 
-  def advance(self, count: int) -> None:
+  def skip_metrics(self, metric_groups: Iterable[str], num_trials: int) -> None:
     """Counts what was measured before."""
-    self._update(count)
+    for name in metric_groups:
+      self._left.skip(name, num_trials)
+    self._update()
 
   def _describe(self, what: str, refresh: bool = True) -> None:
     if self._bar is not None:
@@ -119,9 +140,12 @@ class Progress:
         f"{self._finished}/{self._num_trials} trials, {what}", refresh=refresh
       )
 
-  def _update(self, count: int) -> None:
+  def _update(self) -> None:
+    """The bar counts seconds: those that passed, of all that it will take."""
     if self._bar is not None:
-      self._bar.update(count)
+      elapsed = self._left.elapsed
+      self._bar.total = elapsed + self._left.seconds()
+      self._bar.update(elapsed - self._bar.n)
 
 
 class _Stderr:

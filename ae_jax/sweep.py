@@ -18,6 +18,7 @@ from ae_jax.data import Dataset, as_dataset
 from ae_jax.data.remarks import remarks
 from ae_jax.declarations import of_likelihood
 from ae_jax.engine.autotune import Choice
+from ae_jax.engine.group import groups
 from ae_jax.engine.input_pipeline import input_pipeline
 from ae_jax.engine.memory import Memory
 from ae_jax.engine.program import Program
@@ -196,7 +197,7 @@ def evaluate(
     sizes = [row["latent_size"] for row in table]
     if lacking:
       evaluator = Evaluator(store, dataset, wanted, sizes, bar, on_all)
-      with bar.over([row["num_epochs"] for row in lacking], len(wanted)):
+      with bar.over([row["num_epochs"] for row in lacking], wanted):
         evaluator.measure_stored([row["id"] for row in lacking])
     else:
       bar.say(
@@ -245,7 +246,7 @@ def run(
   )
   if missing:
     epochs = [trial.settings["num_epochs"] for trial in missing]
-    with progress.over(epochs, len(plan.metric_groups)):
+    with progress.over(epochs, plan.metric_groups, len(groups(missing))):
       evaluator.measure_stored(survey.trained)
       done = survey.complete | survey.trained
       _train(plan, done, evaluator, progress, interruption)

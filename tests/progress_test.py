@@ -1,12 +1,14 @@
-"""Progress: what it writes never ends the run that it tells of."""
+"""Progress: it tells the time left, and never ends the run that it tells of."""
 
 import contextlib
 import os
 import sys
 
 import numpy as np
+import pytest
 
 from ae_jax.progress import Progress
+from ae_jax.time_left import TimeLeft
 from ae_jax.trial import Trial
 
 
@@ -18,8 +20,31 @@ def test_a_reader_that_is_gone_does_not_end_the_run(monkeypatch):
   progress = Progress()
   settings = {"objective": "autoencoder", "num_epochs": 1}
   trial = Trial(settings, functions={}, hyper={}, source="")
-  with progress.over([1], 0):
+  with progress.over([1], ()):
     progress.say("a line")
     progress.on_epoch([trial], 1, {"loss": np.array([1.0])})
   with contextlib.suppress(BrokenPipeError):
     stderr.close()
+
+
+def test_the_time_left_is_that_of_each_kind_of_work():
+  now = [0.0]
+  left = TimeLeft({"epochs": 80, "features": 8}, clock=lambda: now[0])
+  assert left.seconds() == 0  # nothing is known
+  now[0] += 4
+  left.did("epochs", 4)
+  # The first was compiled: later ones take 0.6 of it, and features as much.
+  assert left.seconds() == pytest.approx(0.6 * (76 + 8))
+  now[0] += 2
+  left.did("epochs", 4)
+  assert left.seconds() == pytest.approx((72 + 8) * 6 / 8)
+  left.skip("epochs", 32)  # they go on from a snapshot
+  now[0] += 50
+  left.skip("epochs", 0)  # done once
+  now[0] += 20
+  left.did("features", 4)
+  assert left.seconds() == pytest.approx(40 * 6 / 8 + 4 * 0.6 * 20 / 4)
+  now[0] += 4
+  left.did("features", 4)
+  assert left.seconds() == pytest.approx(40 * 6 / 8)
+  assert left.elapsed == now[0] == 80
