@@ -105,6 +105,9 @@ def test_any_run_has_a_page(tmp_path, x, given, settings, sections, metrics):
     steps
   )
   assert "ae_jax.run_sweep(points, x, folder=...)" in page.text
+  if not metrics:
+    assert "Evaluation" not in page.headings
+    assert not any("Jacobian" in alt for alt in page.pictures)
 
 
 def test_a_loss_of_a_user(tmp_path, monkeypatch):
@@ -118,16 +121,18 @@ def test_a_loss_of_a_user(tmp_path, monkeypatch):
   assert "&lt;b&gt;" in heat_map["data"][0]["y"]
 
 
+def run(data, folder=None):
+  points = [{"latent_size": 1, "num_epochs": 1}]
+  return ae_jax.run_sweep(
+    points, data, folder=folder, metrics=(), progress=False
+  )
+
+
 @pytest.fixture(scope="module")
 def numbers(tmp_path_factory):
   """A run on numbers, without its page."""
-  return ae_jax.run_sweep(
-    [{"latent_size": 1, "num_epochs": 1}],
-    RNG.normal(size=(20, 3)),
-    folder=tmp_path_factory.mktemp("numbers") / "run",
-    metrics=(),
-    progress=False,
-  )
+  folder = tmp_path_factory.mktemp("numbers") / "run"
+  return run(RNG.normal(size=(20, 3)), folder)
 
 
 def test_a_notebook_shows_the_page_in_a_frame(numbers):
@@ -152,9 +157,7 @@ def test_the_text_of_a_page_does_not_leave_its_frame(tmp_path):
 
 
 def test_a_run_in_memory_has_no_page():
-  x = RNG.normal(size=(20, 3))
-  point = {"latent_size": 1, "num_epochs": 1}
-  results = ae_jax.run_sweep([point], x, metrics=(), progress=False)
+  results = run(RNG.normal(size=(20, 3)))
   with pytest.raises(UsageError, match=r"run_sweep\(folder=...\)"):
     results.report()
 
@@ -190,11 +193,10 @@ def test_a_config_of_others_is_only_shown(numbers, command):
 
 def test_other_data_are_noticed(tmp_path):
   np.save(tmp_path / "x.npy", RNG.normal(size=(20, 3)))
-  run = tmp_path / "run"
-  make(run, tmp_path / "x.npy", {"objective": ["autoencoder"]})
+  run(tmp_path / "x.npy", tmp_path / "run")
   np.save(tmp_path / "x.npy", RNG.normal(size=(20, 3)))
   with pytest.raises(UsageError, match="its digest differs"):
-    program.rebuild(["report.py", str(run)])
+    program.rebuild(["report.py", str(tmp_path / "run")])
 
 
 def test_the_command_is_on_the_page(numbers):

@@ -26,7 +26,7 @@ SMALL = (
   "--config.sweep.seed=0",
   "--config.sweep.strength=0.1,1.0",
   "--config.fixed.num_epochs=2",
-  "--config.fixed.widths=4",
+  "--config.fixed.widths=()",
 )
 
 

@@ -82,7 +82,7 @@ def runs(tmp_path_factory):
       latent_size=(2, 3),
       num_epochs=(1,),
       batch_size=(16,),
-      widths=((8,),),
+      widths=((),),
     )
     ae_jax.run_sweep(
       points, x, folder=folder / name, metrics=(), progress=False

@@ -16,7 +16,7 @@ from ae_jax.types import UsageError
 
 X = np.random.default_rng(0).uniform(size=(40, 6)).astype(np.float32)
 POINTS = ae_jax.grid.product(
-  objective=("vae",), latent_size=(2, 3), num_epochs=(2,), widths=((4,),)
+  objective=("vae",), latent_size=(2, 3), num_epochs=(2,), widths=((),)
 )
 METRICS = ("activity",)
 

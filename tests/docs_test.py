@@ -43,14 +43,14 @@ def commands(block):
 SMALL = (
   "--config.metrics=",
   "--config.fixed.num_epochs=1",
-  "--config.fixed.widths=4",
+  "--config.fixed.widths=()",
 )
 
 
 @pytest.mark.parametrize("code", blocks("python"))
 def test_python_block_runs(code, monkeypatch, tmp_path):
   def run_sweep(points, *data, **options):
-    small = [{"num_epochs": 1, "widths": (8,)} | point for point in points]
+    small = [{"num_epochs": 1, "widths": ()} | point for point in points]
     return ae_jax.sweep.run_sweep(small, *data, **{"metrics": ()} | options)
 
   monkeypatch.setattr(ae_jax, "run_sweep", run_sweep)

@@ -63,7 +63,7 @@ def data():
 """
 MAKE = """
 import sys, ae_jax
-points = [{"objective": "autoencoder", "num_epochs": 1, "widths": (4,)} | p
+points = [{"objective": "autoencoder", "num_epochs": 1, "widths": ()} | p
           for p in (%s)]
 results = ae_jax.run_sweep(
   points, %s, metrics=["reconstruction", "theirs:size"], folder=sys.argv[1])

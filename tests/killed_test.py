@@ -27,7 +27,7 @@ import ae_jax
 x = np.random.default_rng(0).uniform(size=(400, 6)).astype(np.float32)
 points = ae_jax.grid.product(
   objective=("autoencoder", "denoising"), latent_size=(2,), seed=(0, 1),
-  num_epochs=(800,), batch_size=(16,), widths=((4,),),
+  num_epochs=(800,), batch_size=(16,), widths=((),),
 )
 try:
   ae_jax.run_sweep(

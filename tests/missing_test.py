@@ -80,7 +80,7 @@ def test_only_observed_entries_count_in_a_loss(name):
   np.testing.assert_allclose(nll, plain, rtol=1e-5)  # sums in float32
 
 
-HEAVY = ("factor_vae", "iwae", "tc_vae", "group_vae", "adaptive_vae")
+HEAVY = ("factor_vae", "iwae", "beta_tcvae", "gvae", "ada_gvae")
 
 
 @pytest.mark.parametrize(

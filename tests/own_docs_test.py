@@ -20,7 +20,7 @@ SMALL = (
   "--config.metrics=",
   "--config.sweep.seed=0,",
   "--config.fixed.num_epochs=1",
-  "--config.fixed.widths=4",
+  "--config.fixed.widths=()",
 )
 
 

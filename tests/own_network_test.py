@@ -9,7 +9,7 @@ import numpy as np
 import own_parts
 import pytest
 from flax import linen as nn
-from small_sweeps import SHORT, TEST, run
+from small_sweeps import HIDDEN, SHORT, TEST, run
 from solo_runs import assert_equal_solo_runs
 
 import ae_jax
@@ -25,7 +25,7 @@ GATED = {"network": "own_parts:gated", "objective": "vae"}
 
 def test_latent_sizes_and_its_numbers_share_a_program_and_equal_solo_runs():
   points = [
-    SHORT | GATED | {"latent_size": size, "slope": slope}
+    HIDDEN | GATED | {"latent_size": size, "slope": slope}
     for size in (3, 6)
     for slope in (0.5, 2.0)
   ]
@@ -37,7 +37,7 @@ def test_latent_sizes_and_its_numbers_share_a_program_and_equal_solo_runs():
 @pytest.mark.parametrize("network", ["own_parts:gated", "own_parts:pure"])
 def test_the_size_that_fills_the_mask_equals_its_solo_run(network):
   points = [
-    SHORT | {"network": network, "latent_size": size} for size in (3, 6)
+    HIDDEN | {"network": network, "latent_size": size} for size in (3, 6)
   ]
   assert_equal_solo_runs(points, sizes=(6,))
 
@@ -50,7 +50,7 @@ def test_two_pure_functions_are_a_network():
 
 
 def test_loading_and_export_want_the_module_and_give_the_same(tmp_path):
-  point = SHORT | GATED | {"slope": 2.5, "units": 6}
+  point = HIDDEN | GATED | {"slope": 2.5, "units": 6}
   (trained,) = run([point], folder=tmp_path / "run")
   z, again = trained.encode(TEST), trained.reconstruct(TEST)
   assert trained.params["numbers"]["slope"] == 2.5
@@ -75,7 +75,7 @@ def test_loading_and_export_want_the_module_and_give_the_same(tmp_path):
 
 @pytest.mark.slow
 def test_each_of_two_groups_is_loaded_and_exported(tmp_path):
-  points = [SHORT | GATED | {"slope": 2.5, "units": units} for units in (4, 6)]
+  points = [HIDDEN | GATED | {"slope": 2.5, "units": units} for units in (4, 6)]
   for trained in run(points, folder=tmp_path / "run"):
     z = trained.encode(TEST)
     assert ("units", trained.row["units"]) in trained.spec.options
@@ -95,7 +95,7 @@ def test_each_of_two_groups_is_loaded_and_exported(tmp_path):
 
 
 def test_its_numbers_are_those_of_training_in_every_metric():
-  point = SHORT | GATED | {"slope": 4.0}
+  point = HIDDEN | GATED | {"slope": 4.0}
   (trained,) = run([point])
   x = jnp.asarray(TEST)
   own = ae_jax.autoencoder(trained.spec, numbers={"slope": 4.0})
@@ -206,7 +206,7 @@ def test_every_objective_goes_with_every_network_or_says_why_not(
 ):
   pairs = of_objective(OBJECTIVES[objective]).batch == "pairs"
   points = [
-    SHORT
+    HIDDEN
     | {"objective": objective, "network": network, "latent_size": size}
     | ({"pairs": "class"} if pairs else {})
     for size in (2, 4)

@@ -182,7 +182,7 @@ def test_what_the_encoder_sees_is_so_everywhere(tmp_path):
   trained, row = results[0], results.rows[0]
   assert row["likelihood"] == "own_parts:poisson"
   plain = ae_jax.Spec(
-    (6,), 2, widths=(16,), code="gaussian", likelihood=own_parts.poisson
+    (6,), 2, widths=(), code="gaussian", likelihood=own_parts.poisson
   )
   seen = ae_jax.autoencoder(plain).encode(trained.params, np.log1p(x))
   np.testing.assert_allclose(trained.encode(x), seen.mean, rtol=1e-5, atol=1e-6)

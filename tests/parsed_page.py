@@ -8,7 +8,7 @@ import ae_jax
 from ae_jax import grid
 
 SCRIPT = "</script><script>alert(1)</script>"
-SMALL = {"num_epochs": [1], "batch_size": [16], "widths": [(6,)]}
+SMALL = {"num_epochs": [1], "batch_size": [16], "widths": [()]}
 VOID = {"meta", "link", "img", "br"}
 
 

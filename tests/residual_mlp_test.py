@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from small_sweeps import DIGITS, SHORT, TEST, run
+from small_sweeps import DIGITS, HIDDEN, TEST, run
 
 import ae_jax
 from ae_jax import grid
@@ -43,7 +43,7 @@ def test_residual_blocks_match_numpy():
 
 def test_dropout_is_of_training_alone_and_its_rate_is_a_number():
   points = [
-    SHORT | RESIDUAL | {"dropout": rate, "blocks": 1} for rate in (0.0, 0.5)
+    HIDDEN | RESIDUAL | {"dropout": rate, "blocks": 1} for rate in (0.0, 0.5)
   ]
   assert len(groups(grid.resolve(points))) == 1
   results = run(points)
@@ -88,4 +88,4 @@ def test_the_noise_of_a_step_is_that_of_its_key():
 
 def test_two_widths_are_none_of_a_residual_network():
   with pytest.raises(UsageError, match=r"needs one width, got widths \(8, 4\)"):
-    run([SHORT | RESIDUAL | {"widths": (8, 4)}])
+    run([HIDDEN | RESIDUAL | {"widths": (8, 4)}])

@@ -28,7 +28,7 @@ POINTS = ae_jax.grid.product(
   learning_rate=(1e-2,),  # this and the next two: of the config of digits
   batch_size=(64,),
   schedule=("cosine",),
-  widths=((4,),),
+  widths=((),),
 )
 ARGUMENTS = (
   "--config.sweep.objective=autoencoder,vae",
@@ -36,7 +36,7 @@ ARGUMENTS = (
   "--config.sweep.seed=0,1",
   "--config.sweep.vae.beta=1.0",
   "--config.fixed.num_epochs=1",
-  "--config.fixed.widths=4",
+  "--config.fixed.widths=()",
   "--config.metrics=()",
 )
 MORE = ("features", "noise")

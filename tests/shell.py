@@ -16,7 +16,7 @@ TINY = (
   "--config.sweep.latent_size=2",
   "--config.sweep.seed=0",
   "--config.fixed.num_epochs=1",
-  "--config.fixed.widths=4",
+  "--config.fixed.widths=()",
   "--config.metrics=()",
 )
 

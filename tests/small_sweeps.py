@@ -15,7 +15,8 @@ LABELED = from_arrays(
   validation=VALIDATION,
   validation_labels=LABELS[400:450],
 )
-SHORT = {"num_epochs": 3, "batch_size": 64, "widths": (16,)}
+SHORT = {"num_epochs": 3, "batch_size": 64, "widths": ()}
+HIDDEN = SHORT | {"widths": (16,)}
 # Twelve steps of float32 under other batchings and fusions. Adam divides by the
 # root of small squared gradients, which lifts rounding to about 1e-5 of a
 # parameter's size; ten times that is allowed.

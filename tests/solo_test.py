@@ -2,7 +2,7 @@
 
 import jax
 import pytest
-from small_sweeps import SHORT
+from small_sweeps import HIDDEN, SHORT
 from solo_runs import assert_equal_solo_runs
 
 from ae_jax.objectives import OBJECTIVES
@@ -12,9 +12,14 @@ SHARES = ("stage", "content", "labeled", "decay")
 # A code halfway between two vectors takes either, by rounding; Adam then moves
 # a number by up to the learning rate, 1e-3, another way.
 TOLERANCES = {name: {"atol": 1e-3} for name in ("vq_vae", "fsq")}
+# Of these the hidden layers have a part in the loss, or are any network's.
+WITH_HIDDEN = (
+  *("autoencoder", "vae", "conditional_vae"),
+  *("layerwise", "contractive", "rae"),
+)
 
 
-def points_of(name, sizes):
+def points_of(name, sizes, fixed=HIDDEN):
   """Latent sizes, two seeds, and two values of every number."""
   hyper = hyper_parameters("objective", OBJECTIVES[name])
   numbers = {k: v for k, v in hyper.items() if isinstance(v, float)}
@@ -26,7 +31,7 @@ def points_of(name, sizes):
   if "k" in hyper:  # no more than there are units
     others, changed = {"k": 2.0}, {"k": 3.0}
   return [
-    SHORT | {"objective": name, "latent_size": size, "seed": seed} | own
+    fixed | {"objective": name, "latent_size": size, "seed": seed} | own
     for size in sizes
     for seed, own in enumerate((others, others | changed))
   ]
@@ -34,7 +39,9 @@ def points_of(name, sizes):
 
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_every_trial_equals_its_solo_run(name):
-  points = points_of(name, sizes=(3, 6))
+  """Linear where hidden layers are trained as any others; slow: with them."""
+  fixed = HIDDEN if name in WITH_HIDDEN else SHORT
+  points = points_of(name, (3, 6), fixed)
   assert_equal_solo_runs(points, sizes=(3,), **TOLERANCES.get(name, {}))
 
 
@@ -92,7 +99,7 @@ def slow(setting):
 )
 def test_static_settings_equal_their_solo_run(setting):
   points = [
-    {"objective": "autoencoder"} | SHORT | {"latent_size": size} | setting
+    {"objective": "autoencoder"} | HIDDEN | {"latent_size": size} | setting
     for size in (2, 5)
   ]
   assert_equal_solo_runs(points, sizes=(2,))
