@@ -289,7 +289,7 @@ def test_what_cannot_be_compressed_is_one_line(trained, tmp_path):
     with pytest.raises(UsageError, match=message):
       aej.compress(trained, x, target)
   (plain,) = ae_jax.run_sweep(
-    [{"num_epochs": 1}], BITS, metrics=(), progress=False
+    [{"num_epochs": 1, "widths": ()}], BITS, metrics=(), progress=False
   )
   with pytest.raises(UsageError, match="needs a VAE with output bernoulli or"):
     aej.compress(plain, BITS, target)

@@ -141,6 +141,7 @@ def test_each_lane_is_its_solo_run(objective):
   assert_equal_solo_runs(
     points(
       objective=(objective,),
+      widths=((5,) if objective == "conditional_vae" else (),),
       latent_size=(5, 8),
       learning_rate=(0.01,),
       num_epochs=(3,),

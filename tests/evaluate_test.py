@@ -26,7 +26,7 @@ from ae_jax.networks import Spec, autoencoder, unpad
 def test_padded_and_vmapped_metrics_are_those_of_the_true_network(code):
   """Nine trials: a full block, and one that is filled up."""
   sizes = [3, 12] * 4 + [5]
-  spec = Spec((64,), 12, widths=(16,), code=code)
+  spec = Spec((64,), 12, widths=(), code=code)
   keys = jax.random.split(jax.random.key(0), 9)
   params = jax.vmap(lambda k, s: autoencoder(spec, s).init(k))(
     keys, jnp.array(sizes)
@@ -46,7 +46,7 @@ def test_padded_and_vmapped_metrics_are_those_of_the_true_network(code):
   i = 8  # masked, in the block that is filled up
   own = unpad(jax.tree.map(lambda p, i=i: p[i], params), sizes[i])
   alone = evaluate(
-    Spec((64,), sizes[i], widths=(16,), code=code),
+    Spec((64,), sizes[i], widths=(), code=code),
     jax.tree.map(lambda p: p[None], own),
     [sizes[i]],
     data,

@@ -8,7 +8,7 @@ import ae_jax
 BITS = (load_digits().images > 7).astype(np.float32)
 BYTES = np.rint(load_digits().images * (255 / 16)).astype(np.uint8)
 POINT = {"objective": "vae", "likelihood": "bernoulli"}
-POINT |= {"latent_size": 8, "learning_rate": 3e-3, "widths": (32,)}
+POINT |= {"latent_size": 8, "learning_rate": 3e-3, "widths": ()}
 
 
 def train(x, **settings):
