@@ -123,23 +123,22 @@ def run_sweep(
   )
   trials, groups_wanted, memory = checked(points, dataset, metrics, memory_gb)
 
-  def plan_in(store: Store) -> Plan:
-    return Plan(
-      trials, dataset, groups_wanted, store, memory, on_epoch, on_params
-    )
+  of_plan = trials, dataset, groups_wanted
+  callbacks = memory, on_epoch, on_params
 
-  bar = Progress(progress)
+  bar, ids = Progress(progress), [trial.id for trial in trials]
   if folder is None:
-    plan = plan_in(MemoryStore())
-    run(plan, bar, None)
-    return _told(Results(plan.store, [t.id for t in trials], dataset), bar)
+    in_memory = MemoryStore()
+    run(Plan(*of_plan, in_memory, *callbacks), bar, None)
+    return _told(Results(in_memory, ids, dataset), bar)
   from ae_jax.run_folder.folder import RunFolder  # here: it loads Orbax
 
-  with RunFolder.open(folder, dataset, snapshot_seconds) as store:
-    plan = plan_in(store)
-    with KeyboardInterruption() as interruption:
-      run(plan, bar, interruption)
-  return _told(Results(store, [t.id for t in trials], dataset), bar)
+  with (
+    RunFolder.open(folder, dataset, snapshot_seconds) as store,
+    KeyboardInterruption() as interruption,
+  ):
+    run(Plan(*of_plan, store, *callbacks), bar, interruption)
+  return _told(Results(store, ids, dataset), bar)
 
 
 def _told(results: Results, progress: Progress) -> Results:

@@ -226,7 +226,7 @@ def test_a_unit_names_values_as_the_nearest_centroid_does():
 def test_words_score_the_same_in_any_order(recoded):
   z = np.stack([FACTORS[:, 0], np.zeros(5000), RNG.normal(size=5000)], axis=1)
   words = WORDS[np.array(recoded)[FACTORS[:, :1]]]
-  values = data.arrays.numbered(words)
+  values = data.factors.numbered(words)
   score = sap.separated_attribute_predictability(
     jnp.asarray(z[:, :2], jnp.float32), jnp.asarray(values), (3,), (False,)
   )

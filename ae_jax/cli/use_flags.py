@@ -42,38 +42,8 @@ def _parser() -> argparse.ArgumentParser:
     metavar="COMMAND", dest="command", required=True
   )
   trial = _Parser(add_help=False, allow_abbrev=False)
-  trial.add_argument(
-    "run_dir", metavar="RUN_DIR", help="the workdir of a sweep, which it prints"
-  )
-  trial.add_argument(
-    "--trial", default="best", help="an id of the table, or best (default)"
-  )
-  trial.add_argument(
-    "--by",
-    metavar="COLUMN",
-    help="what best means: a column of the table (default:"
-    " validation_squared_error; to compress, validation_negative_elbo_nats)",
-  )
-  trial.add_argument(
-    "--where",
-    default={},
-    type=_settings,
-    metavar="NAME=VALUE,...",
-    help="settings that the best one must have",
-  )
-  trial.add_argument(
-    "--modules",
-    default=[],
-    type=lambda text: text.split(","),
-    metavar="NAME,...",
-    help="modules of yours that the model needs; they are imported",
-  )
-  trial.add_argument(
-    "--label",
-    type=int,
-    metavar="CLASS",
-    help="of a conditional VAE: the model of that class (from 0)",
-  )
+  for name, options in _TRIAL.items():
+    trial.add_argument(name, **options)
   for name, (text, arguments, example) in _COMMANDS.items():
     command = commands.add_parser(
       name,
@@ -103,6 +73,40 @@ def _settings(text: str) -> dict[str, Any]:
     except (ValueError, SyntaxError):
       settings[name] = value  # a word
   return settings
+
+
+_TRIAL: dict[str, dict[str, Any]] = {
+  "run_dir": {
+    "metavar": "RUN_DIR",
+    "help": "the workdir of a sweep, which it prints",
+  },
+  "--trial": {
+    "default": "best",
+    "help": "an id of the table, or best (default)",
+  },
+  "--by": {
+    "metavar": "COLUMN",
+    "help": "what best means: a column of the table (default:"
+    " validation_squared_error; to compress, validation_negative_elbo_nats)",
+  },
+  "--where": {
+    "default": {},
+    "type": _settings,
+    "metavar": "NAME=VALUE,...",
+    "help": "settings that the best one must have",
+  },
+  "--modules": {
+    "default": [],
+    "type": lambda text: text.split(","),
+    "metavar": "NAME,...",
+    "help": "modules of yours that the model needs; they are imported",
+  },
+  "--label": {
+    "type": int,
+    "metavar": "CLASS",
+    "help": "of a conditional VAE: the model of that class (from 0)",
+  },
+}
 
 
 def _positive(text: str) -> int:

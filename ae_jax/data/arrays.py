@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 
 from ae_jax.data import anomalies
 from ae_jax.data.dataset import Dataset, Standardization, to_float
+from ae_jax.data.factors import names_of, numbered, unordered
 from ae_jax.data.observed import check_observed, statistics_of
 from ae_jax.types import UsageError
 
@@ -83,15 +84,10 @@ def from_arrays(
   y = checked_labels(train_labels, len(x), "the labels")
   factors = None
   if train_factors is not None:  # those of other parts are numbered with them
-    is_whole = test_factors is None and validation_factors is None
-    factors = numbered(train_factors) if is_whole else np.asarray(train_factors)
-  factor_names = _factor_names(factors, len(x), factor_names)
-  if np.asarray(train_factors).dtype.kind in "SU":
-    unordered_factors = factor_names
-  if unknown := {*unordered_factors} - {*factor_names}:
-    raise UsageError(
-      f"unordered_factors: {sorted(unknown)} are not among {factor_names}"
-    )
+    alone = test_factors is None and validation_factors is None
+    factors = (numbered if alone else np.asarray)(train_factors)
+  factor_names = names_of(factors, len(x), factor_names)
+  unordered_factors = unordered(train_factors, unordered_factors, factor_names)
   parts = {"train": _Part(x, y, factors)}
   for role, data, labels, factors_of in (
     ("test", test, test_labels, test_factors),
@@ -109,13 +105,9 @@ def from_arrays(
     check_observed(parts["train"].x)
   are_bytes = _make_floats_of_bits(parts)
   statistics = _standardize(parts) if standardize else None
-  fields: dict[str, Any] = {}
-  for role, part in parts.items():
-    fields |= {
-      role: part.x,
-      f"{role}_labels": part.labels,
-      f"{role}_factors": part.factors,
-    }
+  fields: dict[str, Any] = {role: part.x for role, part in parts.items()}
+  fields |= {f"{role}_labels": part.labels for role, part in parts.items()}
+  fields |= {f"{role}_factors": part.factors for role, part in parts.items()}
   return Dataset(
     name=name,
     **fields,
@@ -126,18 +118,6 @@ def from_arrays(
     unordered_factors=unordered_factors,
     **held_out,
   )
-
-
-def numbered(factors: ArrayLike) -> np.ndarray:
-  """Which value of each factor it is, from 0 in the order of the values."""
-  array = np.asarray(factors)
-  if array.ndim != 2 or array.dtype.kind not in "biufSU":
-    raise UsageError(
-      "the factors must be numbers or words [n, factors]; got"
-      f" {array.dtype} {array.shape}"
-    )
-  columns = [np.unique(v, return_inverse=True)[1] for v in array.T]
-  return np.stack(columns, axis=1).astype(np.int32)
 
 
 class _Part(NamedTuple):
@@ -152,21 +132,6 @@ class _Part(NamedTuple):
     labels = None if self.labels is None else self.labels[rows]
     factors = None if self.factors is None else self.factors[rows]
     return _Part(self.x[rows], labels, factors)
-
-
-def _factor_names(
-  factors: np.ndarray | None, num_examples: int, names: tuple[str, ...]
-) -> tuple[str, ...]:
-  """The names of the factors, which are checked."""
-  if factors is None:
-    return names
-  if len(factors) != num_examples:
-    raise UsageError(
-      f"there are factors of {len(factors)} examples, and {num_examples}"
-      " examples"
-    )
-  numbers = range(1, factors.shape[1] + 1)
-  return names or tuple(f"factor_{number}" for number in numbers)
 
 
 def _given(

@@ -64,19 +64,16 @@ def as_dataset(
     raise UsageError(
       'the data are a function: call it, or give its name as "module:function"'
     )
-  if isinstance(x, Dataset):
-    if standardize:
-      raise UsageError("standardize goes with an array, a file or a name")
-    if len(anomaly_classes):
-      raise UsageError("anomaly_classes goes with an array, a file or a name")
-    if missing:
-      raise UsageError("missing goes with an array, a file or a name")
-    return x
   options: Any = {
     "standardize": standardize,
-    "anomaly_classes": anomaly_classes,
+    "anomaly_classes": (*anomaly_classes,),
     "missing": missing,
   }
+  if isinstance(x, Dataset):
+    for name, value in options.items():
+      if value:
+        raise UsageError(f"{name} goes with an array, a file or a name")
+    return x
   if isinstance(x, str | os.PathLike):
     text = os.fspath(x)
     if text.endswith((".npy", ".npz")):

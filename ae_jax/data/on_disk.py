@@ -165,15 +165,12 @@ def from_file(
   if len(whole) < 3:
     raise UsageError(f"{path} holds {len(whole)} examples: give three or more")
   all_labels = checked_labels(train_labels, len(whole), "the labels")
-  num_left = len(whole)
   num_test = num_validation = 0
   if test is None:
-    num_test = max(round(test_fraction * num_left), 1)
-    num_test = min(num_test, num_left - 2, _MAX_HELD_OUT)
-    num_left -= num_test
+    num_test = _num_held_out(max(test_fraction * len(whole), 1), len(whole))
   if validation is None:
-    num_validation = round(validation_fraction * num_left)
-    num_validation = min(num_validation, num_left - 2, _MAX_HELD_OUT)
+    num_left = len(whole) - num_test
+    num_validation = _num_held_out(validation_fraction * num_left, num_left)
   rows = _draw_rows(len(whole), (num_test, num_validation), seed)
 
   def labels(rows: np.ndarray) -> np.ndarray | None:
@@ -194,14 +191,14 @@ def from_file(
     name=name,
     standardize=standardize,
   )
-  return dataset._replace(
-    stream=OnDisk(
-      path,
-      np.sort(np.concatenate(rows[:2])),
-      np.dtype(np.uint8 if dataset.bytes else np.float32),
-      dataset.standardization,
-    )
-  )
+  dtype = np.dtype(np.uint8 if dataset.bytes else np.float32)
+  held_out = np.sort(np.concatenate(rows[:2]))
+  stream = OnDisk(path, held_out, dtype, dataset.standardization)
+  return dataset._replace(stream=stream)
+
+
+def _num_held_out(wanted: float, num_left: int) -> int:
+  return min(round(wanted), num_left - 2, _MAX_HELD_OUT)
 
 
 def _draw_rows(

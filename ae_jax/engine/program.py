@@ -127,10 +127,8 @@ def _compile(
     return _compile(group, pipeline, Placement(1, placement.size))
   validate = None
   if group[0].stopping is not None:
-    lowered_validate = shard_over_trials(
-      _validate_trials(one), placement.devices, 2, 1, donate_argnums=0
-    ).lower(state, hyper, _shapes(pipeline.validation))
-    validate = lowered_validate.compile()
+    arguments = state, hyper, _shapes(pipeline.validation)
+    validate = _validate_trials(one, placement, arguments)
   init = shard_over_trials(jax.vmap(one.init), placement.devices, 2, 0)
   compiled_init = init.lower(keys, hyper).compile()
   compiled = lowered.compile()
@@ -172,7 +170,9 @@ def _steps_of_trials(one: Trainer) -> Callable[..., tuple[TrainState, Terms]]:
   return steps
 
 
-def _validate_trials(one: Trainer) -> Callable[..., tuple[TrainState, Array]]:
+def _validate_trials(
+  one: Trainer, placement: Placement, arguments: tuple
+) -> Callable[..., tuple[TrainState, Array]]:
   def validate(
     state: TrainState, hyper: Hyper, rows: Data
   ) -> tuple[TrainState, Array]:
@@ -180,7 +180,10 @@ def _validate_trials(one: Trainer) -> Callable[..., tuple[TrainState, Array]]:
       state, hyper
     )
 
-  return validate
+  compiled = shard_over_trials(
+    validate, placement.devices, 2, 1, donate_argnums=0
+  )
+  return compiled.lower(*arguments).compile()
 
 
 def _shapes(tree: Any) -> Any:

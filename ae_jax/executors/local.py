@@ -80,11 +80,15 @@ def train_groups(
     UsageError: one trial alone does not fit the memory.
   """
   known = {} if placements is None else placements
-  of_kind = functools.cache(pipeline.with_supervision)
+  rows_of = _rows(pipeline)
 
-  def rows_of(group: list[Trial]) -> InputPipeline:
-    kind = group[0].batch_kind
-    return pipeline if kind is None else of_kind(kind)
+  def choose_program(group: list[Trial], later: list[Trial] | None) -> Choice:
+    ahead.finish()
+    choice = choose(group, rows_of(group), memory_bytes, known)
+    if later is not None:
+      start = start_of(later, rows_of(later), memory_bytes, known)
+      ahead.start(later, rows_of(later), start)
+    return choice
 
   wanted = [g for g in groups(trials) if any(t.id not in done for t in g)]
   with Ahead() as ahead:
@@ -94,27 +98,16 @@ def train_groups(
       while missing:
         try:
           if choice is None:
-            ahead.finish()
-            choice = choose(group, rows_of(group), memory_bytes, known)
+            choice = choose_program(group, later)
             if on_program is not None:
               on_program(missing, choice)
-            if later is not None:
-              rows = rows_of(later)
-              start = start_of(later, rows, memory_bytes, known)
-              ahead.start(later, rows, start)
-          program = choice.program
+          program, rows = choice.program, rows_of(group)
           part = missing[: program.placement.size]
           snapshot = None if resume is None else resume(program, part)
-          otherwise = smaller(program.placement)
-          with memory_for(group, choice.key, otherwise, known):
+          smaller_one = smaller(program.placement)
+          with memory_for(group, choice.key, smaller_one, known):
             trained = train(
-              program,
-              part,
-              rows_of(group),
-              on_epoch,
-              on_advance,
-              snapshot,
-              on_params,
+              program, part, rows, on_epoch, on_advance, snapshot, on_params
             )
         except OutOfMemory:
           if jax.default_backend() == "cpu":
@@ -123,3 +116,14 @@ def train_groups(
           continue
         yield trained
         missing = missing[len(part) :]
+
+
+def _rows(pipeline: InputPipeline) -> Callable[[list[Trial]], InputPipeline]:
+  """A group -> the train set as its objective takes it."""
+  of_kind = functools.cache(pipeline.with_supervision)
+
+  def rows_of(group: list[Trial]) -> InputPipeline:
+    kind = group[0].batch_kind
+    return pipeline if kind is None else of_kind(kind)
+
+  return rows_of

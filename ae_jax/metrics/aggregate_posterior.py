@@ -53,6 +53,24 @@ def columns(model: Autoencoder, params: Params, data: EvalData) -> Columns:
   return found
 
 
+def sample(key: Key, index: Array, k: Array, q: Gaussian) -> Array:
+  """The k-th sample of q(z|x), `[n, latent]`.
+
+  Args:
+    key: of all samples.
+    index: of each example, `[n]`: it has the same noise in every model.
+    k: which one.
+    q: mean and log-variance of each example, each `[n, latent]`.
+  """
+  keys = jax.vmap(lambda i: jax.random.fold_in(jax.random.fold_in(key, i), k))(
+    index
+  )
+  noise = jax.vmap(
+    lambda key: jax.random.normal(key, q.mean.shape[1:], q.mean.dtype)
+  )(keys)
+  return q.mean + jnp.exp(0.5 * q.log_variance) * noise
+
+
 def mutual_information_and_marginal_kl(
   key: Key, q: Gaussian, prior: Gaussian, num_samples: int
 ) -> tuple[Array, Array]:
@@ -89,14 +107,7 @@ def mutual_information_and_marginal_kl(
     index, own = block
 
     def of_sample(k: Array) -> tuple[Array, Array]:
-      noise = jax.vmap(
-        lambda i: jax.random.normal(
-          jax.random.fold_in(jax.random.fold_in(key, i), k),
-          own.mean.shape[1:],
-          own.mean.dtype,
-        )
-      )(index)
-      z = own.mean + jnp.exp(0.5 * own.log_variance) * noise
+      z = sample(key, index, k, own)
       return (
         log_ratio_to_mixture(z, own, q),
         log_ratio_to_mixture(z, own, prior),

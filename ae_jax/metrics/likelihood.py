@@ -159,13 +159,7 @@ def elbo_and_iwae(
 
     def add_sample(carry: tuple[Array, Array, Array], k: Array):
       log_sum, total, total_ratio = carry
-      keys = jax.vmap(
-        lambda i: jax.random.fold_in(jax.random.fold_in(key, i), k)
-      )(index)
-      noise = jax.vmap(
-        lambda key: jax.random.normal(key, q.mean.shape[1:], q.mean.dtype)
-      )(keys)
-      z = q.mean + jnp.exp(0.5 * q.log_variance) * noise
+      z = aggregate_posterior.sample(key, index, k, q)
       distance = model.nll(x, own.decode(params, z))
       log_likelihood = -distance - log_normalizer(x)
       log_ratio = log_ratio_to_mixture(z, q, prior)
