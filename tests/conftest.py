@@ -4,6 +4,10 @@ import gc
 import importlib.metadata
 import os
 
+# Test processes share the cores: threads of NumPy and scikit-learn would wait
+# for each other, which takes most of the time of small matrices.
+for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
+  os.environ.setdefault(name, "1")
 # Several test processes share a GPU, where there is one.
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 # Most of a test is compiling; JAX_DISABLE_MOST_OPTIMIZATIONS=0 tests programs
