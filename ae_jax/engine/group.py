@@ -4,7 +4,8 @@ They differ in numbers only (seed, latent size, learning rate, strength, ...),
 which are stacked and traced.
 """
 
-from collections.abc import Iterable, Sequence
+import collections
+from collections.abc import Hashable, Iterable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +17,11 @@ from ae_jax.train_state import Trainer
 from ae_jax.training import trainer
 from ae_jax.trial import Trial
 from ae_jax.types import Key
+
+_NUM_KEPT = 32
+_trainers: collections.OrderedDict[Hashable, Trainer] = (
+  collections.OrderedDict()
+)
 
 
 def groups(trials: Iterable[Trial]) -> list[list[Trial]]:
@@ -51,15 +57,33 @@ def group_trainer(
   num_examples: int,
   draw: str = "",
 ) -> Trainer:
-  """The trainer that all trials of a group share."""
-  first = group[0]
-  return trainer(
-    first.objective,
-    padded_spec(group, features),
-    num_epochs=first.settings["num_epochs"],
-    batch_size=first.settings["batch_size"],
-    schedule=first.schedule(num_examples),
-    draw=draw,
-    optimizer=first.optimizer,
-    stopping=first.stopping,
+  """The trainer that all trials of a group share.
+
+  The same one again for the same arguments, so that what JAX has traced of it
+  is not traced again.
+  """
+  first, spec = group[0], padded_spec(group, features)
+  key = (
+    first.group,
+    tuple(first.functions.values()),
+    first.source,
+    tuple(first.hyper),
+    spec,
+    num_examples,
+    draw,
   )
+  if (made := _trainers.pop(key, None)) is None:
+    made = trainer(
+      first.objective,
+      spec,
+      num_epochs=first.settings["num_epochs"],
+      batch_size=first.settings["batch_size"],
+      schedule=first.schedule(num_examples),
+      draw=draw,
+      optimizer=first.optimizer,
+      stopping=first.stopping,
+    )
+  _trainers[key] = made
+  while len(_trainers) > _NUM_KEPT:
+    _trainers.popitem(last=False)
+  return made

@@ -112,7 +112,10 @@ def _compile(
   )
   rows = pipeline.rows(num_seeds, settings["batch_size"])
   keys, hyper = stack((group * placement.size)[: placement.size])
-  state = jax.eval_shape(jax.vmap(one.init), keys, hyper)
+  init = shard_over_trials(jax.vmap(one.init), placement.devices, 2, 0).trace(
+    keys, hyper
+  )
+  state = _shapes(init.out_info)
   lowered = shard_over_trials(
     _steps_of_trials(one), placement.devices, 3, 3, donate_argnums=0
   ).lower(
@@ -129,8 +132,7 @@ def _compile(
   if group[0].stopping is not None:
     arguments = state, hyper, _shapes(pipeline.validation)
     validate = _validate_trials(one, placement, arguments)
-  init = shard_over_trials(jax.vmap(one.init), placement.devices, 2, 0)
-  compiled_init = init.lower(keys, hyper).compile()
+  compiled_init = init.lower().compile()
   compiled = lowered.compile()
   return Program(
     placement=placement,
