@@ -56,12 +56,8 @@ def test_a_class_is_an_input_beside_the_others():
 
   def layer(part, name, h, *, beside=None):
     p = params[part][name]
-    kernel = (
-      np.concatenate([p["kernel"], beside])
-      if beside is not None
-      else p["kernel"]
-    )
-    return h @ kernel + p["bias"]
+    rows = [p["kernel"]] if beside is None else [p["kernel"], beside]
+    return h @ np.concatenate(rows) + p["bias"]
 
   h = np.tanh(
     layer(

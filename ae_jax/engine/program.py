@@ -107,15 +107,13 @@ def _compile(
   )
   num_seeds = _num_seeds(group, placement)
   max_steps = _max_steps(group, pipeline, num_seeds, steps_per_epoch)
-  one = group_trainer(
-    group, pipeline.features, pipeline.num_examples, pipeline.draw
-  )
+  of_data = pipeline.features, pipeline.num_examples, pipeline.draw
+  one = group_trainer(group, *of_data)
   rows = pipeline.rows(num_seeds, settings["batch_size"])
   keys, hyper = stack((group * placement.size)[: placement.size])
-  init = shard_over_trials(jax.vmap(one.init), placement.devices, 2, 0).trace(
-    keys, hyper
-  )
-  state = _shapes(init.out_info)
+  init = shard_over_trials(jax.vmap(one.init), placement.devices, 2, 0)
+  traced_init = init.trace(keys, hyper)
+  state = _shapes(traced_init.out_info)
   lowered = shard_over_trials(
     _steps_of_trials(one), placement.devices, 3, 3, donate_argnums=0
   ).lower(
@@ -132,7 +130,7 @@ def _compile(
   if group[0].stopping is not None:
     arguments = state, hyper, _shapes(pipeline.validation)
     validate = _validate_trials(one, placement, arguments)
-  compiled_init = init.lower().compile()
+  compiled_init = traced_init.lower().compile()
   compiled = lowered.compile()
   return Program(
     placement=placement,
