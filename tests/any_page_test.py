@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 from parsed_page import SCRIPT, ParsedPage, check_safe, make
+from shell import rows_of
 
 import ae_jax
 from ae_jax import data, report
@@ -231,3 +232,6 @@ def test_factors_and_udr_are_on_the_page(tmp_path):
   assert "orientation" in page.text
   assert "udr: how alike the units of all seeds are" in page.text
   assert "udr" not in (tmp_path / results.RESULTS).read_text()
+  for row in rows_of(tmp_path):
+    for name in ("mig", "sap", "modularity", "dci_completeness"):
+      assert 0 <= float(row[name]) <= 1

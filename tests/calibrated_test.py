@@ -109,7 +109,7 @@ def test_a_vae_of_standardized_columns_beats_pca():
     ("calibrated_gaussian", 16, "_density_nats"),
     ("bernoulli", 1, "_nats"),
     ("bernoulli", 16, "_unnormalized_nats"),
-    ("logistic_mixture", 255, "_nats"),
+    pytest.param("logistic_mixture", 255, "_nats", marks=pytest.mark.slow),
   ],
 )
 def test_no_column_holds_two_kinds_of_bounds(likelihood, levels, ending):

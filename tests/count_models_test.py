@@ -52,7 +52,7 @@ def run(likelihood, x=None, **options):
   return ae_jax.run_sweep([point], x[:150], test=x[150:], **settings)[0]
 
 
-FAST = ("student_t", "negative_binomial", "columns")
+FAST = ("negative_binomial", "columns")
 
 
 @pytest.mark.parametrize(
@@ -207,8 +207,8 @@ def test_a_list_of_columns_that_is_none(text):
   ("likelihood", "ending"),
   [
     ("negative_binomial", "_given_total_nats"),
-    ("categorical", "_nats"),
-    ("laplace", "_density_nats"),
+    pytest.param("categorical", "_nats", marks=pytest.mark.slow),
+    pytest.param("laplace", "_density_nats", marks=pytest.mark.slow),
     ("columns", "_mixed_nats"),
   ],
 )

@@ -286,6 +286,7 @@ def test_votes_are_those_of_a_plain_loop():
   assert abs(found - np.mean(said)) < 0.04  # four standard errors of 2,000
 
 
+@pytest.mark.slow  # a page of factors is one of the default tests
 def test_a_sweep_measures_shapes():
   dataset = data.load(name="shapes/2x3x1x6x6")
   assert dataset.factor_names == shapes.FACTORS

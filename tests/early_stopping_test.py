@@ -131,7 +131,7 @@ def test_a_folder_gives_the_same_back(results):
   "objective",
   [
     "denoising",
-    "k_sparse",
+    pytest.param("k_sparse", marks=pytest.mark.slow),
     pytest.param("vq_vae", marks=pytest.mark.slow),
     pytest.param("factor_vae", marks=pytest.mark.slow),
     pytest.param("conditional_vae", marks=pytest.mark.slow),

@@ -65,8 +65,8 @@ def trained(name):
   model = autoencoder(spec)
   hyper = {"k": 2.0} if name == "k_sparse" else {}
   objective = spec.objective or OBJECTIVES["autoencoder"]
-  params = init_params(objective, model, jax.random.key(1), hyper)
-  params = jax.tree.map(np.asarray, params)
+  init = jax.jit(lambda key: init_params(objective, model, key, hyper))
+  params = jax.tree.map(np.asarray, init(jax.random.key(1)))
   row = {"id": "0123456789", "objective": name, "beta": None}
   standardization = None
   if name == "mlp":

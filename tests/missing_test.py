@@ -42,7 +42,7 @@ def run(tmp_path_factory):
     X,
     labels=LABELS,
     missing=True,
-    metrics=("imputation", "likelihood", "features", "noise"),
+    metrics=("imputation", "likelihood", "noise"),
     folder=folder,
     progress=False,
   )

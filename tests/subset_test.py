@@ -13,7 +13,7 @@ RNG = np.random.default_rng(0)
 Y = RNG.integers(0, 3, 100)
 X = (RNG.uniform(size=(100, 4)) * (1 + Y[:, None]) / 3).astype(np.float32)
 DATASET = data.from_arrays(X, train_labels=Y)
-MORE = ("features", "activity")
+MORE = ("neighbors", "activity")
 
 
 @pytest.fixture
@@ -68,6 +68,10 @@ def test_a_run_says_so_and_is_measured_on_all_on_request(tmp_path, monkeypatch):
     )
   (row,) = again.rows
   assert not row.get(IN_PART)
-  for name in ("test_code_mean", "test_probe_accuracy", "pca_test_silhouette"):
+  for name in (
+    "test_code_mean",
+    "test_mean_average_precision",
+    "pca_test_mean_average_precision",
+  ):
     # The same parameters and program.
     assert float(row[name]) == pytest.approx(expected[name], rel=1e-6)
