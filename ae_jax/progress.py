@@ -142,9 +142,10 @@ class Progress:
 
   def _update(self) -> None:
     """The bar counts seconds: those that passed, of all that it will take."""
-    if self._bar is not None:
+    left = self._left.seconds()
+    if self._bar is not None and left is not None:
       elapsed = self._left.elapsed
-      self._bar.total = elapsed + self._left.seconds()
+      self._bar.total = elapsed + left
       self._bar.update(elapsed - self._bar.n)
 
 

@@ -45,10 +45,12 @@ class TimeLeft:
     self._left[kind] = max(self._left.get(kind, 0) - count, 0)
     self._last = self._clock()
 
-  def seconds(self) -> float:
-    """How long the rest takes."""
+  def seconds(self) -> float | None:
+    """How long the rest takes; None: nothing is known yet."""
+    if not self._seen:
+      return None
     each = {kind: _each(calls) for kind, calls in self._seen.items()}
-    least = min(each.values(), default=0.0)
+    least = min(each.values())
     return sum(
       count * each.get(kind, least) for kind, count in self._left.items()
     )

@@ -30,7 +30,7 @@ def test_a_reader_that_is_gone_does_not_end_the_run(monkeypatch):
 def test_the_time_left_is_that_of_each_kind_of_work():
   now = [0.0]
   left = TimeLeft({"epochs": 80, "features": 8}, clock=lambda: now[0])
-  assert left.seconds() == 0  # nothing is known
+  assert left.seconds() is None
   now[0] += 4
   left.did("epochs", 4)
   # The first was compiled: later ones take 0.6 of it, and features as much.
