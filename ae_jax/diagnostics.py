@@ -7,6 +7,7 @@ import numpy as np
 from ae_jax.data import Dataset, value_range
 from ae_jax.metrics import registry, selection
 from ae_jax.over_seeds import Rows
+from ae_jax.rows import groups_of, in_part_of
 
 _FAR_BEHIND = 2.0  # times the error of PCA
 _SILENT = 0.01  # nats a unit
@@ -39,6 +40,7 @@ def diagnostics(
     collapsed(ok),
     unconverged(ok, histories),
     out_of_range(ok),
+    mixed(ok),
   )
   return [line for line in found if line is not None]
 
@@ -144,6 +146,20 @@ def out_of_range(rows: Rows) -> str | None:
           f"{name} of {row['id']} is {value:.4g}, not in [{low:g}, {high:g}]:"
           " do not trust it"
         )
+  return None
+
+
+def mixed(rows: Rows) -> str | None:
+  """Tells of metrics on all examples in some rows, on a part in others."""
+  for group in dict.fromkeys(name for row in rows for name in groups_of(row)):
+    measured = [row for row in rows if group in groups_of(row)]
+    in_part = sum(group in in_part_of(row) for row in measured)
+    if 0 < in_part < len(measured):
+      return (
+        f"{group.partition('@')[0]} is measured on a part of the examples in"
+        f" {in_part} of {len(measured)} trials, on all in the others: measure"
+        " them alike by `ae-jax evaluate RUN --on_all`"
+      )
   return None
 
 

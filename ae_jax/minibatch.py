@@ -34,7 +34,7 @@ def dequantized(key: Key, x: Array) -> Array:
     Generative Models", 2016, section 3.1. With 256 there and a bin that begins
     at x; a bound on the probability of bytes does not depend on the unit.
   """
-  return x + (jax.random.uniform(key, x.shape) - 0.5) / 255
+  return x + (jax.random.uniform(key, x.shape, x.dtype) - 0.5) / 255
 
 
 # What a step may do to its examples, by the name of the option of the data.

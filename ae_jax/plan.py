@@ -16,6 +16,7 @@ from ae_jax.grid import resolve
 from ae_jax.metrics import own
 from ae_jax.metrics.eval_data import eval_data
 from ae_jax.metrics.registry import OWN_GROUPS, metric_groups
+from ae_jax.metrics.subset import subset
 from ae_jax.store import Store
 from ae_jax.trial import Trial
 from ae_jax.types import UsageError
@@ -75,7 +76,7 @@ def _check_own_metrics(
   names = [name for name in metric_groups if name in OWN_GROUPS]
   if not names:
     return
-  data = eval_data(dataset)
+  data = subset(eval_data(dataset))
   for group in groups(trials):
     trial = group[0]
     one = group_trainer(group, dataset.train.shape[1:], dataset.num_train)

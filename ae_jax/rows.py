@@ -91,7 +91,7 @@ def with_metrics(
     values = own | baselines[trained.latent_sizes[i]]
     groups = [*groups_of(row), *metric_groups]
     in_part = [
-      *(name for name in _in_part(row) if name not in metric_groups),
+      *(name for name in in_part_of(row) if name not in metric_groups),
       *(name for name in metric_groups if is_part and name not in ON_ALL),
     ]
     new = row | {
@@ -114,16 +114,17 @@ def groups_of(row: Mapping[str, Any]) -> list[str]:
 def lacks(row: Mapping[str, Any], metric_group: str, on_all: bool) -> bool:
   """Whether a metric group is to be measured, on all examples or on a part."""
   return metric_group not in groups_of(row) or (
-    on_all and metric_group in _in_part(row)
+    on_all and metric_group in in_part_of(row)
   )
 
 
-def _in_part(row: Mapping[str, Any]) -> list[str]:
+def in_part_of(row: Mapping[str, Any]) -> list[str]:
+  """Those that were measured on a part of the examples."""
   return _names(row, IN_PART)
 
 
 def _names(row: Mapping[str, Any], column: str) -> list[str]:
-  return [name for name in (row.get(column) or "").split("+") if name]
+  return [name for name in str(row.get(column) or "").split("+") if name]
 
 
 def _with_last_update(row: Row, num_steps: int) -> Row:

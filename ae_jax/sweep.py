@@ -245,7 +245,9 @@ def run(
   )
   if missing:
     epochs = [trial.settings["num_epochs"] for trial in missing]
-    with progress.over(epochs, plan.metric_groups, len(groups(missing))):
+    untrained = [t for t in missing if t.id not in survey.trained]
+    programs = len(groups(untrained))
+    with progress.over(epochs, plan.metric_groups, programs):
       evaluator.measure_stored(survey.trained)
       done = survey.complete | survey.trained
       _train(plan, done, evaluator, progress, interruption)

@@ -147,6 +147,20 @@ def test_shares_outside_of_their_range(values, name):
   assert line is None if name is None else line.startswith(f"{name} of a is")
 
 
+def test_what_is_measured_on_all_in_some_rows_only():
+  rows = [
+    row("a", metric_groups="reconstruction+noise"),
+    row("b", metric_groups="reconstruction+noise"),
+  ]
+  assert diagnostics.mixed(rows) is None
+  rows[1]["metric_groups_in_part"] = "noise"
+  assert "noise is measured on a part of the examples in 1 of 2" in (
+    diagnostics.mixed(rows)
+  )
+  rows[0]["metric_groups_in_part"] = "noise"
+  assert diagnostics.mixed(rows) is None
+
+
 def test_a_real_run_says_what_is_true_of_it(capsys, tmp_path):
   """The wine data: unscaled, networks end far behind PCA."""
   x = load_wine().data

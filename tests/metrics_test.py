@@ -1,12 +1,13 @@
 """Tests of the metrics, against scikit-learn, NumPy and closed forms."""
 
+import dataclasses
 import sys
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from random_model import LABELS, X, random_model
+from random_model import DIGITS, LABELS, X, random_model
 from scipy import special
 from sklearn import metrics
 from sklearn.linear_model import LogisticRegression
@@ -22,7 +23,9 @@ from ae_jax.metrics import (
   reconstruction,
 )
 from ae_jax.metrics.batching import map_batches
+from ae_jax.metrics.codes import compare_with_classes
 from ae_jax.metrics.columns import GROUPS
+from ae_jax.metrics.eval_data import eval_data
 from ae_jax.metrics.registry import (
   available_groups,
   metric_groups,
@@ -297,3 +300,26 @@ def test_rate_needs_its_coder(monkeypatch):
   assert {*available_groups()} == {*GROUPS} - {"rate"}
   with pytest.raises(UsageError, match="constriction is not installed"):
     metric_groups(["rate"])
+
+
+def test_codes_that_are_padded_compare_as_they_are():
+  """To the units of other networks, and to more trials where there are few."""
+  rng = np.random.default_rng(0)
+  data = eval_data(DIGITS)
+  z = rng.normal(size=(2, len(data.train) + len(data.held_out), 5))
+  classes = np.concatenate([data.train_classes, data.held_out_classes])
+  z = (z + classes[:, None] / 5).astype(np.float32)
+  parts = z[:, : len(data.train)], z[:, len(data.train) :]
+  for compare in (features.compare, neighbors.compare):
+    plain, padded = (
+      compare_with_classes(
+        compare, *parts, dataclasses.replace(data, code_size=size)
+      )
+      for size in (0, 12)
+    )
+    assert plain.keys() == padded.keys()
+    for name, value in plain.items():
+      assert padded[name].shape == (2,)
+      # Sums in another order; a share may not change.
+      rtol = 1e-5 if "silhouette" in name else 1e-7
+      np.testing.assert_allclose(padded[name], value, rtol, err_msg=name)

@@ -39,6 +39,8 @@ def unordered(
   """The names of factors whose values have no order: of words, all."""
   if np.asarray(factors).dtype.kind in "SU":
     return names
-  if no := {*given} - {*names}:
-    raise UsageError(f"unordered_factors: {sorted(no)} are not among {names}")
+  if unknown := {*given} - {*names}:
+    raise UsageError(
+      f"unordered_factors: {sorted(unknown)} are not among {names}"
+    )
   return given

@@ -74,7 +74,7 @@ def load(path: Path) -> Dataset:
       parts: dict[str, Any] = {name: arrays[name] for name in _ALWAYS}
       parts |= {name: arrays.get(name) for name in _OPTIONAL}
       parts |= {name: tuple(arrays[name].tolist()) for name in _NAMES}
-      parts |= {flag: bool(arrays.get(flag, False)) for flag in _FLAGS}
+      parts |= {flag: bool(arrays[flag]) for flag in _FLAGS}
       return Dataset(
         name=str(arrays["name"]),
         **parts,

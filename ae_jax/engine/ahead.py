@@ -1,18 +1,18 @@
 """The program of the next group is compiled while this one trains."""
 
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 
+from ae_jax.engine.autotune import is_of_memory
 from ae_jax.engine.input_pipeline import InputPipeline
 from ae_jax.engine.placement import Placement
-from ae_jax.engine.program import compile_program
+from ae_jax.engine.program import compile_program, jax_options
 from ae_jax.trial import Trial
 
 
 class Ahead:
   """Compiles one program at a time in a thread, for `compile_program` to find.
 
-  What goes wrong there is not told: it goes wrong again when the program is
-  wanted.
+  Leaving its context waits for what is being compiled.
   """
 
   def __init__(self) -> None:
@@ -28,12 +28,26 @@ class Ahead:
   def start(
     self, group: list[Trial], pipeline: InputPipeline, placement: Placement
   ) -> None:
-    """Begins to compile."""
-    self._compiling = self._pool.submit(
-      compile_program, group, pipeline, placement
-    )
+    """Begins to compile; nothing where JAX's options are those of a context.
+
+    These are of this thread alone, and the program depends on them.
+    """
+    options = jax_options()
+
+    def compile_it() -> None:
+      if jax_options() == options:
+        compile_program(group, pipeline, placement)
+
+    self._compiling = self._pool.submit(compile_it)
 
   def finish(self) -> None:
-    """Waits for what was begun: two must not compile the same program."""
-    if self._compiling is not None:
-      wait([self._compiling])
+    """Waits for what was begun: two must not compile the same program.
+
+    Raises:
+      JaxRuntimeError, MemoryError: there is no more memory. Other errors are
+        raised when the program is wanted.
+    """
+    begun, self._compiling = self._compiling, None
+    error = None if begun is None else begun.exception()
+    if isinstance(error, Exception) and is_of_memory(error):
+      raise error

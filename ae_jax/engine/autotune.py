@@ -70,6 +70,7 @@ def choose(
   pipeline: InputPipeline,
   memory_bytes: int,
   known: MutableMapping[str, Placement],
+  wait: Callable[[], None] = lambda: None,
 ) -> Choice:
   """Compiles the program that trains a group fastest.
 
@@ -82,6 +83,7 @@ def choose(
     pipeline: the train set.
     memory_bytes: what a program may take; a single trial may take more.
     known: placements of before, by what they depend on; this one is added.
+    wait: for a program that another thread compiles.
 
   Returns:
     The program, and what was measured.
@@ -93,7 +95,9 @@ def choose(
   begin = time.perf_counter()
   key = _key(group, pipeline, memory_bytes)
   before = known.get(key)
-  placement = start_of(group, pipeline, memory_bytes, known)
+  placement = placement_to_try(group, pipeline, memory_bytes, known)
+  with memory_for(group, key, smaller(placement), known):
+    wait()
   best = _within(group, pipeline, placement, memory_bytes)
   seconds: dict[Placement, float] = {}
   estimate = 0.0
@@ -111,7 +115,7 @@ def choose(
   return Choice(key, best, seconds, time.perf_counter() - begin)
 
 
-def start_of(
+def placement_to_try(
   group: list[Trial],
   pipeline: InputPipeline,
   memory_bytes: int,

@@ -247,5 +247,10 @@ def _cache_key(
     pipeline.max_steps(num_seeds, first.settings["batch_size"]),
     num_seeds,
     placement,
-    *(getattr(jax.config, name) for name in _OPTIONS),
+    *jax_options(),
   )
+
+
+def jax_options() -> tuple:
+  """Of JAX, what a compiled program depends on."""
+  return tuple(getattr(jax.config, name) for name in _OPTIONS)

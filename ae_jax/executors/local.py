@@ -18,7 +18,7 @@ from ae_jax.engine.autotune import (
   OutOfMemory,
   choose,
   memory_for,
-  start_of,
+  placement_to_try,
 )
 from ae_jax.engine.group import groups
 from ae_jax.engine.input_pipeline import InputPipeline
@@ -83,11 +83,12 @@ def train_groups(
   rows_of = _rows(pipeline)
 
   def choose_program(group: list[Trial], later: list[Trial] | None) -> Choice:
-    ahead.finish()
-    choice = choose(group, rows_of(group), memory_bytes, known)
+    rows = rows_of(group)
+    choice = choose(group, rows, memory_bytes, known, ahead.finish)
     if later is not None:
-      start = start_of(later, rows_of(later), memory_bytes, known)
-      ahead.start(later, rows_of(later), start)
+      rows = rows_of(later)
+      first = placement_to_try(later, rows, memory_bytes, known)
+      ahead.start(later, rows, first)
     return choice
 
   wanted = [g for g in groups(trials) if any(t.id not in done for t in g)]

@@ -80,12 +80,14 @@ def _of_pca(
   measured = evaluate(spec, params, ranks, data, groups, few=few)
   return {
     size: {k: v[i] for k, v in measured.columns.items()}
-    | pca_reconstruction.columns(data, functools.partial(_again, fitted, size))
+    | pca_reconstruction.columns(
+      data, functools.partial(_reconstruct, fitted, size)
+    )
     for i, size in enumerate(sizes)
   }
 
 
-def _again(fitted: pca.PCA, size: int, x: np.ndarray) -> np.ndarray:
+def _reconstruct(fitted: pca.PCA, size: int, x: np.ndarray) -> np.ndarray:
   return pca.inverse(fitted, pca.transform(fitted, x, size))
 
 

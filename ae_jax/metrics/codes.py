@@ -25,6 +25,7 @@ from ae_jax.types import Array, Autoencoder, Params
 
 MAX_TRIALS = 8  # measured at once
 _SMALL = 2000  # examples
+_MOST_PADDED = 4  # times as many units, of more examples
 # (train codes `[n, latent]`, held-out codes `[m, latent]`, data with classes)
 # -> name -> `[m]`, of each held-out example.
 Comparison = Callable[[Array, Array, EvalData], Columns]
@@ -111,26 +112,29 @@ def compare_with_classes(
   if not data.num_classes:
     return {}
   num_trials = len(train)
-  filled = [_filled(z, data) for z in (train, held_out)]
-  num_devices = devices_for(len(filled[0]))
+  padded = [_padded(z, data) for z in (train, held_out)]
+  num_devices = devices_for(len(padded[0]))
   compiled = _compiled(comparison, num_devices)
   with jax.default_matmul_precision("highest"):
-    columns = compiled(*filled, on_devices(data, num_devices))
+    columns = compiled(*padded, on_devices(data, num_devices))
   return {name: np.asarray(v)[:num_trials] for name, v in columns.items()}
 
 
-def _filled(codes: Array, data: EvalData) -> np.ndarray:
+def _padded(codes: Any, data: EvalData) -> np.ndarray:
   """Codes `[trials, n, latent]` in a shape that others have too.
 
   Units of zeros change no comparison; of few examples a program for more trials
   takes less time to run than another one to compile.
   """
+  codes = np.asarray(codes)
   num_trials, _, latent = codes.shape
-  units = max(data.code_size - latent, 0)
-  is_small = data.code_size and len(data.train) <= _SMALL
+  is_small = len(data.train) <= _SMALL
+  most = data.code_size if is_small else _MOST_PADDED * latent
+  if not latent <= data.code_size <= most:
+    return codes
   trials = max(MAX_TRIALS - num_trials, 0) if is_small else 0
-  filled = np.pad(np.asarray(codes), ((0, 0), (0, 0), (0, units)))
-  return np.pad(filled, ((0, trials), (0, 0), (0, 0)), mode="edge")
+  codes = np.pad(codes, ((0, 0), (0, 0), (0, data.code_size - latent)))
+  return np.pad(codes, ((0, trials), (0, 0), (0, 0)), mode="edge")
 
 
 @functools.cache

@@ -32,10 +32,15 @@ HELD_OUT = ("validation", "test")
 
 
 def held_out_columns(
-  metrics: Mapping[str, Metric], group: str = ON_ALL[0]
+  metrics: Mapping[str, Metric], on_all: bool
 ) -> dict[str, Metric]:
-  """The columns of a group's metrics of held-out examples, part by part."""
-  most = "" if group in ON_ALL else f"at most {MOST_HELD_OUT:,} "
+  """The columns of metrics of held-out examples, those of a part together.
+
+  Args:
+    metrics: of a group.
+    on_all: whether all examples are always measured.
+  """
+  most = "" if on_all else f"{MOST_HELD_OUT:,} or all "
   return {
     f"{part}_{name}": metric._replace(
       meaning=f"{metric.meaning}; {most}{part} examples"
@@ -68,7 +73,8 @@ _RECONSTRUCTION = {
       "lower",
       "Bernoulli cross-entropy of x and x~, summed over features",
     ),
-  }
+  },
+  on_all=True,
 )
 _FEATURES = {
   "probe_accuracy": Metric(
@@ -222,7 +228,7 @@ _DISENTANGLEMENT = {
 GROUPS: dict[str, dict[str, Metric]] = {
   "reconstruction": _RECONSTRUCTION,
   **{
-    group: held_out_columns(metrics, group)
+    group: held_out_columns(metrics, group in ON_ALL)
     for group, metrics in {
       "features": _FEATURES,
       "neighbors": _NEIGHBORS,

@@ -92,7 +92,7 @@ def evaluate(
   """
   num_trials = len(latent_sizes)
   num_codes = (len(data.train) + len(data.held_out)) * max(
-    spec.latent_size, data.num_classes
+    spec.latent_size, data.code_size, data.num_classes
   )
   size = max(min(MAX_TRIALS, num_trials, _MAX_NUMBERS // num_codes), 1)
   names = available_groups() if metric_groups is None else metric_groups

@@ -49,7 +49,7 @@ def of_pca(
     number = min(size, rank)
     fitted = iterative_pca.fit(some, number)
     columns = pca_reconstruction.columns(
-      data, functools.partial(_again, fitted, number)
+      data, functools.partial(_reconstruct, fitted, number)
     )
     spec, params, ranks = pca_autoencoders(fitted, data.train.shape[1:], sizes)
     measured = evaluate(
@@ -67,7 +67,7 @@ def of_pca(
   return found
 
 
-def _again(fitted: PCA, number: int, x: np.ndarray) -> np.ndarray:
+def _reconstruct(fitted: PCA, number: int, x: np.ndarray) -> np.ndarray:
   return iterative_pca.reconstruct(fitted, x, number)
 
 

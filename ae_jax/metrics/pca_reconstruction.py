@@ -21,18 +21,19 @@ def columns(
     reconstruct: x `[n, d]` -> x~ `[n, d]`.
   """
 
-  def means(x: Any) -> dict[str, float]:
+  def means(x: Any, unit_interval: bool) -> dict[str, float]:
     x = np.asarray(to_float(x)).reshape(len(x), -1)
     blocks = [
-      _sums(block, reconstruct(block), data.unit_interval)
+      _sums(block, reconstruct(block), unit_interval)
       for block in np.split(x, range(_BLOCK, len(x), _BLOCK))
     ]
     return {k: sum(block[k] for block in blocks) / len(x) for k in blocks[0]}
 
-  return {"train_squared_error": means(data.train)["squared_error"]} | {
+  train = means(data.train, unit_interval=False)
+  return {"train_squared_error": train["squared_error"]} | {
     f"{part}_{name}": value
     for part, rows in data.parts.items()
-    for name, value in means(data.held_out[rows]).items()
+    for name, value in means(data.held_out[rows], data.unit_interval).items()
   }
 
 

@@ -82,6 +82,7 @@ def read(folder: Path) -> dict[str, Any]:
     low, high = data["range"]
     if not (
       isinstance(config["identity"], dict)
+      and isinstance(config["identity"].get("dequantize", False), bool)
       and isinstance(config["config"], dict)
       and isinstance(data["source"], dict | None)
       and isinstance(data["bytes"], bool)
