@@ -125,9 +125,10 @@ def unconverged(rows: Rows, histories: Histories) -> str | None:
   if not falling:
     return None
   rate, trial_id = max(falling)
+  percent = f"{100 * rate:.2g}" if rate < 0.1 else f"{100 * rate:.0f}"
   return (
     f"{len(falling)} of {len(rows)} trials had not converged: the loss of"
-    f" {trial_id} fell by {100 * rate:.2g}% an epoch at the end; raise"
+    f" {trial_id} fell by {percent}% an epoch at the end; raise"
     " num_epochs"
   )
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 
+_SOON = 20.0  # seconds in which each kind may yet be seen
 _FIRST = 0.6  # what comes after the first, which had to be compiled
 
 
@@ -46,8 +47,11 @@ class TimeLeft:
     self._last = self._clock()
 
   def seconds(self) -> float | None:
-    """How long the rest takes; None: nothing is known yet."""
-    if not self._seen:
+    """How long the rest takes; None where too little is known yet."""
+    unseen = any(
+      left for kind, left in self._left.items() if kind not in self._seen
+    )
+    if not self._seen or (unseen and self.elapsed < _SOON):
       return None
     each = {kind: _each(calls) for kind, calls in self._seen.items()}
     least = min(each.values())

@@ -117,7 +117,7 @@ def test_pca_ahead_of_every_trial_of_a_size(errors, sizes, is_far):
     (100 * 0.995 ** np.arange(20), None),
     (-100 + 100 * 0.5 ** np.arange(20), None),  # below 0, as of densities
     (-1 + 100 * 0.7 ** np.arange(14), None),  # just below 0
-    ([4.0, 2.0], "1e+02%"),
+    ([4.0, 2.0], "100%"),
     ([4.0], None),
     (np.arange(1, 20), None),
   ],

@@ -4,7 +4,8 @@ ae-jax evaluate RUN_DIR --metrics=NAME,... [--on_all] [--modules=NAME,...]
 
   RUN_DIR    the folder of a sweep; its table gets the new columns
   --metrics  of reconstruction, features, neighbors, activity, noise,
-             likelihood, rate, disentanglement, or module:function of yours;
+             imputation, likelihood, rate, anomaly, disentanglement, or
+             module:function of yours;
              default: all of ours that can be measured here
   --on_all   measures them on all examples; by default most are measured on at
              most 10,000 train and 5,000 validation and test examples

@@ -243,7 +243,8 @@ def _check_dequantize(trial: Trial, dataset: Dataset) -> None:
     return
   if dataset.train.dtype != np.uint8 or dataset.binarize:
     raise UsageError(
-      "data.dequantize is of bytes (uint8), neither standardized nor binarized"
+      "data.dequantize needs bytes (uint8) that are neither standardized nor"
+      f" binarized; {dataset.name} holds {dataset.train.dtype}"
     )
   declared = of_likelihood(trial.functions["likelihood"])
   if declared.kind != "density" or declared.support != (-math.inf, math.inf):
