@@ -31,6 +31,7 @@ class Progress:
     self._finished = 0
     self._bar: Any = None
     self._left = TimeLeft({})
+    self._is_new = True  # no epoch was shown yet
 
   @contextlib.contextmanager
   def over(
@@ -40,7 +41,7 @@ class Progress:
     num_programs: int = 0,
   ) -> Iterator[None]:
     """Shows the bar of trials that take so many epochs each."""
-    self._num_trials, self._finished = len(num_epochs), 0
+    self._num_trials, self._finished, self._is_new = len(num_epochs), 0, True
     if not self.shown:
       yield
       return
@@ -105,7 +106,7 @@ class Progress:
       self._finished += len(trials)
     loss = terms["loss"]
     best = f"{np.nanmin(loss):.4g}" if np.isfinite(loss).any() else "diverged"
-    is_first = self._bar is not None and self._bar.n == 0
+    is_first, self._is_new = self._is_new, False
     self._left.did(_EPOCHS, len(trials))
     self._describe(
       f"{len(trials)} of {first['objective']}: epoch"
@@ -142,9 +143,12 @@ class Progress:
 
   def _update(self) -> None:
     """The bar counts seconds: those that passed, of all that it will take."""
-    left = self._left.seconds()
-    if self._bar is not None and left is not None:
-      elapsed = self._left.elapsed
+    if self._bar is None:
+      return
+    left, elapsed = self._left.seconds(), self._left.elapsed
+    if left is None:
+      self._bar.update(0)
+    else:
       self._bar.total = elapsed + left
       self._bar.update(elapsed - self._bar.n)
 

@@ -154,7 +154,11 @@ def test_bounds_are_in_bits_per_byte(kept):
   ("dataset", "likelihood", "message"),
   [
     (data.from_arrays(DIGITS), "gaussian", "needs bytes"),
-    (data.from_arrays(BYTES.train, standardize=True), "gaussian", "needs bytes"),
+    (
+      data.from_arrays(BYTES.train, standardize=True),
+      "gaussian",
+      "needs bytes",
+    ),
     (BYTES._replace(binarize=True), "gaussian", "nor binarized"),
     (BYTES, "logistic_mixture", "it is 'logistic_mixture'"),
     (BYTES, "continuous_bernoulli", "density of any numbers"),

@@ -49,3 +49,16 @@ def test_the_time_left_is_that_of_each_kind_of_work():
   left.did("features", 4)
   assert left.seconds() == pytest.approx(40 * 30 / 8)
   assert left.elapsed == now[0] == 104
+
+
+def test_a_log_of_many_epochs_is_short(capsys):
+  """A pipe that nobody reads must not fill."""
+  progress = Progress()
+  settings = {"objective": "autoencoder", "num_epochs": 1000}
+  trial = Trial(settings, functions={}, hyper={}, source="")
+  with progress.over([1000], ("features",)):
+    for epoch in range(1, 1001):
+      progress.on_epoch([trial], epoch, {"loss": np.array([1.0])})
+  said = capsys.readouterr().err
+  assert "epoch 1/1000" in said
+  assert len(said.splitlines()) < 20
