@@ -35,7 +35,7 @@ def reader(monkeypatch, tmp_path):
     sys.modules.pop(file.stem, None)
 
 
-FAST = ("index", "objective", "network")
+FAST = ("index", "objective")
 
 
 @pytest.mark.parametrize(

@@ -134,6 +134,7 @@ def test_a_long_group_takes_the_fastest_that_was_measured(monkeypatch):
   assert again.seconds == {}
 
 
+@pytest.mark.slow
 def test_real_measuring_ends_with_a_program_that_trains(monkeypatch):
   monkeypatch.setattr(autotune, "_WORTH_SECONDS", 0.0)
   monkeypatch.setattr(autotune, "_ROUND_SECONDS", 0.0)

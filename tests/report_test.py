@@ -113,6 +113,7 @@ def test_another_metric_says_what_is_best(images, tmp_path):
   assert any("relative_jacobian_norm" in alt for alt in page.pictures)
 
 
+@pytest.mark.slow
 def test_a_page_of_500_trials(images, tmp_path, monkeypatch):
   folder = tmp_path / "out"
   shutil.copytree(images[0], folder)

@@ -81,6 +81,7 @@ def test_labels_come_with_their_examples():
     run_sweep([{"objective": labeled}], x, progress=False)
 
 
+@pytest.mark.slow
 def test_a_model_of_classes_draws_of_a_class():
   rng = np.random.default_rng(0)
   y = np.arange(400) % 2

@@ -14,7 +14,7 @@ TINY = problems.Problem(
 
 # One of each kind of batch and optimizer beside those of the quick benchmark;
 # the rest is slow, for solo_test trains every objective.
-FAST = {"ada_gvae", "conditional_vae", "factor_vae"}
+FAST = {"conditional_vae", "factor_vae"}
 
 
 @pytest.mark.parametrize(

@@ -133,6 +133,7 @@ def test_the_weight_of_factor_vae_does_not_reach_the_discriminator():
   )
 
 
+@pytest.mark.slow
 def test_a_trained_discriminator_knows_the_total_correlation():
   # Codes that are all noise but for a shared part: TC of a 2-d Gaussian with
   # correlation r is -log(1 - r^2) / 2.
