@@ -42,7 +42,7 @@ ANY_RUN = pytest.mark.parametrize(
     pytest.param(
       RNG.uniform(size=(40, 4, 4, 1)),
       {"labels": np.arange(40)},
-      {"objective": ["denoising"], "network": ["conv"]},
+      {"objective": ["denoising"], "network": ["conv"], "widths": [(4,)]},
       ["denoising"],
       id="convolutions, a class for each image",
       marks=pytest.mark.slow,

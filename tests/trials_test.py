@@ -8,7 +8,7 @@ from experiments.benchmarks import problems, trials
 from experiments.benchmarks.section import Options
 
 TINY = problems.Problem(
-  (64,), {"widths": (4,), "latent_size": 2, "num_epochs": 1}
+  (64,), {"widths": (4,), "latent_size": 4, "num_epochs": 1}
 )
 
 
