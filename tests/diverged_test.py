@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from small_sweeps import DIGITS, SHORT, SOLO, run
+from small_sweeps import DIGITS, HIDDEN, SHORT, SOLO, run
 
 from ae_jax import grid
 from ae_jax.epoch_order import epoch_order
@@ -87,7 +87,7 @@ def test_wild_values_beside_sane_ones(name):
   points = grid.product(
     objective=(name,), learning_rate=(1e-3, 1e6), **strengths
   )
-  points = [SHORT | {"num_epochs": 1} | point for point in points]
+  points = [HIDDEN | {"num_epochs": 1} | point for point in points]
   trials = grid.resolve(points)
   sane = [
     p
