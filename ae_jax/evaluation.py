@@ -1,6 +1,7 @@
 """Measures trained trials, and keeps their rows."""
 
 import dataclasses
+import functools
 import time
 from collections.abc import Collection, Mapping
 
@@ -72,23 +73,17 @@ class Evaluator:
     self._groups, self._sizes = metric_groups, {*latent_sizes}
     self._progress = progress
     self._on_all = on_all
-    self._data: EvalData | None = None
-    self._few: EvalData | None = None
     self._baselines: dict[tuple[str, ...], Baselines] = {}
 
-  @property
+  @functools.cached_property
   def data(self) -> EvalData:
     """The dataset on the device, placed there once."""
-    if self._data is None:
-      self._data = eval_data(self._dataset, max(self._sizes, default=0))
-    return self._data
+    return eval_data(self._dataset, max(self._sizes, default=0))
 
-  @property
+  @functools.cached_property
   def few(self) -> EvalData:
     """What most metrics are measured on."""
-    if self._few is None:
-      self._few = self.data if self._on_all else subset(self.data)
-    return self._few
+    return self.data if self._on_all else subset(self.data)
 
   def measure_stored(self, trial_ids: Collection[str]) -> None:
     """Measures trials that were trained before."""

@@ -95,7 +95,7 @@ def choose(
   begin = time.perf_counter()
   key = _key(group, pipeline, memory_bytes)
   before = known.get(key)
-  placement = placement_to_try(group, pipeline, memory_bytes, known)
+  placement = before or first_placement(group, pipeline)
   with memory_for(group, key, smaller(placement), known):
     wait()
   best = _within(group, pipeline, placement, memory_bytes)

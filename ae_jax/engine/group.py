@@ -62,20 +62,11 @@ def group_trainer(
   The same one again for the same arguments, so that what JAX has traced of it
   is not traced again.
   """
-  first, spec = group[0], padded_spec(group, features)
-  key = (
-    first.group,
-    tuple(first.functions.values()),
-    first.source,
-    tuple(first.hyper),
-    spec,
-    num_examples,
-    draw,
-  )
+  first, key = group[0], trainer_key(group, features, num_examples, draw)
   if (made := _trainers.pop(key, None)) is None:
     made = trainer(
       first.objective,
-      spec,
+      padded_spec(group, features),
       num_epochs=first.settings["num_epochs"],
       batch_size=first.settings["batch_size"],
       schedule=first.schedule(num_examples),
@@ -87,3 +78,22 @@ def group_trainer(
   while len(_trainers) > _NUM_KEPT:
     _trainers.popitem(last=False)
   return made
+
+
+def trainer_key(
+  group: Sequence[Trial],
+  features: tuple[int, ...],
+  num_examples: int,
+  draw: str,
+) -> tuple[Hashable, ...]:
+  """What a group's trainer depends on."""
+  first = group[0]
+  return (
+    first.group,
+    tuple(first.functions.values()),
+    first.source,
+    tuple(first.hyper),
+    padded_spec(group, features),
+    num_examples,
+    draw,
+  )

@@ -47,7 +47,8 @@ def first_placement(group: list[Trial], pipeline: InputPipeline) -> Placement:
   if of_network(group[0].functions["network"]).convolutions:
     return Placement(devices, 1)  # vmapped convolutions are slower there
   key, hyper = jax.tree.map(lambda x: x[0], stack(group[:1]))
-  one = group_trainer(group, pipeline.features, pipeline.num_examples)
+  of_data = pipeline.features, pipeline.num_examples, pipeline.draw
+  one = group_trainer(group, *of_data)
   params = jax.eval_shape(one.init, key, hyper).params
   needed = 4 * sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(params))
   fitting = max(2, _CACHE_BYTES // needed)

@@ -10,7 +10,12 @@ import jax
 import jax.numpy as jnp
 
 from ae_jax.declarations import of_network
-from ae_jax.engine.group import group_trainer, padded_spec, stack
+from ae_jax.engine.group import (
+  group_trainer,
+  padded_spec,
+  stack,
+  trainer_key,
+)
 from ae_jax.engine.input_pipeline import InputPipeline
 from ae_jax.engine.placement import Placement
 from ae_jax.epoch_order import batching
@@ -235,13 +240,9 @@ def _cache_key(
   first = group[0]
   num_seeds = _num_seeds(group, placement)
   return (
-    first.group,
-    tuple(first.functions.values()),
-    first.source,
-    tuple(first.hyper),
-    padded_spec(group, pipeline.features),
-    pipeline.num_examples,
-    pipeline.draw,
+    *trainer_key(
+      group, pipeline.features, pipeline.num_examples, pipeline.draw
+    ),
     str(first.stopping and _shapes(pipeline.validation)),
     str(pipeline.rows(num_seeds, first.settings["batch_size"])),
     pipeline.max_steps(num_seeds, first.settings["batch_size"]),

@@ -49,7 +49,10 @@ def of_pca(
     number = min(size, rank)
     fitted = iterative_pca.fit(some, number)
     columns = pca_reconstruction.columns(
-      data, functools.partial(_reconstruct, fitted, number)
+      data,
+      functools.partial(
+        iterative_pca.reconstruct, fitted, num_components=number
+      ),
     )
     spec, params, ranks = pca_autoencoders(fitted, data.train.shape[1:], sizes)
     measured = evaluate(
@@ -65,10 +68,6 @@ def of_pca(
       columns |= _imputation(few, fitted, number)
     found[size] = {name: float(value) for name, value in columns.items()}
   return found
-
-
-def _reconstruct(fitted: PCA, number: int, x: np.ndarray) -> np.ndarray:
-  return iterative_pca.reconstruct(fitted, x, number)
 
 
 def completed(data: EvalData, fitted: PCA, number: int) -> EvalData:
